@@ -1,0 +1,69 @@
+"""The error tree. Everything a user can cause is an `AvatarError`; every message is one sentence.
+
+AvatarError
+├── InputError                 the user's input is wrong: exit code 2
+│   ├── StudyFileError         all faults of one study file
+│   ├── DataError              a data file, with the row
+│   └── InfeasibleSpaceError   no configuration satisfies the constraints
+└── StudyError                 a study cannot go on as it stands: exit code 1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class AvatarError(Exception):
+    """Base of every error that avatar_optuna raises on purpose."""
+
+
+class InputError(AvatarError):
+    """The user's input is wrong; the message names the place, the rule and what arrived."""
+
+
+class StudyFileError(InputError):
+    """One study file, all its faults at once.
+
+    Args:
+        path: The study file.
+        faults: One sentence each, beginning with the key at fault.
+    """
+
+    def __init__(self, path: Path | str, faults: Sequence[str]) -> None:
+        self.path = Path(path)
+        self.faults = tuple(faults)
+        super().__init__("; ".join(f"{path}: {fault}" for fault in self.faults))
+
+
+class DataError(InputError):
+    """A data file breaks its format.
+
+    Args:
+        path: The file.
+        row: Line number, counted from 1, or None where the whole file is meant.
+        fault: The rule and what arrived.
+    """
+
+    def __init__(self, path: Path | str, row: int | None, fault: str) -> None:
+        self.path = Path(path)
+        self.row = row
+        place = f"{path}:{row}" if row is not None else str(path)
+        super().__init__(f"{place}: {fault}")
+
+
+class InfeasibleSpaceError(InputError):
+    """No configuration of the space satisfies all constraints.
+
+    Args:
+        conflict: The constraints that cannot hold together, as the user wrote them.
+    """
+
+    def __init__(self, conflict: Sequence[str]) -> None:
+        self.conflict = tuple(conflict)
+        listed = ", ".join(repr(constraint) for constraint in self.conflict)
+        super().__init__(f"no configuration satisfies these constraints together: {listed}")
+
+
+class StudyError(AvatarError):
+    """A study is in a state from which the command cannot go on."""

@@ -1,0 +1,34 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from avatar_optuna.hyperparameters import Hyperparameters
+
+
+@pytest.fixture
+def student_values() -> dict[str, Any]:
+    """Thirteen valid values: the published 3 MB student's shape."""
+    return {
+        "tokenizer": "BPE",
+        "vocab_size": 1000,
+        "num_hidden_layers": 12,
+        "hidden_size": 96,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.2,
+        "intermediate_size": 64,
+        "num_attention_heads": 8,
+        "attention_probs_dropout_prob": 0.2,
+        "max_sequence_length": 400,
+        "position_embedding_type": "absolute",
+        "learning_rate": 1e-3,
+        "batch_size": 32,
+    }
+
+
+@pytest.fixture
+def student(student_values: dict[str, Any]) -> Hyperparameters:
+    return Hyperparameters(**student_values)

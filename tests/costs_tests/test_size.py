@@ -1,0 +1,64 @@
+"""Oracle: transformers' own RoBERTa, built and counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from avatar_optuna.costs import TaskForm, num_parameters, parameter_terms, size_bytes
+from avatar_optuna.hyperparameters import Hyperparameters
+from tests.strategies import small_students
+
+
+@settings(max_examples=25, deadline=None)
+@given(small_students())
+def test_absolute_students_count_as_transformers_roberta(student: Hyperparameters) -> None:
+    from transformers import RobertaConfig, RobertaForSequenceClassification
+
+    values = {**student.to_dict(), "position_embedding_type": "absolute"}
+    student = Hyperparameters(**values)
+    model = RobertaForSequenceClassification(
+        RobertaConfig(
+            vocab_size=student.vocab_size,
+            hidden_size=student.hidden_size,
+            num_hidden_layers=student.num_hidden_layers,
+            num_attention_heads=student.num_attention_heads,
+            intermediate_size=student.intermediate_size,
+            max_position_embeddings=student.max_sequence_length + 2,
+            type_vocab_size=1,
+            num_labels=2,
+        )
+    )
+    assert num_parameters(student, TaskForm.SINGLE) == sum(p.numel() for p in model.parameters())
+
+
+def test_a_pair_head_reads_two_vectors(student: Hyperparameters) -> None:
+    single, pair = (parameter_terms(student, form) for form in (TaskForm.SINGLE, TaskForm.PAIR))
+    assert pair.pop("head_dense") - single.pop("head_dense") == student.hidden_size**2
+    assert single == pair
+
+
+def test_one_formula_reads_arrays_too(student_values: dict[str, Any]) -> None:
+    students = [
+        Hyperparameters(**{**student_values, "vocab_size": vocab, "position_embedding_type": kind})
+        for vocab, kind in ((1000, "absolute"), (2000, "relative_key"), (3000, "relative_key_query"))
+    ]
+
+    class Columns:
+        def __getattr__(self, name: str) -> np.ndarray:
+            return np.array([getattr(student, name) for student in students])
+
+    columns: Any = Columns()
+    for form in TaskForm:
+        np.testing.assert_array_equal(size_bytes(columns, form), [size_bytes(s, form) for s in students])
+
+
+@pytest.mark.parametrize("form", TaskForm)
+def test_more_of_anything_never_weighs_less(student_values: dict[str, Any], form: TaskForm) -> None:
+    base = size_bytes(Hyperparameters(**student_values), form)
+    for name in ("vocab_size", "num_hidden_layers", "intermediate_size", "max_sequence_length"):
+        grown = Hyperparameters(**{**student_values, name: student_values[name] + 1})
+        assert size_bytes(grown, form) > base

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.hyperparameters import NAMES, Hyperparameters
+
+
+def test_the_thirteen_of_the_paper_in_its_order() -> None:
+    assert len(NAMES) == 13
+    assert NAMES[0] == "tokenizer"
+    assert NAMES[-1] == "batch_size"
+
+
+def test_round_trip_through_json(student: Hyperparameters) -> None:
+    assert Hyperparameters.from_mapping(json.loads(json.dumps(student.to_dict()))) == student
+
+
+def test_frozen(student: Hyperparameters) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        student.vocab_size = 5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tokenizer", "Sentencepiece"),
+        ("vocab_size", 0),
+        ("vocab_size", True),
+        ("vocab_size", 1000.0),
+        ("vocab_size", np.int64(1000)),
+        ("hidden_act", "tanh"),
+        ("hidden_dropout_prob", 1.0),
+        ("hidden_dropout_prob", float("nan")),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("inf")),
+        ("position_embedding_type", "rotary"),
+        ("num_attention_heads", 7),
+    ],
+)
+def test_refuses_what_no_student_has(student_values: dict[str, Any], name: str, value: Any) -> None:
+    with pytest.raises(InputError, match=name):
+        Hyperparameters(**{**student_values, name: value})
+
+
+def test_mapping_must_hold_exactly_the_thirteen(student_values: dict[str, Any]) -> None:
+    del student_values["vocab_size"]
+    with pytest.raises(InputError, match="missing \\['vocab_size'\\], unknown \\['vocab'\\]"):
+        Hyperparameters.from_mapping({**student_values, "vocab": 1000})
+
+
+def test_derived_shape(student_values: dict[str, Any]) -> None:
+    shapes = {
+        kind: Hyperparameters(**{**student_values, "position_embedding_type": kind})
+        for kind in ("absolute", "relative_key", "relative_key_query")
+    }
+    assert [s.has_absolute_positions for s in shapes.values()] == [1, 0, 0]
+    assert [s.num_distance_products for s in shapes.values()] == [0, 1, 2]
+    assert shapes["absolute"].head_size == 12

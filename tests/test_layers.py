@@ -1,0 +1,73 @@
+"""Imports run one way, and this file draws the order."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "avatar_optuna"
+
+# A room, and the rooms it may import. The order of the rows is the order of the house: a room imports only from above.
+MAY_IMPORT: dict[str, set[str]] = {
+    "exceptions": set(),
+    "hyperparameters": {"exceptions"},
+    "costs": {"hyperparameters"},
+    "space": {"exceptions", "hyperparameters"},
+}
+
+# One home for each heavy dependency; rooms not named here may not import it.
+HOMES: dict[str, set[str]] = {
+    "z3": {"feasibility"},
+    "sklearn": {"indicator", "tasks"},
+    "torch": {"distillation", "measurement"},
+    "transformers": {"distillation", "measurement"},
+}
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_room_imports_only_what_the_house_allows(path: Path) -> None:
+    room = _room(path)
+    assert room in MAY_IMPORT, f"{room} has no place in the house: add a row to MAY_IMPORT"
+    rooms = {name.split(".")[1] for name in _imports(path) if name.startswith("avatar_optuna.")}
+    assert rooms <= MAY_IMPORT[room] | {room}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_heavy_dependency_has_one_home(path: Path) -> None:
+    roots = {name.split(".")[0] for name in _imports(path)}
+    strangers = {dependency for dependency in roots & set(HOMES) if _room(path) not in HOMES[dependency]}
+    assert not strangers
+
+
+def test_the_house_has_no_circle() -> None:
+    rows = list(MAY_IMPORT)
+    for index, room in enumerate(rows):
+        assert MAY_IMPORT[room] <= set(rows[:index])
+
+
+def test_importing_the_package_is_light() -> None:
+    code = "import sys, avatar_optuna; print({'torch', 'z3', 'sklearn', 'transformers'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
