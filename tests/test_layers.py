@@ -17,6 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "hyperparameters": {"exceptions"},
     "costs": {"hyperparameters"},
     "space": {"exceptions", "hyperparameters"},
+    "settings": {"exceptions", "space"},
 }
 
 # One home for each heavy dependency; rooms not named here may not import it.

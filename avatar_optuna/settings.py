@@ -1,0 +1,415 @@
+"""The study file: TOML read into frozen settings, every fault reported at once.
+
+A section of the file is a dataclass here; a field's `rule` says what it accepts. Paths in a study file are relative to
+the file, and absolute once read, so that a worker started elsewhere on the machine finds the same data.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+
+from avatar_optuna.exceptions import InputError, StudyFileError
+from avatar_optuna.space import SearchSpace
+
+Rule = Callable[[Any], str | None]
+"""Takes what arrived; returns the broken rule as words ("must be ..."), or None."""
+
+TASK_KINDS = ("clone-detection", "vulnerability-prediction", "python-clones", "python-defects")
+BUILT_IN_TASK_KINDS = ("python-clones", "python-defects")
+EFFECTIVENESS_METRICS = ("balanced_accuracy", "accuracy", "f1")
+OBJECTIVES = ("effectiveness", "size_bytes", "flops", "latency_ms", "energy_j")
+
+
+def _whole(low: int, high: int = 10**9) -> Rule:
+    def rule(value: Any) -> str | None:
+        valid = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+        return None if valid else f"must be a whole number from {low} to {high}"
+
+    return rule
+
+
+def _real(low: float, high: float) -> Rule:
+    def rule(value: Any) -> str | None:
+        valid = isinstance(value, int | float) and not isinstance(value, bool)
+        valid = valid and math.isfinite(value) and low <= value <= high
+        return None if valid else f"must be a number from {low:g} to {high:g}"
+
+    return rule
+
+
+def _one_of(*choices: str) -> Rule:
+    return lambda value: None if value in choices else f"must be one of {', '.join(choices)}"
+
+
+def _text(value: Any) -> str | None:
+    return None if isinstance(value, str) and value.strip() else "must be text"
+
+
+def _truth(value: Any) -> str | None:
+    return None if isinstance(value, bool) else "must be true or false"
+
+
+def _name(value: Any) -> str | None:
+    valid = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", value)
+    return None if valid else "must be letters, digits, '.', '_' and '-', beginning with a letter or digit"
+
+
+def _device(value: Any) -> str | None:
+    valid = isinstance(value, str) and re.fullmatch(r"cpu|cuda(:\d+)?", value)
+    return None if valid else "must be cpu, cuda or cuda:N"
+
+
+def _country(value: Any) -> str | None:
+    valid = isinstance(value, str) and re.fullmatch(r"[A-Z]{3}", value)
+    return None if valid else "must be an ISO 3166 code of three capitals, such as FRA"
+
+
+def _each(rule: Rule) -> Rule:
+    def every(value: Any) -> str | None:
+        if not isinstance(value, list | tuple) or not value:
+            return "must be a list with at least one entry"
+        if len(set(map(repr, value))) < len(value):
+            return "may not repeat an entry"
+        return next((f"each entry {fault}" for entry in value if (fault := rule(entry))), None)
+
+    return every
+
+
+def _optional(rule: Rule) -> Rule:
+    return lambda value: None if value is None else rule(value)
+
+
+def _setting(rule: Rule, default: Any = MISSING) -> Any:
+    return field(default=default, metadata={"rule": rule})
+
+
+class _Section:
+    """What the sections share: each field is checked by its rule when the object is made."""
+
+    def __post_init__(self) -> None:
+        faults = []
+        for entry in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, entry.name)
+            if isinstance(value, list):
+                object.__setattr__(self, entry.name, tuple(value))
+            rule: Rule | None = entry.metadata.get("rule")
+            if rule is not None and (fault := rule(value)) is not None:
+                faults.append(f"{entry.name} {fault}, got {value!r}")
+        faults.extend(self._cross_faults() if not faults else ())
+        if faults:
+            raise SectionError(faults)
+
+    def _cross_faults(self) -> list[str]:
+        """Faults between fields, looked for once each field is sound."""
+        return []
+
+    @classmethod
+    def from_mapping(cls, table: Any) -> Self:
+        """Read a TOML table or the dictionary of `to_dict`.
+
+        Raises:
+            SectionError: Unknown, missing and refused keys, all of them.
+        """
+        if not isinstance(table, Mapping):
+            raise SectionError([f"must be a table, got {table!r}"])
+        known = {entry.name: entry for entry in fields(cls)}  # type: ignore[arg-type]
+        faults = [f"{key} is unknown, expected one of {', '.join(known)}" for key in table if key not in known]
+        faults += [f"{key} is missing" for key, e in known.items() if e.default is MISSING and key not in table]
+        values = {key: value for key, value in table.items() if key in known}
+        if not faults:
+            return cls(**values)
+        for key, value in values.items():
+            if (fault := known[key].metadata["rule"](value)) is not None:
+                faults.append(f"{key} {fault}, got {value!r}")
+        raise SectionError(faults)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain JSON values."""
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in asdict(self).items()  # type: ignore[call-overload]
+        }
+
+
+class SectionError(InputError):
+    """Faults of one section; the reader of the file puts the section's name before each.
+
+    Args:
+        faults: One sentence each.
+    """
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(faults))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSettings(_Section):
+    """`[task]`: what the model is for. `data` is a folder in CodeXGLUE's layout; the built-in kinds need none."""
+
+    kind: str = _setting(_one_of(*TASK_KINDS))
+    data: str | None = _setting(_optional(_text), None)
+    seed: int = _setting(_whole(0), 0)
+    max_train: int | None = _setting(_optional(_whole(1)), None)
+    max_valid: int | None = _setting(_optional(_whole(1)), None)
+    max_test: int | None = _setting(_optional(_whole(1)), None)
+
+    def _cross_faults(self) -> list[str]:
+        built_in = self.kind in BUILT_IN_TASK_KINDS
+        if built_in and self.data is not None:
+            return [f"data must be absent for the built-in kind {self.kind}, got {self.data!r}"]
+        if not built_in and self.data is None:
+            return [f"data is missing: the kind {self.kind} reads a folder in CodeXGLUE's layout"]
+        return []
+
+
+_SOURCES = ("checkpoint", "soft_labels", "pretrained", "architecture")
+
+
+def _architecture(value: Any) -> str | None:
+    known = {
+        "vocab_size": (100, 10**6),
+        "num_hidden_layers": (1, 96),
+        "hidden_size": (8, 16_384),
+        "intermediate_size": (8, 65_536),
+        "num_attention_heads": (1, 256),
+    }
+    if not isinstance(value, Mapping) or set(value) != set(known):
+        return f"must be a table with exactly {', '.join(known)}"
+    for key, (low, high) in known.items():
+        if (fault := _whole(low, high)(value[key])) is not None:
+            return f"{key} {fault}"
+    return None if value["hidden_size"] % value["num_attention_heads"] == 0 else "needs heads that divide the width"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherSettings(_Section):
+    """`[teacher]`: exactly one source, and how it is fine-tuned where it must be.
+
+    `checkpoint`: a directory or hub name of a fine-tuned classifier (or an encoder with `pair_head.safetensors`).
+    `soft_labels`: a folder with `soft_labels_train.npy` and `soft_labels_valid.npy`, logits of shape (inputs, 2).
+    `pretrained`: a directory or hub name of an encoder, fine-tuned here. `architecture`: a table of sizes, trained
+    here from scratch.
+    """
+
+    checkpoint: str | None = _setting(_optional(_text), None)
+    soft_labels: str | None = _setting(_optional(_text), None)
+    pretrained: str | None = _setting(_optional(_text), None)
+    architecture: Mapping[str, int] | None = _setting(_optional(_architecture), None)
+    epochs: int = _setting(_whole(1, 1000), 3)
+    learning_rate: float = _setting(_real(1e-8, 1.0), 5e-5)
+    batch_size: int = _setting(_whole(1, 65_536), 16)
+    max_sequence_length: int = _setting(_whole(8, 32_768), 400)
+    seed: int = _setting(_whole(0), 0)
+
+    def _cross_faults(self) -> list[str]:
+        given = [source for source in _SOURCES if getattr(self, source) is not None]
+        if len(given) != 1:
+            return [f"needs exactly one of {', '.join(_SOURCES)}, got {', '.join(given) or 'none'}"]
+        return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndicatorSettings(_Section):
+    """`[indicator]`: how many students are distilled, for how many epochs, to fit the effectiveness indicator."""
+
+    samples: int = _setting(_whole(4, 10_000), 20)
+    epochs: int = _setting(_whole(1, 1000), 3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings(_Section):
+    """`[search]`: the evolutionary search. `n_trials` counts feasible evaluations of a round."""
+
+    n_trials: int = _setting(_whole(1, 10**7), 1000)
+    population_size: int = _setting(_whole(4, 10_000), 50)
+    rounds: int = _setting(_whole(1, 100), 1)
+    seed: int = _setting(_whole(0), 0)
+    objectives: tuple[str, ...] = _setting(_each(_one_of(*OBJECTIVES)), ("effectiveness", "size_bytes", "flops"))
+
+    def _cross_faults(self) -> list[str]:
+        if self.objectives[0] != "effectiveness" or len(self.objectives) < 2:
+            return [f"objectives must be effectiveness and at least one cost, got {list(self.objectives)}"]
+        return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillationSettings(_Section):
+    """`[distillation]`: how a student learns. `students` of the front are distilled in each round."""
+
+    students: int = _setting(_whole(1, 100_000), 3)
+    epochs: int = _setting(_whole(1, 10_000), 10)
+    temperature: float = _setting(_real(0.01, 1000.0), 2.0)
+    hard_label_weight: float = _setting(_real(0.0, 1.0), 0.0)
+    weight_decay: float = _setting(_real(0.0, 10.0), 0.01)
+    warmup_ratio: float = _setting(_real(0.0, 1.0), 0.1)
+    max_train_inputs: int | None = _setting(_optional(_whole(1)), None)
+    max_retries: int = _setting(_whole(0, 100), 2)
+    seed: int = _setting(_whole(0), 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasurementSettings(_Section):
+    """`[measurement]`: what counts as effectiveness, and on what the students are timed."""
+
+    effectiveness: str = _setting(_one_of(*EFFECTIVENESS_METRICS), "balanced_accuracy")
+    device: str = _setting(_device, "cpu")
+    threads: int | None = _setting(_optional(_whole(1, 4096)), None)
+    batch_sizes: tuple[int, ...] = _setting(_each(_whole(1, 65_536)), (1,))
+    repeats: int = _setting(_whole(5, 100_000), 50)
+    country: str | None = _setting(_optional(_country), None)
+    audit: bool = _setting(_truth, True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySettings:
+    """A whole study file, resolved.
+
+    Args:
+        constraints: Expressions, such as "size_mb <= 3"; heads dividing the width is implied.
+    """
+
+    name: str
+    task: TaskSettings
+    teacher: TeacherSettings
+    space: SearchSpace
+    constraints: tuple[str, ...]
+    indicator: IndicatorSettings
+    search: SearchSettings
+    distillation: DistillationSettings
+    measurement: MeasurementSettings
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; `from_dict` reads them back equal."""
+        sections = {key: getattr(self, key).to_dict() for key in _SECTIONS}
+        distributions = {key: distribution_to_json(dist) for key, dist in self.space.distributions.items()}
+        return {"name": self.name, **sections, "space": distributions, "constraints": list(self.constraints)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> StudySettings:
+        """Read what `to_dict` wrote, as it stands in a study's user attributes."""
+        distributions: dict[str, BaseDistribution] = {
+            key: json_to_distribution(text) for key, text in values["space"].items()
+        }
+        sections: dict[str, Any] = {key: section.from_mapping(values[key]) for key, section in _SECTIONS.items()}
+        return cls(
+            name=values["name"],
+            space=SearchSpace(distributions=distributions),
+            constraints=tuple(values["constraints"]),
+            **sections,
+        )
+
+
+_SECTIONS: dict[str, type[_Section]] = {
+    "task": TaskSettings,
+    "teacher": TeacherSettings,
+    "indicator": IndicatorSettings,
+    "search": SearchSettings,
+    "distillation": DistillationSettings,
+    "measurement": MeasurementSettings,
+}
+_REQUIRED = ("task", "teacher")
+_PATHS = {"task": ("data",), "teacher": ("checkpoint", "soft_labels", "pretrained")}
+
+
+def load_study_file(path: Path | str) -> StudySettings:
+    """Read and check a study file.
+
+    Raises:
+        StudyFileError: Everything that is wrong with the file, at once.
+    """
+    path = Path(path)
+    document = _read_toml(path)
+    faults: list[str] = []
+    known = ("name", "space", "constraints", *_SECTIONS)
+    faults += [f"{key} is unknown, expected one of {', '.join(known)}" for key in document if key not in known]
+    if (fault := _name(document.get("name"))) is not None:
+        faults.append(f"name {fault}, got {document.get('name')!r}")
+    sections = {key: _read_section(key, cls, document, path, faults) for key, cls in _SECTIONS.items()}
+    space = _read_space(document.get("space", {}), faults)
+    constraints = _read_constraints(document.get("constraints", {}), faults)
+    if faults:
+        raise StudyFileError(path, faults)
+    values: dict[str, Any] = {"name": document["name"], "space": space, "constraints": constraints, **sections}
+    return StudySettings(**values)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise StudyFileError(path, [f"the study file cannot be read: {reason}"]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise StudyFileError(path, [f"it must be TOML: {error}"]) from error
+
+
+def _read_section(
+    key: str, section: type[_Section], document: Mapping[str, Any], path: Path, faults: list[str]
+) -> _Section | None:
+    if key not in document and key in _REQUIRED:
+        faults.append(f"[{key}] is missing")
+        return None
+    table = document.get(key, {})
+    if isinstance(table, Mapping):
+        table = {k: _resolve(v, path) if k in _PATHS.get(key, ()) else v for k, v in table.items()}
+    try:
+        return section.from_mapping(table)
+    except SectionError as error:
+        faults.extend(_placed(key, fault) for fault in error.faults)
+        return None
+
+
+def _resolve(value: Any, study_file: Path) -> Any:
+    """A path relative to the study file, absolute; a hub name (nothing on disk, no leading dot) stays as it is."""
+    if not isinstance(value, str) or not value.strip():
+        return value
+    resolved = (study_file.parent / Path(value).expanduser()).resolve()
+    is_path = resolved.exists() or value.startswith((".", "/", "~"))
+    return str(resolved) if is_path else value
+
+
+def _read_space(table: Any, faults: list[str]) -> SearchSpace | None:
+    if not isinstance(table, Mapping):
+        faults.append(f"space must be a table, got {table!r}")
+        return None
+    try:
+        return SearchSpace.from_mapping(table)
+    except InputError as error:
+        faults.extend(str(error).split("; "))
+        return None
+
+
+_COMPARISON = re.compile(r"\s*(<=|>=|<|>|==)\s*(.+)")
+
+
+def _read_constraints(table: Any, faults: list[str]) -> tuple[str, ...]:
+    """`size_mb = "<= 3"` becomes "size_mb <= 3"; `expressions` is a list taken as it stands."""
+    if not isinstance(table, Mapping):
+        faults.append(f"constraints must be a table, got {table!r}")
+        return ()
+    texts: list[str] = []
+    for key, value in table.items():
+        if key == "expressions":
+            if (fault := _each(_text)(value)) is not None:
+                faults.append(f"constraints.expressions {fault}, got {value!r}")
+            else:
+                texts.extend(value)
+        elif isinstance(value, str) and _COMPARISON.fullmatch(value):
+            texts.append(f"{key} {value.strip()}")
+        else:
+            faults.append(f'constraints.{key} must be a comparison such as "<= 3", got {value!r}')
+    return tuple(texts)
+
+
+def _placed(section: str, fault: str) -> str:
+    """A fault with its place: of a key ("task.kind must ...") or of the whole section ("task must ...")."""
+    return f"{section} {fault}" if fault.startswith(("must", "needs")) else f"{section}.{fault}"
