@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,3 +33,12 @@ def student_values() -> dict[str, Any]:
 @pytest.fixture
 def student(student_values: dict[str, Any]) -> Hyperparameters:
     return Hyperparameters(**student_values)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data and teachers beside a developer's checkout; tests that need it skip elsewhere."""
+    folder = Path(__file__).parents[1].parent / "shared"
+    if not (folder / "data").is_dir():
+        pytest.skip("needs the developers' data: no ../shared beside this checkout")
+    return folder
