@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "costs": {"hyperparameters"},
     "space": {"exceptions", "hyperparameters"},
     "settings": {"exceptions", "space"},
+    "records": {"exceptions", "hyperparameters"},
 }
 
 # One home for each heavy dependency; rooms not named here may not import it.

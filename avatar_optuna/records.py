@@ -1,0 +1,222 @@
+"""What stands in the database beside Optuna's own columns: the one home of every attribute name.
+
+Two studies share a database: `NAME` (a trial is a drawn configuration) and `NAME/distilled` (a trial is a job). Whoever
+writes or reads an attribute goes through the names and objects here, so the searcher, the workers and the report cannot
+disagree. Attributes of Optuna are JSON; so is everything here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from optuna.trial import FrozenTrial
+
+from avatar_optuna.exceptions import StudyError
+from avatar_optuna.hyperparameters import NAMES, Hyperparameters
+
+# User attributes of the search study.
+SETTINGS = "avatar:settings"  # StudySettings.to_dict()
+ARTIFACTS = "avatar:artifacts"  # path or URL of the artifact store
+TEACHER = "avatar:teacher"  # TeacherRecord
+BASELINE = "avatar:baseline"  # {"valid": metrics, "test": metrics} of TF-IDF + logistic regression
+FEASIBLE = "avatar:feasible"  # {"share": ..., "interval": [low, high], "binding": {...}, "ranges": {...}}
+INDICATOR = "avatar:indicator"  # + ":0", ":1"...: the indicator of a round, as its JSON object
+ATTAINED = "avatar:attained"  # + ":0"...: {"share": ..., "method": ...} of the attainable hypervolume
+PREDICTOR = "avatar:predictor"  # + ":latency_ms": a calibrated cost predictor, as its JSON object
+AUDIT = "avatar:audit"  # the audit of the stand-ins
+REFERENCE = "avatar:reference"  # the CodeBERT architecture: {"parameters", "size_bytes", "flops", "latency": [...]}
+COST = "avatar:cost"  # + ":teacher", ":samples", ":search", ":distillation": {"seconds": ..., "energy": ...}
+PROVENANCE = "avatar:provenance"  # {"versions": ..., "host": ..., "device": ..., "data": ...}
+
+# User attributes of a trial of the search study.
+ROUND = "round"  # which round of the search drew it, from 0
+PREDICTED_STD = "predicted_std"  # standard deviation of the predicted effectiveness
+INFEASIBLE = "infeasible"  # why a draw was PRUNED, as a sentence
+
+# User attributes of a job.
+KEY = "key"
+PROGRESS = "progress"  # while RUNNING: {"epoch", "epochs", "worker", "host", "device", "since"}
+FAILED = "failed"  # why the job failed, as a sentence
+ATTEMPTS = "attempts"  # how many times it was begun
+CHECKPOINT = "checkpoint"  # the last epoch's checkpoint in the artifact store
+
+Purpose = Literal["indicator", "front"]
+
+DISTILLED_DIRECTIONS = ("maximize", "minimize", "minimize")
+DISTILLED_METRIC_NAMES = ("effectiveness", "size_bytes", "latency_ms")
+
+
+def distilled_name(study_name: str) -> str:
+    """Name of the study that holds the distillation jobs of a search study."""
+    return f"{study_name}/distilled"
+
+
+def metric_names(objectives: tuple[str, ...]) -> list[str]:
+    """Metric names of the search study: what is predicted says so."""
+    return ["predicted_effectiveness" if name == "effectiveness" else name for name in objectives]
+
+
+def directions(objectives: tuple[str, ...]) -> list[str]:
+    """Effectiveness goes up, every cost goes down."""
+    return ["maximize" if name == "effectiveness" else "minimize" for name in objectives]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One student to distil.
+
+    Args:
+        key: Unique among the jobs of a study, such as "front/0/217"; enqueuing a key twice makes one job.
+        purpose: "indicator" for a brief distillation that fits the indicator, "front" for a Pareto student.
+        hyperparameters: All thirteen.
+        epochs: How long to distil.
+        round: The round of the search that asked for it, from 0.
+        origin: Number of the search trial, or None.
+        predicted: `{"effectiveness": mean, "std": std}` as the indicator saw it, or None.
+    """
+
+    key: str
+    purpose: Purpose
+    hyperparameters: Hyperparameters
+    epochs: int
+    round: int = 0
+    origin: int | None = None
+    predicted: Mapping[str, float] | None = None
+
+    def attributes(self) -> dict[str, Any]:
+        """User attributes of the WAITING trial; its parameters are the thirteen."""
+        values = {k: v for k, v in asdict(self).items() if k != "hyperparameters"}
+        return {**values, "predicted": dict(self.predicted) if self.predicted is not None else None}
+
+    @classmethod
+    def from_trial(cls, trial: FrozenTrial) -> Job:
+        """Read a job back, whether its parameters are fixed (WAITING) or drawn.
+
+        Raises:
+            StudyError: The trial was not enqueued by avatar_optuna.
+        """
+        fixed = trial.system_attrs.get("fixed_params", {})
+        params = {**fixed, **trial.params}
+        attributes = trial.user_attrs
+        if KEY not in attributes or set(params) != set(NAMES):
+            raise StudyError(
+                f"trial {trial.number} is no distillation job: it lacks its key or some of the 13 parameters"
+            )
+        return cls(
+            key=attributes[KEY],
+            purpose=attributes["purpose"],
+            hyperparameters=Hyperparameters.from_mapping(params),
+            epochs=attributes["epochs"],
+            round=attributes["round"],
+            origin=attributes["origin"],
+            predicted=attributes["predicted"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobResult:
+    """What a finished job measured. Test figures are for reporting: nothing selects on them.
+
+    Args:
+        effectiveness: The study's metric on the validation split, a fraction.
+        valid: Metrics of the validation split (`accuracy`, `balanced_accuracy`, `f1`, `precision`, `recall`, and
+            `balanced_accuracy_interval` and the like as [low, high]).
+        test: The same of the test split.
+        size_bytes: Size of `model.safetensors`.
+        parameters: Number of parameters of the built student.
+        flops: Forward FLOPs of one input at the full sequence length, by `costs`.
+        latency_ms: Median at batch 1 on real test inputs.
+        latency: One object for each batch size (see `measurement`).
+        energy: The measured energy, or None where no counter was readable.
+        energy_estimate: The estimate, named as such, or None.
+        history: One object an epoch: `epoch`, `loss`, `valid` metrics, `seconds`.
+        best_epoch: The epoch kept.
+        seconds: Wall time of the whole job.
+        device: Device and threads, such as {"name": "cpu", "model": "...", "threads": 2}.
+        host: Host name.
+        versions: Package versions.
+        files: Name of a file of the student -> {"artifact_id", "sha256", "size_bytes"}.
+    """
+
+    effectiveness: float
+    valid: Mapping[str, Any]
+    test: Mapping[str, Any]
+    size_bytes: int
+    parameters: int
+    flops: int
+    latency_ms: float
+    latency: tuple[Mapping[str, Any], ...]
+    history: tuple[Mapping[str, Any], ...]
+    best_epoch: int
+    seconds: float
+    device: Mapping[str, Any]
+    host: str
+    versions: Mapping[str, str]
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    energy: Mapping[str, Any] | None = None
+    energy_estimate: Mapping[str, Any] | None = None
+
+    def values(self) -> list[float]:
+        """The three values of the finished trial, in the order of `DISTILLED_METRIC_NAMES`."""
+        return [self.effectiveness, float(self.size_bytes), self.latency_ms]
+
+    def attributes(self) -> dict[str, Any]:
+        """User attributes of the finished trial."""
+        values = asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if k not in _VALUES}
+
+    @classmethod
+    def from_trial(cls, trial: FrozenTrial) -> JobResult:
+        """Read the result of a COMPLETE job.
+
+        Raises:
+            StudyError: The trial is not complete, or was not written by avatar_optuna.
+        """
+        if trial.values is None or not trial.state.is_finished():
+            raise StudyError(f"job {trial.number} is {trial.state.name}: it has no result yet")
+        effectiveness, size_bytes, latency_ms = trial.values
+        known = {name for name in cls.__dataclass_fields__ if name not in _VALUES}
+        attributes = {k: v for k, v in trial.user_attrs.items() if k in known}
+        if missing := known - set(attributes) - {"energy", "energy_estimate", "files"}:
+            raise StudyError(f"job {trial.number} lacks the attributes {', '.join(sorted(missing))}")
+        attributes["latency"] = tuple(attributes["latency"])
+        attributes["history"] = tuple(attributes["history"])
+        return cls(effectiveness=effectiveness, size_bytes=int(size_bytes), latency_ms=latency_ms, **attributes)
+
+
+_VALUES = ("effectiveness", "size_bytes", "latency_ms")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherRecord:
+    """The teacher as the report shows it; model figures are None where only its soft labels are known.
+
+    Args:
+        source: What the study file named ("checkpoint: ..." and the like).
+        valid: Metrics of the validation split.
+        test: Metrics of the test split, or None for soft labels.
+        parameters: Number of parameters, pair head included.
+        size_bytes: Its float32 weights on disk.
+        flops: Forward FLOPs of one input at its full sequence length.
+        latency: One object for each batch size, measured beside the CodeBERT architecture.
+    """
+
+    source: str
+    valid: Mapping[str, Any]
+    test: Mapping[str, Any] | None = None
+    parameters: int | None = None
+    size_bytes: int | None = None
+    flops: int | None = None
+    latency: tuple[Mapping[str, Any], ...] = ()
+    energy: Mapping[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TeacherRecord:
+        """Read what `to_dict` wrote."""
+        return cls(**{**values, "latency": tuple(values["latency"])})
