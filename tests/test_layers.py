@@ -19,6 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "space": {"exceptions", "hyperparameters"},
     "settings": {"exceptions", "space"},
     "records": {"exceptions", "hyperparameters"},
+    "distillation": {"exceptions", "hyperparameters", "costs", "settings"},
 }
 
 # One home for each heavy dependency; rooms not named here may not import it.
@@ -27,6 +28,7 @@ HOMES: dict[str, set[str]] = {
     "sklearn": {"indicator", "tasks"},
     "torch": {"distillation", "measurement"},
     "transformers": {"distillation", "measurement"},
+    "tokenizers": {"distillation"},
 }
 
 

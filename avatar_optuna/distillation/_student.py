@@ -1,0 +1,349 @@
+"""The student: a RoBERTa-style encoder with one of three kinds of positions, and a head for one function or two.
+
+transformers 5 dropped relative positions from its BERT-like models and ignores the setting silently, so the encoder
+stands here whole. Weights carry RoBERTa's names, so an absolute student of single functions is a RoBERTa classifier to
+stock transformers: `save_pretrained` writes such a student as `model_type = "roberta"`, and every other as
+"avatar_student", which `AutoConfig` and `AutoModelForSequenceClassification` know once this package is imported.
+
+Shapes beside the lines: n functions in a batch, t tokens in the longest of them, w hidden_size, h heads of size
+d = w / h, i intermediate_size, m inputs (m = n for single functions), f functions an input (1 or 2).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
+from transformers.activations import ACT2FN
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from avatar_optuna.costs import TaskForm
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.hyperparameters import POSITION_EMBEDDING_TYPES, POSITION_OFFSET, Hyperparameters
+
+PAD_TOKEN_ID = 1
+NUM_LABELS = 2
+
+
+class StudentConfig(PretrainedConfig):
+    """Sizes of a student, under RoBERTa's names.
+
+    Args:
+        num_functions: Functions that one input holds: 1, or 2 for a pair head.
+        max_position_embeddings: RoBERTa's count, two more than the longest sequence in tokens.
+        position_embedding_type: absolute, relative_key or relative_key_query.
+        label_names: Names of the labels 0 and 1.
+    """
+
+    model_type = "avatar_student"
+
+    def __init__(
+        self,
+        *,
+        vocab_size: int = 1000,
+        hidden_size: int = 96,
+        num_hidden_layers: int = 3,
+        num_attention_heads: int = 4,
+        intermediate_size: int = 192,
+        hidden_act: str = "gelu",
+        hidden_dropout_prob: float = 0.1,
+        attention_probs_dropout_prob: float = 0.1,
+        max_position_embeddings: int = 402,
+        position_embedding_type: str = "absolute",
+        num_functions: int = 1,
+        type_vocab_size: int = 1,
+        initializer_range: float = 0.02,
+        layer_norm_eps: float = 1e-5,
+        **kwargs: Any,
+    ) -> None:
+        if position_embedding_type not in POSITION_EMBEDDING_TYPES:
+            kinds = ", ".join(POSITION_EMBEDDING_TYPES)
+            raise InputError(f"position_embedding_type must be one of {kinds}, got {position_embedding_type!r}")
+        if hidden_size % num_attention_heads:
+            raise InputError(
+                f"num_attention_heads must divide hidden_size, got {num_attention_heads} and {hidden_size}"
+            )
+        self.vocab_size = vocab_size
+        self.hidden_size = hidden_size
+        self.num_hidden_layers = num_hidden_layers
+        self.num_attention_heads = num_attention_heads
+        self.intermediate_size = intermediate_size
+        self.hidden_act = hidden_act
+        self.hidden_dropout_prob = hidden_dropout_prob
+        self.attention_probs_dropout_prob = attention_probs_dropout_prob
+        self.max_position_embeddings = max_position_embeddings
+        self.position_embedding_type = position_embedding_type
+        self.num_functions = num_functions
+        self.type_vocab_size = type_vocab_size
+        self.initializer_range = initializer_range
+        self.layer_norm_eps = layer_norm_eps
+        ids = {"bos_token_id": 0, "pad_token_id": PAD_TOKEN_ID, "eos_token_id": 2}
+        super().__init__(**{**ids, **kwargs})
+
+    @classmethod
+    def from_hyperparameters(
+        cls, hyperparameters: Hyperparameters, form: TaskForm, *, label_names: tuple[str, str] | None = None
+    ) -> StudentConfig:
+        """The student that thirteen hyperparameters describe, for inputs of one function or two."""
+        names = ("LABEL_0", "LABEL_1") if label_names is None else label_names
+        return cls(
+            vocab_size=hyperparameters.vocab_size,
+            hidden_size=hyperparameters.hidden_size,
+            num_hidden_layers=hyperparameters.num_hidden_layers,
+            num_attention_heads=hyperparameters.num_attention_heads,
+            intermediate_size=hyperparameters.intermediate_size,
+            hidden_act=hyperparameters.hidden_act,
+            hidden_dropout_prob=hyperparameters.hidden_dropout_prob,
+            attention_probs_dropout_prob=hyperparameters.attention_probs_dropout_prob,
+            max_position_embeddings=hyperparameters.max_sequence_length + POSITION_OFFSET,
+            position_embedding_type=hyperparameters.position_embedding_type,
+            num_functions=form.num_functions,
+            id2label=dict(enumerate(names)),
+            label2id={name: index for index, name in enumerate(names)},
+        )
+
+    @property
+    def max_sequence_length(self) -> int:
+        """Tokens of the longest sequence, `<s>` and `</s>` included."""
+        return self.max_position_embeddings - POSITION_OFFSET
+
+    @property
+    def is_stock_roberta(self) -> bool:
+        """Whether transformers' own RobertaForSequenceClassification computes the same logits."""
+        return self.position_embedding_type == "absolute" and self.num_functions == 1
+
+
+class Embeddings(nn.Module):
+    """Tokens (and absolute positions, where the student has them) to vectors."""
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.word_embeddings = nn.Embedding(config.vocab_size, width, padding_idx=PAD_TOKEN_ID)
+        if config.position_embedding_type == "absolute":
+            self.position_embeddings = nn.Embedding(config.max_position_embeddings, width, padding_idx=PAD_TOKEN_ID)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, width)
+        self.LayerNorm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.has_positions = config.position_embedding_type == "absolute"
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        vectors = self.word_embeddings(input_ids) + self.token_type_embeddings.weight[0]  # (n, t, w)
+        if self.has_positions:
+            # RoBERTa counts the tokens that are not padding, from 2; padding itself sits at row 1.
+            real = (input_ids != PAD_TOKEN_ID).long()  # (n, t)
+            vectors = vectors + self.position_embeddings(real.cumsum(dim=1) * real + PAD_TOKEN_ID)  # (n, t, w)
+        return self.dropout(self.LayerNorm(vectors))  # type: ignore[no-any-return]  # (n, t, w)
+
+
+def skew(products: Tensor) -> Tensor:
+    """Read row r of a (..., t, 2t-1) table of products from column t-1-r on: out[..., r, c] = in[..., r, t-1-r+c].
+
+    Flat, the element lies at (t - 1) + r (2t - 2) + c, so that a slice, a view and a cut do it without a gather.
+    """
+    tokens = products.shape[-2]
+    if tokens == 1:
+        return products
+    leading = products.shape[:-2]
+    flat = products.reshape(*leading, tokens * (2 * tokens - 1))  # (..., t (2t-1))
+    rows = flat[..., tokens - 1 : -1].reshape(*leading, tokens, 2 * tokens - 2)
+    return rows[..., :tokens]  # (..., t, t)
+
+
+class SelfAttention(nn.Module):
+    """Attention over one function's tokens; relative kinds add products with a table of distance vectors.
+
+    A query at position l and a key at r lie at distance l - r, row l - r + L - 1 of the table (L the longest
+    sequence). relative_key adds q_l . e(l - r) to the score q_l . k_r, relative_key_query adds k_r . e(l - r) as well
+    (Huang et al., 2020, methods 2 and 4, as BERT had them in transformers 4), all divided by the root of d.
+    """
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.num_heads = config.num_attention_heads
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.dropout_prob = config.attention_probs_dropout_prob
+        self.num_distance_products = POSITION_EMBEDDING_TYPES.index(config.position_embedding_type)
+        self.longest = config.max_sequence_length
+        if self.num_distance_products:
+            self.distance_embedding = nn.Embedding(2 * self.longest - 1, width // self.num_heads)
+
+    def forward(self, vectors: Tensor, bias: Tensor | None) -> Tensor:
+        # vectors (n, t, w), bias (n, 1, 1, t) or None
+        query = self._split(self.query(vectors))  # (n, h, t, d)
+        key = self._split(self.key(vectors))  # (n, h, t, d)
+        value = self._split(self.value(vectors))  # (n, h, t, d)
+        if self.num_distance_products:
+            scores = self._distance_scores(query, key)  # (n, h, t, t)
+            bias = scores if bias is None else scores + bias  # (n, h, t, t)
+        dropout = self.dropout_prob if self.training else 0.0
+        mixed = functional.scaled_dot_product_attention(query, key, value, bias, dropout)  # (n, h, t, d)
+        return mixed.transpose(1, 2).reshape(vectors.shape)  # (n, t, w)
+
+    def _split(self, vectors: Tensor) -> Tensor:
+        heads = vectors.unflatten(-1, (self.num_heads, -1))  # (n, t, h, d)
+        return heads.transpose(1, 2)  # type: ignore[no-any-return]  # (n, h, t, d)
+
+    def _distance_scores(self, query: Tensor, key: Tensor) -> Tensor:
+        tokens, size = query.shape[-2:]
+        if tokens > self.longest:
+            raise InputError(f"a sequence may hold at most {self.longest} tokens, got {tokens}")
+        # Row c holds distance c - (t - 1).
+        table = self.distance_embedding.weight[self.longest - tokens : self.longest + tokens - 1]  # (2t-1, d)
+        # Row l of the queries wants distance l - r in column r: the table backwards, skewed.
+        scores = skew(query @ table.flip(0).T)  # (n, h, t, t)
+        if self.num_distance_products == 2:
+            # Row r of the keys wants distance l - r in column l: the table forwards, skewed, then transposed.
+            scores = scores + skew(key @ table.T).transpose(-1, -2)  # (n, h, t, t)
+        return scores * float(size) ** -0.5  # type: ignore[no-any-return]
+
+
+class Residual(nn.Module):
+    """A projection back to the width, added to what went in, then normed."""
+
+    def __init__(self, inner: int, config: StudentConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(inner, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, inner: Tensor, vectors: Tensor) -> Tensor:
+        # inner (n, t, inner), vectors (n, t, w)
+        return self.LayerNorm(self.dropout(self.dense(inner)) + vectors)  # type: ignore[no-any-return]  # (n, t, w)
+
+
+class Attention(nn.Module):
+    """Self-attention and its residual."""
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        self.self = SelfAttention(config)
+        self.output = Residual(config.hidden_size, config)
+
+    def forward(self, vectors: Tensor, bias: Tensor | None) -> Tensor:
+        return self.output(self.self(vectors, bias), vectors)  # type: ignore[no-any-return]  # (n, t, w)
+
+
+class Intermediate(nn.Module):
+    """The wide half of the feed-forward."""
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.activation = ACT2FN[config.hidden_act]
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return self.activation(self.dense(vectors))  # type: ignore[no-any-return]  # (n, t, i)
+
+
+class Layer(nn.Module):
+    """Attention, then feed-forward, each normed after its residual."""
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        self.attention = Attention(config)
+        self.intermediate = Intermediate(config)
+        self.output = Residual(config.intermediate_size, config)
+
+    def forward(self, vectors: Tensor, bias: Tensor | None) -> Tensor:
+        vectors = self.attention(vectors, bias)  # (n, t, w)
+        return self.output(self.intermediate(vectors), vectors)  # type: ignore[no-any-return]  # (n, t, w)
+
+
+class Encoder(nn.Module):
+    """Embeddings and layers, under the names of transformers' RobertaModel."""
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        self.embeddings = Embeddings(config)
+        layers = nn.ModuleList([Layer(config) for _ in range(config.num_hidden_layers)])
+        self.encoder = nn.ModuleDict({"layer": layers})
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        # input_ids (n, t), attention_mask (n, t) or None where no token is padding
+        vectors = self.embeddings(input_ids)  # (n, t, w)
+        bias = None
+        if attention_mask is not None:
+            hidden = ~attention_mask.bool()[:, None, None, :]  # (n, 1, 1, t)
+            bias = torch.zeros_like(hidden, dtype=vectors.dtype).masked_fill(hidden, torch.finfo(vectors.dtype).min)
+        for layer in self.encoder["layer"]:  # type: ignore[attr-defined]
+            vectors = layer(vectors, bias)  # (n, t, w)
+        return vectors  # type: ignore[no-any-return]
+
+
+class ClassificationHead(nn.Module):
+    """RoBERTa's head over the first-token vectors of an input's functions, concatenated."""
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.num_functions * config.hidden_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.out_proj = nn.Linear(config.hidden_size, NUM_LABELS)
+
+    def forward(self, joined: Tensor) -> Tensor:
+        # joined (m, f w)
+        inner = torch.tanh(self.dense(self.dropout(joined)))  # (m, w)
+        return self.out_proj(self.dropout(inner))  # type: ignore[no-any-return]  # (m, 2)
+
+
+class StudentForSequenceClassification(PreTrainedModel):
+    """A student with its head.
+
+    For pairs, rows 2k and 2k + 1 of `input_ids` are the two functions of input k; `encode` and `classify` do the two
+    halves apart, so that each function is encoded once however many pairs it is in.
+    """
+
+    config_class = StudentConfig
+    base_model_prefix = "roberta"
+    _supports_sdpa = True
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__(config)
+        self.roberta = Encoder(config)
+        self.classifier = ClassificationHead(config)
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """First-token vectors, (n, w), of functions (n, t)."""
+        return self.roberta(input_ids, attention_mask)[:, 0]  # type: ignore[no-any-return]  # (n, w)
+
+    def classify(self, joined: Tensor) -> Tensor:
+        """Logits (m, 2) of the joined vectors (m, f w) of inputs."""
+        return self.classifier(joined)  # type: ignore[no-any-return]  # (m, 2)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        **_: Any,
+    ) -> SequenceClassifierOutput:
+        """Logits (m, 2) of functions (m f, t), and the cross-entropy with `labels` (m,) where given."""
+        if attention_mask is None:
+            attention_mask = input_ids != PAD_TOKEN_ID  # (n, t)
+        vectors = self.encode(input_ids, attention_mask)  # (n, w)
+        logits = self.classify(vectors.reshape(-1, self.config.num_functions * vectors.shape[-1]))  # (m, 2)
+        loss = None if labels is None else functional.cross_entropy(logits.float(), labels)
+        return SequenceClassifierOutput(loss=loss, logits=logits)
+
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
+        """Write `config.json` and `model.safetensors`; a student that is a RoBERTa says so, for stock transformers."""
+        super().save_pretrained(save_directory, *args, **kwargs)
+        if not self.config.is_stock_roberta:
+            return
+        path = Path(save_directory) / "config.json"
+        written = json.loads(path.read_text(encoding="utf-8"))
+        written |= {"model_type": "roberta", "architectures": ["RobertaForSequenceClassification"]}
+        path.write_text(json.dumps(written, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+AutoConfig.register(StudentConfig.model_type, StudentConfig)
+AutoModelForSequenceClassification.register(StudentConfig, StudentForSequenceClassification)

@@ -1,0 +1,129 @@
+"""Oracle for the cut: a tokenizer trained at the smaller vocabulary itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+
+import avatar_optuna
+from avatar_optuna.distillation import train_tokenizer
+from avatar_optuna.distillation._tokenizers import SPECIAL_TOKENS, _build, _train
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.hyperparameters import TOKENIZERS
+
+ROOT = Path(avatar_optuna.__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def corpus() -> list[str]:
+    """The package's own sources, cut into chunks of 40 lines: real code that is always there."""
+    texts = []
+    for path in sorted((ROOT / "avatar_optuna").glob("*.py")):
+        lines = path.read_text().splitlines()
+        texts += ["\n".join(lines[start : start + 40]) for start in range(0, len(lines), 40)]
+    return [*texts, "s = 'äöü 中文 😀'"]
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+@pytest.mark.parametrize("vocab_size", [16, 100, 600, 50_265])
+def test_any_vocabulary(corpus: Sequence[str], kind: str, vocab_size: int) -> None:
+    tokenizer = train_tokenizer(kind, vocab_size, corpus)
+    vocab = tokenizer.get_vocab()
+    assert sorted(vocab.values()) == list(range(len(vocab)))
+    assert len(vocab) <= vocab_size
+    if vocab_size <= 600:
+        assert len(vocab) == vocab_size
+    assert [vocab[token] for token in SPECIAL_TOKENS] == [0, 1, 2, 3, 4]
+    encoded = tokenizer(corpus[0])["input_ids"]
+    assert (encoded[0], encoded[-1]) == (0, 2)
+    assert max(encoded) < vocab_size
+    assert len(set(encoded)) > (5 if vocab_size > 16 else 2)
+
+
+@pytest.mark.parametrize("kind", ["BPE", "WordPiece", "Word"])
+@pytest.mark.parametrize("vocab_size", [389, 700, 1500])
+def test_a_cut_tokenizer_is_the_one_trained_at_that_size(corpus: Sequence[str], kind: str, vocab_size: int) -> None:
+    def model(trained: dict[str, Any]) -> Any:
+        return json.loads(_build(kind, trained, vocab_size).to_str())["model"]
+
+    assert model(_train(kind, 50_265, corpus)) == model(_train(kind, vocab_size, corpus))
+
+
+@pytest.mark.parametrize("kind", ["BPE", "Unigram"])
+def test_byte_kinds_lose_only_space_case_and_rare_bytes(corpus: Sequence[str], kind: str) -> None:
+    tokenizer = train_tokenizer(kind, 800, corpus)
+    text = corpus[3]
+    decoded = tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True)
+    assert decoded.strip() == " ".join(text.split()).lower()
+
+
+def test_training_is_the_same_in_every_process(corpus: Sequence[str]) -> None:
+    code = (
+        "import sys, json; from avatar_optuna.distillation._tokenizers import _train\n"
+        "kinds, corpus = ('BPE', 'WordPiece', 'Unigram'), json.load(sys.stdin)\n"
+        "print(json.dumps([_train(kind, 900, corpus) for kind in kinds]))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            input=json.dumps(corpus),
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+        ).stdout
+        for _ in range(2)
+    }
+    assert len(outputs) == 1
+
+
+def test_saved_and_loaded_equal(tmp_path: Path, corpus: Sequence[str]) -> None:
+    for kind in TOKENIZERS:
+        tokenizer = train_tokenizer(kind, 500, corpus)
+        tokenizer.save_pretrained(tmp_path / kind)
+        loaded = AutoTokenizer.from_pretrained(tmp_path / kind)
+        assert loaded(corpus[1])["input_ids"] == tokenizer(corpus[1])["input_ids"]
+        assert (loaded.pad_token_id, loaded.unk_token_id, loaded.mask_token_id) == (1, 3, 4)
+
+
+def test_trained_once_however_many_ask(tmp_path: Path, corpus: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from avatar_optuna.distillation import _tokenizers
+
+    trained = []
+
+    def counting(kind: str, vocab_size: int, texts: Sequence[str]) -> dict[str, Any]:
+        trained.append(vocab_size)
+        return _train(kind, vocab_size, texts)
+
+    monkeypatch.setattr(_tokenizers, "_train", counting)
+    with ThreadPoolExecutor(4) as threads:
+        sizes = [500, 600, 700, 800] * 2
+        got = list(threads.map(lambda size: train_tokenizer("BPE", size, corpus, tmp_path), sizes))
+    assert trained == [50_265]
+    assert [len(tokenizer) for tokenizer in got] == sizes
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix not in (".json", ".lock")]
+    train_tokenizer("BPE", 500, corpus[1:], tmp_path)
+    assert len(trained) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "vocab_size", "texts", "words"),
+    [
+        ("bpe", 1000, ["a"], "must be one of BPE"),
+        ("BPE", 15, ["a"], "at least 16"),
+        ("BPE", 1000, ["  "], "at least one function"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(kind: str, vocab_size: int, texts: list[str], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        train_tokenizer(kind, vocab_size, texts)
