@@ -32,6 +32,7 @@ PROVENANCE = "avatar:provenance"  # {"versions": ..., "host": ..., "device": ...
 
 # User attributes of a trial of the search study.
 ROUND = "round"  # which round of the search drew it, from 0
+GENERATION = "generation"  # which generation of the round, from 0
 PREDICTED_STD = "predicted_std"  # standard deviation of the predicted effectiveness
 INFEASIBLE = "infeasible"  # why a draw was PRUNED, as a sentence
 

@@ -1,0 +1,121 @@
+"""Files in CodeXGLUE's layout, read strictly: a bad row is named with its file and line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avatar_optuna.exceptions import DataError
+from avatar_optuna.tasks._task import Split
+
+SPLITS = ("train", "valid", "test")
+
+
+def read_clone_detection(folder: Path) -> dict[str, Split]:
+    """`data.jsonl` (`idx`, `func`) and `train.txt`, `valid.txt`, `test.txt` (`idx1<TAB>idx2<TAB>label`).
+
+    Raises:
+        DataError: The first row that breaks the format.
+    """
+    functions: dict[str, str] = {}
+    path = folder / "data.jsonl"
+    for row, record in _records(path):
+        idx = _field(record, "idx", (str, int), path, row)
+        if str(idx) in functions:
+            raise DataError(path, row, f"idx must be unique, got {idx!r} again")
+        functions[str(idx)] = _function(record, path, row)
+    return {name: _read_pairs(folder / f"{name}.txt", functions) for name in SPLITS}
+
+
+def read_vulnerability_prediction(folder: Path) -> dict[str, Split]:
+    """`train.jsonl`, `valid.jsonl`, `test.jsonl`: `func` and `target` (1 = vulnerable), one object a line.
+
+    Raises:
+        DataError: The first row that breaks the format.
+    """
+    return {name: _read_labelled(folder / f"{name}.jsonl") for name in SPLITS}
+
+
+def _read_labelled(path: Path) -> Split:
+    places: dict[str, int] = {}
+    inputs, labels = [], []
+    for row, record in _records(path):
+        target = _field(record, "target", (int,), path, row)
+        if target not in (0, 1):
+            raise DataError(path, row, f"target must be 0 or 1, got {target!r}")
+        inputs.append(places.setdefault(_function(record, path, row), len(places)))
+        labels.append(int(target))
+    if not labels:
+        raise DataError(path, None, "must hold at least one function, got none")
+    return _split(tuple(places), [[index] for index in inputs], labels)
+
+
+def _read_pairs(path: Path, functions: Mapping[str, str]) -> Split:
+    places: dict[str, int] = {}
+    inputs, labels = [], []
+    for row, line in _lines(path):
+        parts = line.split("\t")
+        if len(parts) != 3:
+            raise DataError(path, row, f"a line is idx1, idx2 and label between tabs, got {line[:80]!r}")
+        for idx in parts[:2]:
+            if idx not in functions:
+                raise DataError(path, row, f"idx must be one of data.jsonl, got {idx!r}")
+        if parts[2] not in ("0", "1"):
+            raise DataError(path, row, f"label must be 0 or 1, got {parts[2]!r}")
+        inputs.append([places.setdefault(idx, len(places)) for idx in parts[:2]])
+        labels.append(int(parts[2]))
+    if not labels:
+        raise DataError(path, None, "must hold at least one pair, got none")
+    return _split(tuple(functions[idx] for idx in places), inputs, labels)
+
+
+def _split(functions: tuple[str, ...], inputs: list[list[int]], labels: list[int]) -> Split:
+    return Split(
+        functions=functions,
+        inputs=np.asarray(inputs, dtype=np.int32),
+        labels=np.asarray(labels, dtype=np.int64),
+    )
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines that are not blank, numbered from 1."""
+    try:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            for row, line in enumerate(file, 1):
+                if line.strip():
+                    yield row, line.rstrip("\r\n")
+    except OSError as error:
+        raise DataError(path, None, f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(path, None, f"must be UTF-8 text: {error}") from error
+
+
+def _records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for row, line in _lines(path):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(path, row, f"a line must be a JSON object: {error}") from error
+        if not isinstance(record, dict):
+            raise DataError(path, row, f"a line must be a JSON object, got {line[:80]!r}")
+        yield row, record
+
+
+def _field(record: Mapping[str, Any], key: str, types: tuple[type, ...], path: Path, row: int) -> Any:
+    if key not in record:
+        raise DataError(path, row, f"{key} is missing, got the keys {', '.join(record) or 'none'}")
+    value = record[key]
+    if isinstance(value, bool) or not isinstance(value, types):
+        raise DataError(path, row, f"{key} must be {' or '.join(kind.__name__ for kind in types)}, got {value!r}")
+    return value
+
+
+def _function(record: Mapping[str, Any], path: Path, row: int) -> str:
+    function = _field(record, "func", (str,), path, row)
+    if not function.strip():
+        raise DataError(path, row, f"func must be source text, got {function!r}")
+    return str(function)

@@ -1,0 +1,97 @@
+"""The readers take CodeXGLUE's files, and name the row that breaks them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from avatar_optuna.costs import TaskForm
+from avatar_optuna.exceptions import DataError, InputError
+from avatar_optuna.settings import TaskSettings
+from avatar_optuna.tasks import load_task
+
+
+@pytest.fixture
+def clones(tmp_path: Path) -> Path:
+    functions = [{"idx": str(i), "func": f"int f{i}() {{ return {i}; }}"} for i in range(6)]
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(f) + "\n" for f in functions))
+    (tmp_path / "train.txt").write_text("0\t1\t1\n1\t0\t0\n")
+    (tmp_path / "valid.txt").write_text("2\t3\t1\n3\t3\t0\n")
+    (tmp_path / "test.txt").write_text("4\t5\t1\n5\t4\t0\n")
+    return tmp_path
+
+
+@pytest.fixture
+def functions(tmp_path: Path) -> Path:
+    for split in ("train", "valid", "test"):
+        rows = [{"idx": i, "func": f"void {split}{i}(void) {{}}", "target": i % 2} for i in range(10)]
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path
+
+
+def test_pairs_are_read_row_for_row(clones: Path) -> None:
+    task = load_task(TaskSettings(kind="clone-detection", data=str(clones)))
+    assert task.form is TaskForm.PAIR
+    texts = [[task.valid.functions[index] for index in pair] for pair in task.valid.inputs]
+    assert texts == [["int f2() { return 2; }", "int f3() { return 3; }"], ["int f3() { return 3; }"] * 2]
+    assert task.valid.labels.tolist() == [1, 0]
+
+
+def test_a_sample_keeps_the_classes_and_the_seed(functions: Path) -> None:
+    settings = TaskSettings(kind="vulnerability-prediction", data=str(functions), max_train=4, seed=3)
+    task, again = load_task(settings), load_task(settings)
+    assert (len(task.train), int(task.train.labels.sum()), len(task.test)) == (4, 2, 10)
+    assert len(task.train.functions) == 4
+    assert task.fingerprint == again.fingerprint
+    other = load_task(TaskSettings(kind="vulnerability-prediction", data=str(functions), max_train=4, seed=4))
+    assert other.fingerprint != task.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("valid.txt", "2\t3\t1\n2 3 1\n", r"valid\.txt:2: a line is idx1, idx2 and label between tabs, got '2 3 1'"),
+        ("valid.txt", "2\t9\t1\n", r"valid\.txt:1: idx must be one of data\.jsonl, got '9'"),
+        ("valid.txt", "2\t3\tyes\n", r"valid\.txt:1: label must be 0 or 1, got 'yes'"),
+        ("valid.txt", "\n", r"valid\.txt: must hold at least one pair"),
+        ("data.jsonl", '{"idx": "0", "func": "x"}\nnope\n', r"data\.jsonl:2: a line must be a JSON object"),
+        ("data.jsonl", '{"idx": "0"}\n', r"data\.jsonl:1: func is missing, got the keys idx"),
+        ("data.jsonl", '{"idx": "0", "func": "x"}\n{"idx": "0", "func": "y"}\n', r"data\.jsonl:2: idx must be unique"),
+    ],
+)
+def test_a_bad_row_of_pairs_is_named(clones: Path, file: str, text: str, message: str) -> None:
+    (clones / file).write_text(text)
+    with pytest.raises(DataError, match=message):
+        load_task(TaskSettings(kind="clone-detection", data=str(clones)))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"func": "x", "target": 2}\n', r"test\.jsonl:1: target must be 0 or 1, got 2"),
+        ('{"func": "x", "target": "1"}\n', r"test\.jsonl:1: target must be int, got '1'"),
+        ('{"func": " ", "target": 1}\n', r"test\.jsonl:1: func must be source text"),
+        ('["x", 1]\n', r"test\.jsonl:1: a line must be a JSON object"),
+    ],
+)
+def test_a_bad_row_of_functions_is_named(functions: Path, text: str, message: str) -> None:
+    (functions / "test.jsonl").write_text(text)
+    with pytest.raises(DataError, match=message):
+        load_task(TaskSettings(kind="vulnerability-prediction", data=str(functions)))
+
+
+def test_a_missing_file_and_a_missing_class_are_named(functions: Path) -> None:
+    (functions / "valid.jsonl").unlink()
+    with pytest.raises(DataError, match=r"valid\.jsonl: cannot be read: No such file"):
+        load_task(TaskSettings(kind="vulnerability-prediction", data=str(functions)))
+    (functions / "valid.jsonl").write_text('{"func": "x", "target": 1}\n')
+    with pytest.raises(InputError, match="the valid split must hold both labels"):
+        load_task(TaskSettings(kind="vulnerability-prediction", data=str(functions)))
+
+
+def test_the_real_files_are_read(shared: Path) -> None:
+    task = load_task(TaskSettings(kind="clone-detection", data=str(shared / "data/bigclonebench")))
+    assert (len(task.train), len(task.train.functions)) == (63_569, 5_285)
+    assert int(task.train.labels.sum()) == 43_085
