@@ -5,7 +5,10 @@ AvatarError
 │   ├── StudyFileError         all faults of one study file
 │   ├── DataError              a data file, with the row
 │   └── InfeasibleSpaceError   no configuration satisfies the constraints
+├── StorageError               the database or the artifact store cannot be used: exit code 1
 └── StudyError                 a study cannot go on as it stands: exit code 1
+    ├── StudyBusyError         another process searches the study
+    └── JobLostError           a job now belongs to another worker
 """
 
 from __future__ import annotations
@@ -67,3 +70,31 @@ class InfeasibleSpaceError(InputError):
 
 class StudyError(AvatarError):
     """A study is in a state from which the command cannot go on."""
+
+
+class StudyBusyError(StudyError):
+    """Another process searches the study.
+
+    Args:
+        study_name: The study.
+    """
+
+    def __init__(self, study_name: str) -> None:
+        self.study_name = study_name
+        super().__init__(f"the study {study_name!r} is being searched by another process: wait for it or stop it")
+
+
+class JobLostError(StudyError):
+    """A job now belongs to another worker, or to none; nothing has been written.
+
+    Args:
+        number: Number of the job's trial.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(f"job {number} is no longer this worker's: it was taken back after its grace period")
+
+
+class StorageError(AvatarError):
+    """The database or the artifact store cannot be used; the message masks passwords."""

@@ -41,6 +41,8 @@ KEY = "key"
 PROGRESS = "progress"  # while RUNNING: {"epoch", "epochs", "worker", "host", "device", "since"}
 FAILED = "failed"  # why the job failed, as a sentence
 ATTEMPTS = "attempts"  # how many times it was begun
+ERRORS = "errors"  # why each failed attempt failed, one sentence each
+LOSSES = "losses"  # how many workers it lost since it last finished an epoch
 CHECKPOINT = "checkpoint"  # the last epoch's checkpoint in the artifact store
 
 Purpose = Literal["indicator", "front"]

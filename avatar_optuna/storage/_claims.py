@@ -1,0 +1,299 @@
+"""Jobs in Optuna's tables: a WAITING trial is claimed by one worker, and goes back, finishes or fails.
+
+A retried job is the same trial, RUNNING set back to WAITING, so a job can neither be lost nor exist twice. The number
+of times a job was begun fences it: whoever writes must hold the latest attempt, so a worker that comes back late
+changes nothing. Every write is one transaction that locks the trial's row (SQLite: the database, by BEGIN IMMEDIATE).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from optuna.storages import BaseStorage
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal_column, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from avatar_optuna.exceptions import JobLostError
+from avatar_optuna.records import ATTEMPTS, ERRORS, FAILED, LOSSES, PROGRESS
+from avatar_optuna.storage._attributes import delete_attribute, get_attributes, set_attributes
+from avatar_optuna.storage._database import engine_of, reading, study_id_of
+from avatar_optuna.storage._generations import insert_rows
+from avatar_optuna.storage._tables import (
+    TRIAL_HEARTBEATS,
+    TRIAL_SYSTEM_ATTRIBUTES,
+    TRIAL_USER_ATTRIBUTES,
+    TRIAL_VALUES,
+    TRIALS,
+)
+from avatar_optuna.storage._trials import read_trials
+
+# The database's clock, in the form in which Optuna's heartbeats stand: one clock for all workers.
+_NOW = {"sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now')", "postgresql": "localtimestamp"}
+_AGE_S = {
+    "sqlite": "(julianday('now') - julianday(trial_heartbeats.heartbeat)) * 86400.0",
+    "postgresql": "extract(epoch from localtimestamp - trial_heartbeats.heartbeat)::float",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """The right to work on a job.
+
+    Args:
+        trial: The job as it stood when it was claimed.
+        attempt: How many times it has been begun, this time included.
+    """
+
+    trial: FrozenTrial
+    attempt: int
+
+    @property
+    def trial_id(self) -> int:
+        """The trial's id in the database."""
+        return self.trial._trial_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningJob:
+    """A job that some worker holds.
+
+    Args:
+        trial_id: The trial's id in the database.
+        number: The trial's number.
+        attempt: How many times it has been begun.
+        heartbeat_age_s: Seconds since its last heartbeat, by the database's clock.
+        progress: What its worker last said, see `records.PROGRESS`.
+    """
+
+    trial_id: int
+    number: int
+    attempt: int
+    heartbeat_age_s: float
+    progress: Mapping[str, Any]
+
+
+class JobQueue:
+    """The jobs of one study.
+
+    Args:
+        storage: Opened by `open_storage`.
+        study_name: The study that holds the jobs.
+
+    Raises:
+        InputError: There is no such study.
+    """
+
+    def __init__(self, storage: BaseStorage, study_name: str) -> None:
+        self._engine = engine_of(storage)
+        self._study_id = study_id_of(storage, study_name)
+        self._now: ColumnElement[Any] = literal_column(_NOW[self._engine.name])
+        self._age_s: ColumnElement[Any] = literal_column(_AGE_S[self._engine.name])
+
+    def claim(self, progress: Mapping[str, Any] | None = None) -> Claim | None:
+        """Take the oldest waiting job, or None where none waits; exactly one caller gets it.
+
+        Args:
+            progress: Stored as the job's first progress: who has taken it.
+        """
+        waiting = select(TRIALS.c.trial_id).where(self._in_state(TrialState.WAITING)).order_by(TRIALS.c.trial_id)
+        if self._engine.name == "sqlite":
+            with reading(self._engine) as connection:  # an idle worker must not take the write lock
+                if connection.execute(waiting.limit(1)).scalar() is None:
+                    return None
+        with self._engine.begin() as connection:
+            trial_id = connection.execute(waiting.limit(1).with_for_update(skip_locked=True)).scalar()
+            if trial_id is None:
+                return None
+            connection.execute(
+                update(TRIALS)
+                .where(TRIALS.c.trial_id == trial_id, TRIALS.c.state == TrialState.WAITING)
+                .values(state=TrialState.RUNNING, datetime_start=_utc_now())
+            )
+            before = get_attributes(connection, TRIAL_USER_ATTRIBUTES, trial_id)
+            attempt = before.get(ATTEMPTS, 0) + 1
+            attributes = {ATTEMPTS: attempt, PROGRESS: dict(progress or {})}
+            set_attributes(connection, TRIAL_USER_ATTRIBUTES, trial_id, attributes)
+            self._set_heartbeat(connection, trial_id)
+            (trial,) = read_trials(connection, self._study_id, including=[trial_id], after=_NO_MORE)
+        return Claim(trial=trial, attempt=attempt)
+
+    def beat(self, claim: Claim) -> None:
+        """Say that the worker lives.
+
+        Raises:
+            JobLostError: The job is no longer this claim's.
+        """
+        statement = update(TRIAL_HEARTBEATS).where(
+            TRIAL_HEARTBEATS.c.trial_id == claim.trial_id,
+            exists().where(TRIALS.c.trial_id == claim.trial_id, TRIALS.c.state == TrialState.RUNNING),
+            exists().where(self._attempt_is(claim.trial_id, claim.attempt)),
+        )
+        with self._engine.begin() as connection:
+            if connection.execute(statement.values(heartbeat=self._now)).rowcount != 1:
+                raise JobLostError(claim.trial.number)
+
+    def set_attributes(self, claim: Claim, attributes: Mapping[str, Any]) -> None:
+        """Set user attributes of the running job, such as its progress; counts as a heartbeat.
+
+        Raises:
+            JobLostError: The job is no longer this claim's.
+        """
+        with self._engine.begin() as connection:
+            self._hold(connection, claim)
+            set_attributes(connection, TRIAL_USER_ATTRIBUTES, claim.trial_id, attributes)
+            self._set_heartbeat(connection, claim.trial_id)
+
+    def finish(
+        self,
+        claim: Claim,
+        values: Sequence[float],
+        *,
+        user_attributes: Mapping[str, Any],
+        system_attributes: Mapping[str, Any],
+    ) -> None:
+        """Make the job COMPLETE, with all its results or none. Finishing twice is finishing once.
+
+        Raises:
+            JobLostError: The job is no longer this claim's.
+        """
+        with self._engine.begin() as connection:
+            if not self._hold(connection, claim, unless=TrialState.COMPLETE):
+                return
+            rows = []
+            for objective, value in enumerate(values):
+                stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+                rows.append({"trial_id": claim.trial_id, "objective": objective, "value": stored, "value_type": kind})
+            insert_rows(connection, TRIAL_VALUES, rows)
+            set_attributes(connection, TRIAL_USER_ATTRIBUTES, claim.trial_id, user_attributes)
+            set_attributes(connection, TRIAL_SYSTEM_ATTRIBUTES, claim.trial_id, system_attributes)
+            self._leave(connection, claim.trial_id, TrialState.COMPLETE)
+
+    def hand_back(self, claim: Claim) -> None:
+        """Make the job WAITING again, as a worker does that is told to stop.
+
+        Raises:
+            JobLostError: The job is no longer this claim's.
+        """
+        with self._engine.begin() as connection:
+            if self._hold(connection, claim, unless=TrialState.WAITING):
+                self._leave(connection, claim.trial_id, TrialState.WAITING)
+
+    def fail(self, claim: Claim, reason: str, *, max_retries: int) -> bool:
+        """Record why an attempt failed: the job waits for its next attempt, or is FAILed once no retry is left.
+
+        Returns:
+            Whether the job is FAILed for good.
+
+        Raises:
+            JobLostError: The job is no longer this claim's.
+        """
+        with self._engine.begin() as connection:
+            self._hold(connection, claim)
+            before = get_attributes(connection, TRIAL_USER_ATTRIBUTES, claim.trial_id)
+            errors = [*before.get(ERRORS, ()), reason]
+            final = len(errors) > max_retries
+            attributes = {ERRORS: errors} | ({FAILED: reason} if final else {})
+            set_attributes(connection, TRIAL_USER_ATTRIBUTES, claim.trial_id, attributes)
+            self._leave(connection, claim.trial_id, TrialState.FAIL if final else TrialState.WAITING)
+        return final
+
+    def running(self) -> list[RunningJob]:
+        """The jobs that workers hold, those that plain Optuna runs (without a heartbeat of ours) left out."""
+        user, attempts = TRIAL_USER_ATTRIBUTES.alias("progress"), TRIAL_USER_ATTRIBUTES.alias("attempts")
+        statement = (
+            select(TRIALS.c.trial_id, TRIALS.c.number, attempts.c.value_json, user.c.value_json, self._age_s)
+            .join(TRIAL_HEARTBEATS, TRIAL_HEARTBEATS.c.trial_id == TRIALS.c.trial_id)
+            .join(attempts, and_(attempts.c.trial_id == TRIALS.c.trial_id, attempts.c.key == ATTEMPTS))
+            .join(user, and_(user.c.trial_id == TRIALS.c.trial_id, user.c.key == PROGRESS))
+            .where(self._in_state(TrialState.RUNNING))
+            .order_by(TRIALS.c.trial_id)
+        )
+        with reading(self._engine) as connection:
+            rows = connection.execute(statement).all()
+        return [
+            RunningJob(
+                trial_id=trial_id,
+                number=number,
+                attempt=json.loads(attempt),
+                heartbeat_age_s=float(age_s),
+                progress=json.loads(progress),
+            )
+            for trial_id, number, attempt, progress, age_s in rows
+        ]
+
+    def take_back(self, job: RunningJob, *, max_losses: int) -> bool:
+        """Make a job whose worker is gone WAITING again, unless it has beaten since `running` read it.
+
+        A job that loses its workers more than `max_losses` times without finishing an epoch in between is FAILed: it
+        would take down every worker there is.
+
+        Returns:
+            Whether the job was taken back.
+        """
+        with self._engine.begin() as connection:
+            if not self._holds(connection, job.trial_id, job.attempt):
+                return False
+            age = select(self._age_s).select_from(TRIAL_HEARTBEATS).where(TRIAL_HEARTBEATS.c.trial_id == job.trial_id)
+            if float(connection.execute(age).scalar_one()) < job.heartbeat_age_s:
+                return False
+            losses = get_attributes(connection, TRIAL_USER_ATTRIBUTES, job.trial_id).get(LOSSES, 0) + 1
+            attributes: dict[str, Any] = {LOSSES: losses}
+            if losses > max_losses:
+                attributes[FAILED] = f"its worker was lost {losses} times without an epoch in between"
+            set_attributes(connection, TRIAL_USER_ATTRIBUTES, job.trial_id, attributes)
+            self._leave(connection, job.trial_id, TrialState.FAIL if FAILED in attributes else TrialState.WAITING)
+        return True
+
+    def counts(self) -> dict[TrialState, int]:
+        """How many jobs are in each state."""
+        statement = select(TRIALS.c.state, func.count()).where(TRIALS.c.study_id == self._study_id)
+        with reading(self._engine) as connection:
+            rows = connection.execute(statement.group_by(TRIALS.c.state)).all()
+        return dict.fromkeys(TrialState, 0) | {row[0]: int(row[1]) for row in rows}
+
+    def _in_state(self, state: TrialState) -> ColumnElement[bool]:
+        return and_(TRIALS.c.study_id == self._study_id, TRIALS.c.state == state)
+
+    def _attempt_is(self, trial_id: int, attempt: int) -> ColumnElement[bool]:
+        columns = TRIAL_USER_ATTRIBUTES.c
+        return and_(columns.trial_id == trial_id, columns.key == ATTEMPTS, columns.value_json == json.dumps(attempt))
+
+    def _hold(self, connection: Connection, claim: Claim, *, unless: TrialState | None = None) -> bool:
+        """Lock the claim's trial; False where an earlier try of the same transaction has already led to `unless`."""
+        if self._holds(connection, claim.trial_id, claim.attempt):
+            return True
+        if unless is not None and self._holds(connection, claim.trial_id, claim.attempt, state=unless):
+            return False
+        raise JobLostError(claim.trial.number)
+
+    def _holds(
+        self, connection: Connection, trial_id: int, attempt: int, *, state: TrialState = TrialState.RUNNING
+    ) -> bool:
+        statement = select(TRIALS.c.state).where(TRIALS.c.trial_id == trial_id).with_for_update()
+        if connection.execute(statement).scalar() != state:
+            return False
+        return bool(connection.execute(select(exists().where(self._attempt_is(trial_id, attempt)))).scalar())
+
+    def _leave(self, connection: Connection, trial_id: int, state: TrialState) -> None:
+        values: dict[str, Any] = {"state": state}
+        values |= {"datetime_complete": _utc_now()} if state.is_finished() else {"datetime_start": None}
+        connection.execute(update(TRIALS).where(TRIALS.c.trial_id == trial_id).values(values))
+        delete_attribute(connection, TRIAL_USER_ATTRIBUTES, trial_id, PROGRESS)
+
+    def _set_heartbeat(self, connection: Connection, trial_id: int) -> None:
+        insert = sqlite.insert if self._engine.name == "sqlite" else postgresql.insert
+        statement = insert(TRIAL_HEARTBEATS).values(trial_id=trial_id, heartbeat=self._now)
+        connection.execute(statement.on_conflict_do_update(index_elements=["trial_id"], set_={"heartbeat": self._now}))
+
+
+_NO_MORE = 2**31 - 1
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,254 @@
+"""Many trials in one transaction, in Optuna's own tables: what `study.add_trials` stores, a hundred times faster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    check_distribution_compatibility,
+    distribution_to_json,
+    json_to_distribution,
+)
+from optuna.storages import BaseStorage
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial
+from sqlalchemy import Connection, Table, exists, func, insert, select, text
+
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.storage._database import engine_of, study_id_of
+from avatar_optuna.storage._tables import (
+    STUDIES,
+    STUDY_DIRECTIONS,
+    TRIAL_INTERMEDIATE_VALUES,
+    TRIAL_PARAMS,
+    TRIAL_SYSTEM_ATTRIBUTES,
+    TRIAL_USER_ATTRIBUTES,
+    TRIAL_VALUES,
+    TRIALS,
+)
+from avatar_optuna.storage._times import to_utc
+
+
+class GenerationWriter:
+    """Lands a generation of trials in one transaction.
+
+    What it stores equals what `study.add_trial` would have stored for each, numbers contiguous also while other
+    processes add trials with plain Optuna.
+
+    Args:
+        storage: Opened by `open_storage`.
+        study_name: Where the trials go.
+
+    Raises:
+        InputError: There is no such study.
+    """
+
+    def __init__(self, storage: BaseStorage, study_name: str) -> None:
+        self._engine = engine_of(storage)
+        self._study_id = study_id_of(storage, study_name)
+
+    def write(self, trials: Sequence[FrozenTrial], *, begun: datetime | None = None) -> range:
+        """Store trials made by `optuna.trial.create_trial`; returns their numbers.
+
+        Args:
+            trials: Complete, or PRUNED with their constraints.
+            begun: When the generation was begun, in naive local time: every trial then spans from there to now.
+
+        Raises:
+            InputError: A trial has another number of values than the study has directions, or a distribution that
+                does not go with the study's.
+        """
+        span = (begun, datetime.now()) if begun is not None else None
+        with self._engine.begin() as connection:
+            lock_study(connection, self._study_id)
+            return insert_trials(connection, self._study_id, trials, span=span)
+
+
+def add_missing(storage: BaseStorage, study_name: str, trials: Sequence[FrozenTrial], *, key: str) -> int:
+    """Add the trials whose user attribute `key` no trial of the study has yet; returns how many they were.
+
+    One transaction, in which nobody else can add a trial: two processes may add the same ones at once.
+
+    Raises:
+        InputError: There is no such study.
+    """
+    study_id = study_id_of(storage, study_name)
+    of_study = (TRIALS.c.study_id == study_id, TRIAL_USER_ATTRIBUTES.c.key == key)
+    stored = select(TRIAL_USER_ATTRIBUTES.c.value_json).join(TRIALS).where(*of_study)
+    with engine_of(storage).begin() as connection:
+        lock_study(connection, study_id)
+        seen = set(connection.execute(stored).scalars())
+        missing = []
+        for trial in trials:
+            encoded = json.dumps(trial.user_attrs[key])
+            if encoded not in seen:
+                seen.add(encoded)
+                missing.append(trial)
+        return len(insert_trials(connection, study_id, missing))
+
+
+def lock_study(connection: Connection, study_id: int) -> None:
+    """Keep others from adding trials until the transaction ends, as Optuna does (SQLite's BEGIN already has)."""
+    locked = connection.execute(select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id).with_for_update())
+    if locked.scalar() is None:
+        raise InputError("the study has been deleted")
+
+
+def insert_trials(
+    connection: Connection,
+    study_id: int,
+    trials: Sequence[FrozenTrial],
+    *,
+    span: tuple[datetime, datetime] | None = None,
+) -> range:
+    """Insert trials in order, in any state; the study must be locked. Returns their numbers."""
+    past = select(func.count(TRIALS.c.trial_id)).where(TRIALS.c.study_id == study_id)
+    first = int(connection.execute(past).scalar_one())
+    if not trials:
+        return range(first, first)
+    _refuse_other_directions(connection, study_id, trials)
+    _refuse_other_distributions(connection, study_id, trials)
+    texts = _distribution_texts(trials)
+    ids = _reserve_ids(connection, len(trials))
+    rows = _Rows()
+    for offset, (trial_id, trial) in enumerate(zip(ids, trials, strict=True)):
+        rows.add(trial, trial_id=trial_id, number=first + offset, study_id=study_id, span=span, texts=texts)
+    for table, entries in rows.tables():
+        if entries:
+            insert_rows(connection, table, entries)
+    return range(first, first + len(trials))
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows with the same keys: PostgreSQL's COPY takes a third of the time of an INSERT."""
+    driver = connection.connection.driver_connection
+    if connection.engine.name == "sqlite" or driver is None:
+        connection.execute(insert(table), rows)
+        return
+    names = tuple(rows[0])
+    columns = ", ".join(f'"{table.c[name].name}"' for name in names)
+    with driver.cursor().copy(f'COPY "{table.name}" ({columns}) FROM STDIN') as copy:
+        for row in rows:
+            copy.write_row([value.name if isinstance(value, Enum) else value for value in row.values()])
+
+
+class _Rows:
+    """The rows of many trials, table by table."""
+
+    def __init__(self) -> None:
+        self.trials: list[dict[str, Any]] = []
+        self.params: list[dict[str, Any]] = []
+        self.values: list[dict[str, Any]] = []
+        self.intermediate: list[dict[str, Any]] = []
+        self.user_attributes: list[dict[str, Any]] = []
+        self.system_attributes: list[dict[str, Any]] = []
+
+    def tables(self) -> list[tuple[Table, list[dict[str, Any]]]]:
+        return [
+            (TRIALS, self.trials),
+            (TRIAL_PARAMS, self.params),
+            (TRIAL_VALUES, self.values),
+            (TRIAL_INTERMEDIATE_VALUES, self.intermediate),
+            (TRIAL_USER_ATTRIBUTES, self.user_attributes),
+            (TRIAL_SYSTEM_ATTRIBUTES, self.system_attributes),
+        ]
+
+    def add(
+        self,
+        trial: FrozenTrial,
+        *,
+        trial_id: int,
+        number: int,
+        study_id: int,
+        span: tuple[datetime, datetime] | None,
+        texts: Mapping[int, str],
+    ) -> None:
+        start, complete = span if span is not None else (trial.datetime_start, trial.datetime_complete)
+        self.trials.append(
+            {
+                "trial_id": trial_id,
+                "number": number,
+                "study_id": study_id,
+                "state": trial.state,
+                "datetime_start": to_utc(start),
+                "datetime_complete": to_utc(complete),
+            }
+        )
+        for name, value in trial.params.items():
+            distribution = trial.distributions[name]
+            self.params.append(
+                {
+                    "trial_id": trial_id,
+                    "param_name": name,
+                    "param_value": distribution.to_internal_repr(value),
+                    "distribution_json": texts[id(distribution)],
+                }
+            )
+        for objective, value in enumerate(trial.values or ()):
+            stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+            self.values.append({"trial_id": trial_id, "objective": objective, "value": stored, "value_type": kind})
+        for step, value in trial.intermediate_values.items():
+            pair = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
+            stored_value = {"intermediate_value": pair[0], "intermediate_value_type": pair[1]}
+            self.intermediate.append({"trial_id": trial_id, "step": step, **stored_value})
+        for key, value in trial.user_attrs.items():
+            self.user_attributes.append({"trial_id": trial_id, "key": key, "value_json": json.dumps(value)})
+        for key, value in trial.system_attrs.items():
+            self.system_attributes.append({"trial_id": trial_id, "key": key, "value_json": json.dumps(value)})
+
+
+def _reserve_ids(connection: Connection, count: int) -> range | list[int]:
+    """Identifiers that no other transaction will use."""
+    if connection.engine.name == "sqlite":  # the write lock is ours, and SQLite gives max + 1
+        last = connection.execute(select(func.coalesce(func.max(TRIALS.c.trial_id), 0))).scalar_one()
+        return range(last + 1, last + 1 + count)
+    sequence = text("SELECT nextval(pg_get_serial_sequence('trials', 'trial_id')) FROM generate_series(1, :count)")
+    return sorted(connection.execute(sequence, {"count": count}).scalars())
+
+
+def _distribution_texts(trials: Sequence[FrozenTrial]) -> dict[int, str]:
+    """JSON of each distribution object, by its `id`: trials of a generation share theirs."""
+    texts: dict[int, str] = {}
+    for trial in trials:
+        for distribution in trial.distributions.values():
+            if id(distribution) not in texts:
+                texts[id(distribution)] = distribution_to_json(distribution)
+    return texts
+
+
+def _refuse_other_distributions(connection: Connection, study_id: int, trials: Sequence[FrozenTrial]) -> None:
+    """Optuna's rule: a parameter keeps its kind of distribution, and a categorical one its choices."""
+    known = _stored_distributions(connection, study_id)
+    checked: set[tuple[str, int]] = set()
+    for trial in trials:
+        for name, distribution in trial.distributions.items():
+            if (name, id(distribution)) in checked:
+                continue
+            checked.add((name, id(distribution)))
+            try:
+                check_distribution_compatibility(known.setdefault(name, distribution), distribution)
+            except ValueError as error:
+                raise InputError(f"{name} must keep its kind and choices within a study: {error}") from error
+
+
+def _stored_distributions(connection: Connection, study_id: int) -> dict[str, BaseDistribution]:
+    """The distributions of the study's first trial that has parameters."""
+    has_params = exists().where(TRIAL_PARAMS.c.trial_id == TRIALS.c.trial_id)
+    first = select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id, has_params).order_by(TRIALS.c.trial_id)
+    columns = (TRIAL_PARAMS.c.param_name, TRIAL_PARAMS.c.distribution_json)
+    rows = connection.execute(select(*columns).where(TRIAL_PARAMS.c.trial_id == first.limit(1).scalar_subquery()))
+    return {name: json_to_distribution(encoded) for name, encoded in rows}
+
+
+def _refuse_other_directions(connection: Connection, study_id: int, trials: Sequence[FrozenTrial]) -> None:
+    directions = connection.execute(
+        select(func.count()).select_from(STUDY_DIRECTIONS).where(STUDY_DIRECTIONS.c.study_id == study_id)
+    ).scalar_one()
+    for trial in trials:
+        if trial.values is not None and len(trial.values) != directions:
+            raise InputError(f"a trial must have one value for each of {directions} directions, got {trial.values}")
