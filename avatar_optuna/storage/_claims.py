@@ -16,11 +16,11 @@ from typing import Any
 from optuna.storages import BaseStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from avatar_optuna.exceptions import JobLostError
-from avatar_optuna.records import ATTEMPTS, ERRORS, FAILED, LOSSES, PROGRESS
+from avatar_optuna.records import ATTEMPTS, CHECKPOINT, ERRORS, FAILED, LOSSES, PROGRESS
 from avatar_optuna.storage._attributes import delete_attribute, get_attributes, set_attributes
 from avatar_optuna.storage._database import engine_of, reading, study_id_of
 from avatar_optuna.storage._generations import insert_rows
@@ -35,9 +35,11 @@ from avatar_optuna.storage._trials import read_trials
 
 # The database's clock, in the form in which Optuna's heartbeats stand: one clock for all workers.
 _NOW = {"sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now')", "postgresql": "localtimestamp"}
+# A heartbeat that could not be given because the server was down is not held against its worker.
 _AGE_S = {
     "sqlite": "(julianday('now') - julianday(trial_heartbeats.heartbeat)) * 86400.0",
-    "postgresql": "extract(epoch from localtimestamp - trial_heartbeats.heartbeat)::float",
+    "postgresql": "extract(epoch from localtimestamp"
+    " - greatest(trial_heartbeats.heartbeat, pg_postmaster_start_time()::timestamp))::float",
 }
 
 
@@ -76,6 +78,21 @@ class RunningJob:
     attempt: int
     heartbeat_age_s: float
     progress: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobDuration:
+    """How long a job took.
+
+    Args:
+        begun_utc: When its last attempt began, naive UTC.
+        done_utc: When it was done, naive UTC.
+        epochs: How many epochs it asked for.
+    """
+
+    begun_utc: datetime
+    done_utc: datetime
+    epochs: int
 
 
 class JobQueue:
@@ -257,6 +274,34 @@ class JobQueue:
             rows = connection.execute(statement.group_by(TRIALS.c.state)).all()
         return dict.fromkeys(TrialState, 0) | {row[0]: int(row[1]) for row in rows}
 
+    def is_busy(self) -> bool:
+        """Whether any job waits or runs."""
+        open_ = select(exists().where(or_(*(self._in_state(s) for s in (TrialState.WAITING, TrialState.RUNNING)))))
+        with reading(self._engine) as connection:
+            return bool(connection.execute(open_).scalar())
+
+    def failed(self) -> list[FrozenTrial]:
+        """The jobs that failed for good."""
+        with reading(self._engine) as connection:
+            return read_trials(connection, self._study_id, states=[TrialState.FAIL])
+
+    def durations(self, limit: int = 50) -> list[JobDuration]:
+        """The jobs done last, newest first."""
+        of_key = TRIAL_USER_ATTRIBUTES.c.trial_id == TRIALS.c.trial_id, TRIAL_USER_ATTRIBUTES.c.key == "epochs"
+        epochs = select(TRIAL_USER_ATTRIBUTES.c.value_json).where(*of_key).scalar_subquery()
+        statement = select(TRIALS.c.datetime_start, TRIALS.c.datetime_complete, epochs)
+        statement = statement.where(self._in_state(TrialState.COMPLETE)).order_by(TRIALS.c.datetime_complete.desc())
+        with reading(self._engine) as connection:
+            rows = connection.execute(statement.limit(limit)).all()
+        return [JobDuration(begun_utc=start, done_utc=end, epochs=json.loads(text or "1")) for start, end, text in rows]
+
+    def epochs_queued(self) -> int:
+        """The epochs that all waiting jobs ask for."""
+        statement = select(TRIAL_USER_ATTRIBUTES.c.value_json).join(TRIALS)
+        statement = statement.where(self._in_state(TrialState.WAITING), TRIAL_USER_ATTRIBUTES.c.key == "epochs")
+        with reading(self._engine) as connection:
+            return sum(json.loads(text) for text in connection.execute(statement).scalars())
+
     def _in_state(self, state: TrialState) -> ColumnElement[bool]:
         return and_(TRIALS.c.study_id == self._study_id, TRIALS.c.state == state)
 
@@ -285,6 +330,8 @@ class JobQueue:
         values |= {"datetime_complete": _utc_now()} if state.is_finished() else {"datetime_start": None}
         connection.execute(update(TRIALS).where(TRIALS.c.trial_id == trial_id).values(values))
         delete_attribute(connection, TRIAL_USER_ATTRIBUTES, trial_id, PROGRESS)
+        if state.is_finished():
+            delete_attribute(connection, TRIAL_USER_ATTRIBUTES, trial_id, CHECKPOINT)
 
     def _set_heartbeat(self, connection: Connection, trial_id: int) -> None:
         insert = sqlite.insert if self._engine.name == "sqlite" else postgresql.insert

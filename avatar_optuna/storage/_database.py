@@ -18,8 +18,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from avatar_optuna.exceptions import InputError, StorageError
+from avatar_optuna.storage._attributes import get_attributes
 from avatar_optuna.storage._file_lock import file_lock
-from avatar_optuna.storage._tables import STUDIES, TRIALS
+from avatar_optuna.storage._tables import STUDIES, STUDY_USER_ATTRIBUTES, TRIALS
 from avatar_optuna.storage._trials import read_trials
 from avatar_optuna.storage._url import database_file, mask_url, parse_url, render
 
@@ -115,6 +116,17 @@ def study_id_of(storage: BaseStorage, study_name: str) -> int:
     return study_id
 
 
+def study_attributes(storage: BaseStorage, study_name: str) -> dict[str, Any]:
+    """The user attributes of a study.
+
+    Raises:
+        InputError: There is none of this name.
+    """
+    study_id = study_id_of(storage, study_name)
+    with reading(engine_of(storage)) as connection:
+        return get_attributes(connection, STUDY_USER_ATTRIBUTES, study_id)
+
+
 def advisory_key(purpose: str, name: str = "") -> int:
     """A signed 64-bit key for PostgreSQL's advisory locks."""
     digest = hashlib.sha256(f"avatar_optuna:{purpose}:{name}".encode()).digest()
@@ -127,12 +139,13 @@ def clear_errors(url: str) -> Iterator[None]:
     try:
         yield
     except (sqlalchemy.exc.DBAPIError, StorageInternalError, OSError) as error:
-        raise StorageError(f"the database {mask_url(url)} cannot be used: {_reason(error)}") from error
+        raise StorageError(f"the database {mask_url(url)} cannot be used: {describe_error(error)}") from error
     except RuntimeError as error:  # Optuna's way to say that the schema is of another version
         raise StorageError(f"the database {mask_url(url)} cannot be used: {error}") from error
 
 
-def _reason(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
+    """What a database driver says, in one line, without statement and parameters."""
     while isinstance(error, StorageInternalError) and error.__cause__ is not None:
         error = error.__cause__
     original = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error

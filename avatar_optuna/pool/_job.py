@@ -1,0 +1,130 @@
+"""What a job is given to work with, and what it gives back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from optuna.artifacts._protocol import ArtifactStore
+
+from avatar_optuna.exceptions import StorageError
+from avatar_optuna.pool._slots import Slot
+from avatar_optuna.records import CHECKPOINT, LOSSES, Job, JobResult
+from avatar_optuna.storage import Claim, JobQueue, Storage, download_directory, remove_files, upload_directory
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobContext:
+    """What a job runs with.
+
+    Args:
+        number: Number of the job's trial.
+        attempt: How many times the job was begun, this time included.
+        slot: Where it runs.
+        folder: An empty folder of this attempt, removed afterwards.
+        checkpoints: Keeps the last epoch's checkpoint for whoever goes on.
+        report: Called with the number of epochs done; raises `JobLostError` where the job was taken back.
+    """
+
+    number: int
+    attempt: int
+    slot: Slot
+    folder: Path
+    checkpoints: ArtifactCheckpoints
+    report: Callable[[int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOutcome:
+    """What a job gives back.
+
+    Args:
+        result: What was measured; `files` is filled in by the worker.
+        directory: The student's files, to be stored as artifacts, or None.
+    """
+
+    result: JobResult
+    directory: Path | None = None
+
+
+class Executor(Protocol):
+    """Does jobs; made once in each worker process, so that it may keep what jobs share."""
+
+    def __call__(self, job: Job, context: JobContext) -> JobOutcome:
+        """Do one job. Whatever it raises is a failed attempt."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorSettings:
+    """What an executor is made from.
+
+    Args:
+        storage: The database.
+        study_name: The study, without "/distilled".
+        cache_dir: For what can be computed again.
+        slot: Where the jobs will run.
+    """
+
+    storage: Storage
+    study_name: str
+    cache_dir: Path
+    slot: Slot
+
+
+class ArtifactCheckpoints:
+    """The last checkpoint of one job, in the artifact store: a new one is stored and named before the old one goes.
+
+    Args:
+        store: Where the files are kept.
+        queue: Where the job is.
+        claim: The right to work on it.
+        patiently: Repeats an operation until the database is there.
+    """
+
+    def __init__(
+        self,
+        store: ArtifactStore,
+        queue: JobQueue,
+        claim: Claim,
+        patiently: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._store, self._queue, self._claim, self._patiently = store, queue, claim, patiently
+        self._files: Mapping[str, Any] = claim.trial.user_attrs.get(CHECKPOINT, {}).get("files", {})
+
+    def save(self, directory: Path) -> None:
+        """Keep the files of the directory, in place of what was kept before.
+
+        Raises:
+            JobLostError: The job was taken back.
+            OSError: The store cannot be written.
+        """
+        files = upload_directory(self._store, directory)
+        attributes = {CHECKPOINT: {"files": files}, LOSSES: 0}
+        try:
+            self._patiently(lambda: self._queue.set_attributes(self._claim, attributes))
+        except BaseException:
+            remove_files(self._store, files)
+            raise
+        before, self._files = self._files, files
+        remove_files(self._store, before)
+
+    def load(self, directory: Path) -> bool:
+        """Bring the kept files into the directory; False where nothing is kept, or what is kept is damaged."""
+        if not self._files:
+            return False
+        try:
+            download_directory(self._store, self._files, directory)
+        except StorageError as error:
+            logger.warning("job %d begins anew: %s", self._claim.trial.number, error)
+            return False
+        return True
+
+    def discard(self) -> None:
+        """Remove what is kept, once the job is finished."""
+        files, self._files = self._files, {}
+        remove_files(self._store, files)

@@ -1,0 +1,234 @@
+"""Worker processes: one a slot, begun anew when they die, and never left behind.
+
+A worker's settings come through its standard input, so no password stands in a list of processes. The pipe stays open:
+when it closes, whoever started the worker is gone, however it went, and the worker hands its job back and ends.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import optuna
+
+from avatar_optuna.exceptions import AvatarError, InputError, StudyError
+from avatar_optuna.pool._job import ExecutorSettings
+from avatar_optuna.pool._slots import Slot
+from avatar_optuna.pool._worker import PoolTiming, Worker
+from avatar_optuna.records import ARTIFACTS, SETTINGS
+from avatar_optuna.storage import artifact_store, open_storage, study_attributes
+
+logger = logging.getLogger(__name__)
+
+DISTILLATION = "avatar_optuna.pool._distillation:Distiller"
+"""The executor of real jobs: a class made from `ExecutorSettings`, as "module:name"."""
+
+_STOP_S = 30.0
+_QUICK_DEATH_S = 10.0
+_QUICK_DEATHS = 5
+_INPUT_ERROR = 2
+
+
+@dataclass
+class _Process:
+    slot: Slot
+    process: subprocess.Popen[str]
+    begun: float
+    quick_deaths: int = 0
+
+
+class WorkerProcesses:
+    """Worker processes of this machine; leaving the context stops them, and they hand their jobs back.
+
+    Args:
+        storage_url: The database.
+        study_name: The study, without "/distilled".
+        slots: One process each.
+        cache_dir: For what can be computed again.
+        until_empty: Each ends when no job waits or runs.
+        executor: Who does the jobs, as "module:name".
+        timing: How often what happens.
+    """
+
+    def __init__(
+        self,
+        storage_url: str,
+        study_name: str,
+        *,
+        slots: Sequence[Slot],
+        cache_dir: Path | str,
+        until_empty: bool = False,
+        executor: str = DISTILLATION,
+        timing: PoolTiming | None = None,
+    ) -> None:
+        self._slots = tuple(slots)
+        self._settings = {
+            "storage_url": storage_url,
+            "study_name": study_name,
+            "cache_dir": str(cache_dir),
+            "until_empty": until_empty,
+            "executor": executor,
+            "timing": asdict(timing or PoolTiming()),
+        }
+        self._processes: list[_Process] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self._processes = [self._begin(slot) for slot in self._slots]
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the workers that run."""
+        return tuple(p.process.pid for p in self._processes if p.process.poll() is None)
+
+    def keep_alive(self) -> int:
+        """Begin dead workers anew; returns how many run. To be called every second or so.
+
+        Raises:
+            StudyError: A worker dies at once, time and again.
+            InputError: A worker refused its input; it has said why.
+        """
+        for entry in list(self._processes):
+            status = entry.process.poll()
+            if status is None:
+                continue
+            self._processes.remove(entry)
+            if status == 0:
+                continue
+            if status == _INPUT_ERROR:
+                raise InputError("a worker refused what it was given, for the reason above")
+            quick = time.monotonic() - entry.begun < _QUICK_DEATH_S and status > 0  # a signal is no fault of its own
+            deaths = entry.quick_deaths + 1 if quick else 0
+            if deaths >= _QUICK_DEATHS:
+                raise StudyError(f"a worker on {entry.slot.name} ended at once {deaths} times, last with code {status}")
+            logger.warning("a worker on %s ended with code %d: begun anew", entry.slot.name, status)
+            begun = self._begin(entry.slot)
+            begun.quick_deaths = deaths
+            self._processes.append(begun)
+        return len(self._processes)
+
+    def stop(self) -> None:
+        """Let the workers hand their jobs back and end; those that do not within half a minute are killed."""
+        for entry in self._processes:
+            if entry.process.poll() is None:
+                entry.process.terminate()
+        deadline = time.monotonic() + _STOP_S
+        for entry in self._processes:
+            try:
+                entry.process.wait(timeout=max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                entry.process.kill()
+                entry.process.wait()
+            if entry.process.stdin is not None:
+                entry.process.stdin.close()
+        self._processes = []
+
+    def _begin(self, slot: Slot) -> _Process:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "avatar_optuna.pool"],
+            stdin=subprocess.PIPE,
+            env={**os.environ, **slot.environment},
+            text=True,
+        )
+        settings = {**self._settings, "slot": {"name": slot.name, "device": slot.device, "threads": slot.threads}}
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(settings) + "\n")
+        process.stdin.flush()
+        return _Process(slot=slot, process=process, begun=time.monotonic())
+
+
+def run_workers(
+    storage_url: str,
+    study_name: str,
+    *,
+    slots: Sequence[Slot],
+    cache_dir: Path | str,
+    until_empty: bool = False,
+    executor: str = DISTILLATION,
+    timing: PoolTiming | None = None,
+) -> None:
+    """Run worker processes until they end by themselves or SIGTERM or Ctrl-C comes; see `WorkerProcesses`."""
+    stopping = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with WorkerProcesses(
+            storage_url,
+            study_name,
+            slots=slots,
+            cache_dir=cache_dir,
+            until_empty=until_empty,
+            executor=executor,
+            timing=timing,
+        ) as processes:
+            while not stopping.is_set() and processes.keep_alive():
+                stopping.wait(0.5)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def worker_main() -> int:
+    """A worker process: `python -m avatar_optuna.pool`, its settings on standard input. Returns the exit code."""
+    settings = json.loads(sys.stdin.readline())
+    slot = Slot(**settings["slot"])
+    logging.basicConfig(format=f"%(asctime)s worker {os.getpid()} on {slot.name}: %(message)s", level=logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.disable_default_handler()
+    try:
+        worker = _worker(settings, slot)
+        threading.Thread(target=_stop_with_parent, name="parent", daemon=True).start()
+        worker.run()
+    except AvatarError as error:
+        logger.error("%s", error)
+        return _INPUT_ERROR if isinstance(error, InputError) else 1
+    return 0
+
+
+def _worker(settings: Mapping[str, Any], slot: Slot) -> Worker:
+    storage = open_storage(settings["storage_url"], create=False)
+    attributes = study_attributes(storage, settings["study_name"])
+    module, _, name = settings["executor"].partition(":")
+    about = ExecutorSettings(
+        storage=storage, study_name=settings["study_name"], cache_dir=Path(settings["cache_dir"]), slot=slot
+    )
+    if ARTIFACTS not in attributes:
+        raise InputError(f"study {settings['study_name']!r} was not made by avatar-optuna: it names no artifact store")
+    return Worker(
+        storage=storage,
+        study_name=settings["study_name"],
+        execute=getattr(importlib.import_module(module), name)(about),
+        artifacts=artifact_store(attributes[ARTIFACTS]),
+        slot=slot,
+        max_retries=attributes.get(SETTINGS, {}).get("distillation", {}).get("max_retries", 2),
+        until_empty=settings["until_empty"],
+        timing=PoolTiming(**settings["timing"]),
+    )
+
+
+def _stop_with_parent() -> None:
+    """Wait until the pipe from the parent closes, then end as by SIGTERM; a job deaf to that is cut off."""
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_STOP_S)
+    os._exit(1)

@@ -1,0 +1,56 @@
+"""Putting jobs into the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
+from optuna.trial import TrialState, create_trial
+
+from avatar_optuna.records import KEY, SETTINGS, Job, distilled_name
+from avatar_optuna.settings import StudySettings
+from avatar_optuna.storage import Storage, add_missing, open_storage, study_attributes
+
+
+class Pool:
+    """The jobs of a study, seen by whoever asks for them.
+
+    Args:
+        storage: The database, or its URL.
+        study_name: The study, without "/distilled".
+
+    Raises:
+        InputError: There is no such study.
+    """
+
+    def __init__(self, storage: Storage | BaseStorage | str, study_name: str) -> None:
+        self.storage = open_storage(storage, create=False) if isinstance(storage, str) else storage
+        self.study_name = study_name
+
+    def enqueue(self, jobs: Sequence[Job], *, distributions: Mapping[str, BaseDistribution] | None = None) -> int:
+        """Queue the jobs whose key the study does not know yet, in one transaction; two processes may do so at once.
+
+        Args:
+            jobs: In the order in which they are to be worked on.
+            distributions: Of the thirteen hyperparameters; None takes the study's own.
+
+        Returns:
+            How many were new.
+        """
+        if distributions is None:
+            stored = study_attributes(self.storage, self.study_name)[SETTINGS]
+            distributions = StudySettings.from_dict(stored).space.distributions
+        trials = []
+        for job in jobs:
+            values = job.hyperparameters.to_dict()
+            trials.append(
+                create_trial(
+                    state=TrialState.WAITING,
+                    params=values,
+                    distributions=dict(distributions),
+                    user_attrs=job.attributes(),
+                    system_attrs={"fixed_params": values},
+                )
+            )
+        return add_missing(self.storage, distilled_name(self.study_name), trials, key=KEY)

@@ -1,0 +1,199 @@
+"""What the pool is doing, for people and for programs."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from optuna.storages import BaseStorage
+from optuna.trial import TrialState
+
+from avatar_optuna.pool._identity import is_certainly_gone
+from avatar_optuna.records import ATTEMPTS, FAILED, KEY, distilled_name
+from avatar_optuna.storage import JobDuration, JobQueue, RunningJob, WorkerRecord, WorkerRegistry
+
+_SILENT_S = 60.0
+_RATE_WINDOW_S = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningStatus:
+    """A job at work.
+
+    Args:
+        number: Number of its trial.
+        worker: Who has it.
+        host: Where.
+        device: On what.
+        epoch: Epochs done.
+        epochs: Epochs asked for, or None until its worker has said so.
+        since: When this attempt began, ISO 8601 in UTC.
+        attempt: How many times it was begun.
+        heartbeat_age_s: Seconds since its last heartbeat.
+    """
+
+    number: int
+    worker: str | None
+    host: str | None
+    device: str | None
+    epoch: int
+    epochs: int | None
+    since: str | None
+    attempt: int
+    heartbeat_age_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedStatus:
+    """A job that failed for good.
+
+    Args:
+        number: Number of its trial.
+        key: Its key, or None if it was not enqueued by avatar_optuna.
+        reason: Why, as a sentence.
+        attempts: How many times it was begun.
+    """
+
+    number: int
+    key: str | None
+    reason: str
+    attempts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerStatus:
+    """A worker that is alive.
+
+    Args:
+        worker: Its name.
+        host: Where.
+        device: On what.
+        since: Since when, ISO 8601 in UTC.
+        job: Number of the job it has, or None where it is idle.
+    """
+
+    worker: str
+    host: str
+    device: str
+    since: str
+    job: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolStatus:
+    """The pool of one study.
+
+    Args:
+        queued: Jobs that wait.
+        running: Jobs at work.
+        done: Jobs that are done.
+        failed: Jobs that failed for good.
+        workers: Workers that were heard within a minute and whose process is not known to be gone.
+        jobs_per_minute: Jobs done in the last ten minutes by the minute, or None where none was.
+        seconds_to_go: For all jobs queued and running, by the epochs of those done last; None where unknown.
+    """
+
+    queued: int
+    running: tuple[RunningStatus, ...]
+    done: int
+    failed: tuple[FailedStatus, ...]
+    workers: tuple[WorkerStatus, ...]
+    jobs_per_minute: float | None
+    seconds_to_go: float | None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no job waits or runs."""
+        return self.queued == 0 and not self.running
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**asdict(self), "is_finished": self.is_finished}
+
+
+def pool_status(storage: BaseStorage, study_name: str) -> PoolStatus:
+    """What the pool of a study is doing.
+
+    Args:
+        storage: Opened by `open_storage`.
+        study_name: The study, without "/distilled".
+
+    Raises:
+        InputError: There is no such study.
+    """
+    queue = JobQueue(storage, distilled_name(study_name))
+    counts = queue.counts()
+    running = queue.running()
+    records = WorkerRegistry(storage, distilled_name(study_name)).workers()
+    alive = [r for r in records if r.heard_s < _SILENT_S and not is_certainly_gone(r.about.get("process", {}))]
+    durations = queue.durations()
+    jobs = {job.progress.get("worker"): job.number for job in running}
+    return PoolStatus(
+        queued=counts[TrialState.WAITING],
+        running=tuple(_running(job) for job in running),
+        done=counts[TrialState.COMPLETE],
+        failed=_failed(queue) if counts[TrialState.FAIL] else (),
+        workers=tuple(_worker(record, jobs.get(record.worker)) for record in alive),
+        jobs_per_minute=_rate(durations),
+        seconds_to_go=_seconds_to_go(durations, running, queue.epochs_queued(), max(len(alive), len(running))),
+    )
+
+
+def _running(job: RunningJob) -> RunningStatus:
+    said = job.progress
+    return RunningStatus(
+        number=job.number,
+        worker=said.get("worker"),
+        host=said.get("host"),
+        device=said.get("device"),
+        epoch=said.get("epoch") or 0,
+        epochs=said.get("epochs"),
+        since=said.get("since"),
+        attempt=job.attempt,
+        heartbeat_age_s=round(job.heartbeat_age_s, 1),
+    )
+
+
+def _failed(queue: JobQueue) -> tuple[FailedStatus, ...]:
+    return tuple(
+        FailedStatus(
+            number=trial.number,
+            key=trial.user_attrs.get(KEY),
+            reason=trial.user_attrs.get(FAILED, "failed by another program"),
+            attempts=trial.user_attrs.get(ATTEMPTS, 0),
+        )
+        for trial in queue.failed()
+    )
+
+
+def _worker(record: WorkerRecord, job: int | None) -> WorkerStatus:
+    about = record.about
+    return WorkerStatus(worker=record.worker, host=about["host"], device=about["device"], since=about["since"], job=job)
+
+
+def _rate(durations: Sequence[JobDuration]) -> float | None:
+    """Of the jobs done last, at most ten minutes ago, over the time that they took together."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    recent = [d for d in durations if (now - d.done_utc).total_seconds() < _RATE_WINDOW_S]
+    if not recent:
+        return None
+    span_s = (now - min(d.begun_utc for d in recent)).total_seconds()
+    return len(recent) / (max(span_s, 1.0) / 60.0)
+
+
+def _seconds_to_go(
+    durations: Sequence[JobDuration], running: Sequence[RunningJob], epochs_queued: int, workers: int
+) -> float | None:
+    if not workers or (not durations and (running or epochs_queued)):
+        return None if running or epochs_queued else 0.0
+    left = epochs_queued
+    for job in running:
+        epochs = job.progress.get("epochs")
+        left += max(epochs - (job.progress.get("epoch") or 0), 0) if epochs else 1
+    if not left:
+        return 0.0
+    seconds = statistics.median((d.done_utc - d.begun_utc).total_seconds() / d.epochs for d in durations)
+    return left * seconds / workers

@@ -1,0 +1,58 @@
+"""A study with an empty queue on a fresh database, and jobs for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+
+from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.pool import Pool
+from avatar_optuna.records import ARTIFACTS, DISTILLED_DIRECTIONS, SETTINGS, Job, distilled_name
+from avatar_optuna.settings import load_study_file
+from avatar_optuna.storage import Storage, open_storage
+
+MakeJobs = Callable[..., list[Job]]
+
+
+@pytest.fixture
+def storage(storage_url: str) -> Storage:
+    return open_storage(storage_url)
+
+
+@pytest.fixture
+def pool(storage: Storage, tmp_path: Path) -> Pool:
+    return _new_pool(storage, tmp_path)
+
+
+@pytest.fixture
+def sqlite_pool(sqlite_url: str, tmp_path: Path) -> Pool:
+    return _new_pool(open_storage(sqlite_url), tmp_path)
+
+
+def _new_pool(storage: Storage, tmp_path: Path) -> Pool:
+    file = tmp_path / "study.toml"
+    file.write_text('name = "s"\n[task]\nkind = "python-clones"\n[teacher]\npretrained = "some/model"\n')
+    search = optuna.create_study(study_name="s", storage=storage, directions=["maximize", "minimize"])
+    search.set_user_attr(SETTINGS, load_study_file(file).to_dict())
+    search.set_user_attr(ARTIFACTS, str(tmp_path / "artifacts"))
+    optuna.create_study(study_name=distilled_name("s"), storage=storage, directions=list(DISTILLED_DIRECTIONS))
+    return Pool(storage, "s")
+
+
+@pytest.fixture
+def distilled(pool: Pool) -> optuna.Study:
+    return optuna.load_study(study_name=distilled_name("s"), storage=pool.storage)
+
+
+@pytest.fixture
+def jobs(student: Hyperparameters) -> MakeJobs:
+    def make(count: int, *, prefix: str = "front/0", epochs: int = 2) -> list[Job]:
+        return [
+            Job(key=f"{prefix}/{index}", purpose="front", hyperparameters=student, epochs=epochs)
+            for index in range(count)
+        ]
+
+    return make

@@ -1,0 +1,120 @@
+"""Real worker processes: stopped, killed, orphaned. Which process did what stands in the results."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from avatar_optuna.exceptions import InputError, StudyError
+from avatar_optuna.pool import Pool, PoolTiming, WorkerProcesses, parse_devices, pool_status, run_workers
+from avatar_optuna.pool._identity import is_certainly_gone, this_process
+from avatar_optuna.records import JobResult
+from tests.pool_tests.conftest import MakeJobs
+
+FAST = PoolTiming(heartbeat_interval_s=0.5, grace_period_s=3.0, poll_interval_s=0.1)
+EXECUTORS = "tests.pool_tests.executors"
+
+
+def _wait(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it has not come about"
+        time.sleep(0.05)
+
+
+def _processes(url: str, tmp_path: Path, executor: str = "Epochs", count: int = 1) -> WorkerProcesses:
+    slots = parse_devices("cpu", workers=count)
+    executor = f"{EXECUTORS}:{executor}"
+    return WorkerProcesses(url, "s", slots=slots, cache_dir=tmp_path / "cache", executor=executor, timing=FAST)
+
+
+def test_workers_run_until_the_queue_is_empty(
+    pool: Pool, distilled: optuna.Study, jobs: MakeJobs, storage_url: str, tmp_path: Path
+) -> None:
+    """Each first attempt kills its process in the second epoch: another process goes on, from the checkpoint."""
+    pool.enqueue(jobs(2, epochs=3))
+    run_workers(
+        storage_url,
+        "s",
+        slots=parse_devices("cpu", workers=2),
+        cache_dir=tmp_path,
+        until_empty=True,
+        executor=f"{EXECUTORS}:Deadly",
+        timing=PoolTiming(grace_period_s=600),  # a process that is gone is not waited for
+    )
+    for trial in distilled.trials:
+        assert trial.state == TrialState.COMPLETE
+        history = JobResult.from_trial(trial).history
+        assert [(entry["epoch"], entry["attempt"]) for entry in history] == [(1, 1), (2, 2), (3, 2)]
+        assert history[0]["pid"] != history[1]["pid"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_hands_the_job_back_at_once(
+    sqlite_pool: Pool,
+    jobs: MakeJobs,
+    sqlite_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+) -> None:
+    monkeypatch.setenv("AVATAR_TEST_BEGUN", str(tmp_path / "begun"))
+    sqlite_pool.enqueue(jobs(1))
+    with _processes(sqlite_url, tmp_path, "Endless") as processes:
+        _wait((tmp_path / "begun").exists)
+        assert len(pool_status(sqlite_pool.storage, "s").running) == 1
+        (pid,) = processes.pids
+        began = time.monotonic()
+        os.kill(pid, number)
+        _wait(lambda: not processes.pids)
+        assert time.monotonic() - began < 10
+        status = pool_status(sqlite_pool.storage, "s")
+        assert (status.queued, status.running, status.workers) == (1, (), ())
+        assert processes.keep_alive() == 0  # it ended as it was told to
+
+
+def test_no_orphan_outlives_a_killed_parent(
+    sqlite_pool: Pool, jobs: MakeJobs, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AVATAR_TEST_BEGUN", str(tmp_path / "begun"))
+    sqlite_pool.enqueue(jobs(1))
+    code = (
+        "import sys; from avatar_optuna.pool import parse_devices, run_workers;"
+        "run_workers(sys.argv[1], 's', slots=parse_devices('cpu'), cache_dir='.', executor=sys.argv[2])"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, sqlite_url, f"{EXECUTORS}:Endless"])
+    _wait((tmp_path / "begun").exists)
+    worker = {**this_process(), "pid": int((tmp_path / "begun").read_text())}
+    worker["started"] = int(Path(f"/proc/{worker['pid']}/stat").read_text().rpartition(")")[2].split()[19])
+    assert not is_certainly_gone(worker)
+    parent.kill()
+    parent.wait()
+    _wait(lambda: is_certainly_gone(worker))
+    assert pool_status(sqlite_pool.storage, "s").queued == 1
+
+
+def test_a_worker_that_cannot_begin_says_why_once(sqlite_pool: Pool, sqlite_url: str, tmp_path: Path) -> None:
+    with (
+        WorkerProcesses(sqlite_url, "other", slots=parse_devices("cpu"), cache_dir=tmp_path) as processes,
+        pytest.raises(InputError, match="refused"),
+    ):
+        _wait(lambda: not processes.keep_alive())
+
+
+def test_a_worker_that_always_dies_is_given_up(sqlite_pool: Pool, sqlite_url: str, tmp_path: Path) -> None:
+    with (
+        WorkerProcesses(
+            sqlite_url, "s", slots=parse_devices("cpu"), cache_dir=tmp_path, executor="tests.nowhere:Nothing"
+        ) as processes,
+        pytest.raises(StudyError, match="5 times"),
+    ):
+        _wait(lambda: not processes.keep_alive())
