@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from avatar_optuna.hyperparameters import Hyperparameters
 from tests.postgres import PostgresServer
+
+hypothesis.settings.register_profile("avatar", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("avatar")
 
 
 @pytest.fixture

@@ -1,0 +1,315 @@
+"""Constraints of a study file: expressions over a student, parsed here and never evaluated as Python.
+
+One expression, several readings: a student's values, columns of many students (arrays) or the terms of a solver. What
+the names mean is a `Reading`; this module knows neither NumPy's nor the solver's operators beyond the common ones.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from avatar_optuna.costs import Shape, TaskForm, flops, num_parameters, size_bytes
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.hyperparameters import CATEGORIES, NAMES
+
+COST_NAMES = ("size_bytes", "size_mb", "parameters", "flops", "head_size")
+PREDICTED_NAMES = ("latency_ms", "energy_j")
+NUMBERS = tuple(name for name in NAMES if name not in CATEGORIES) + COST_NAMES + PREDICTED_NAMES
+BYTES_PER_MB = 1_000_000
+MAX_POWER = 4
+MAX_LENGTH = 1_000
+
+HEADS_DIVIDE_WIDTH = "hidden_size % num_attention_heads == 0"
+"""Implied in every study."""
+
+
+class Reading(Protocol):
+    """What the names of an expression mean."""
+
+    def number(self, name: str) -> Any:
+        """One of `NUMBERS`: an int or a float, an array, or a term."""
+
+    def is_category(self, name: str, value: str) -> Any:
+        """Whether a categorical hyperparameter has this value: a bool, an array of bools, or a term."""
+
+
+_Expression = Callable[[Reading], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentReading:
+    """Reads one student, or columns of students whose attributes are arrays.
+
+    Args:
+        student: `Hyperparameters` or columns with the same attributes.
+        form: Single functions or pairs.
+        predicted: Functions of a student for names that only a calibrated predictor gives.
+    """
+
+    student: Any
+    form: TaskForm
+    predicted: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+
+    def number(self, name: str) -> Any:
+        """The value of one of `NUMBERS`.
+
+        Raises:
+            InputError: The name needs a predictor that this study has not calibrated.
+        """
+        return read_number(name, self.student, self.form, self.predicted)
+
+    def is_category(self, name: str, value: str) -> Any:
+        """Whether a categorical hyperparameter has this value."""
+        return getattr(self.student, name) == value
+
+
+def read_number(name: str, shape: Shape, form: TaskForm, predicted: Mapping[str, Callable[[Any], Any]]) -> Any:
+    """One of `NUMBERS` for a shape of ints, arrays or terms; megabytes are 1,000,000 bytes."""
+    if name == "size_bytes":
+        return size_bytes(shape, form)
+    if name == "size_mb":
+        return size_bytes(shape, form) * 1.0 / BYTES_PER_MB
+    if name == "parameters":
+        return num_parameters(shape, form)
+    if name == "flops":
+        return flops(shape, form)
+    if name in PREDICTED_NAMES:
+        if name not in predicted:
+            raise InputError(f"a constraint on {name} needs a predictor calibrated on this device, and there is none")
+        return predicted[name](shape)
+    return getattr(shape, name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constraint:
+    """A parsed expression.
+
+    Args:
+        text: As the user wrote it.
+        names: The hyperparameters and costs that it mentions.
+    """
+
+    text: str
+    names: frozenset[str]
+    _condition: _Expression = field(repr=False, compare=False)
+    _gap: _Expression | None = field(repr=False, compare=False)
+
+    def holds(self, reading: Reading) -> Any:
+        """Whether it holds: a bool, an array of bools or a term, as the reading gives."""
+        return self._condition(reading)
+
+    def violation(self, reading: Reading) -> float:
+        """How far a student is from holding it: positive where it is broken, at most 0 where it holds.
+
+        For a single comparison this is the difference of its sides, in their unit; otherwise 1 or 0.
+        """
+        holds = bool(self._condition(reading))
+        gap = float(self._gap(reading)) if self._gap is not None else 0.0
+        if holds:
+            return min(gap, 0.0)
+        return gap if gap > 0 else 1.0
+
+
+def parse_constraint(text: str) -> Constraint:
+    """Parse an expression such as "size_mb <= 3" or "hidden_act in ['gelu', 'relu']".
+
+    Names are the 13 hyperparameters, `head_size`, `parameters`, `size_bytes`, `size_mb`, `flops`, `latency_ms` and
+    `energy_j`; operators are + - * / // % ** (to the power of 1 to 4), comparisons, `and`, `or`, `not`, and `in` a list
+    of categories.
+
+    Raises:
+        InputError: What of the expression is not allowed.
+    """
+    if len(text) > MAX_LENGTH:
+        raise InputError(f"a constraint must have at most {MAX_LENGTH} characters, got {len(text)}")
+    try:
+        root = ast.parse(text.strip(), mode="eval").body
+        condition = _condition(root)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise InputError(f"a constraint must be an expression such as 'flops <= 2e9', got {text!r}") from error
+    except _RefusedError as error:
+        raise InputError(f"{error} in the constraint {text!r}") from error
+    return Constraint(text=text.strip(), names=frozenset(_names(root)), _condition=condition, _gap=_gap(root))
+
+
+class _RefusedError(Exception):
+    """What is not allowed, to be completed with the whole expression."""
+
+
+def _names(root: ast.expr) -> Iterator[str]:
+    return (node.id for node in ast.walk(root) if isinstance(node, ast.Name))
+
+
+def _source(node: ast.expr) -> str:
+    return ast.unparse(node)
+
+
+# Conditions -----------------------------------------------------------------------------------------------------------
+
+
+def _condition(node: ast.expr) -> _Expression:
+    if isinstance(node, ast.BoolOp):
+        parts = [_condition(value) for value in node.values]
+        return _all_of(parts) if isinstance(node.op, ast.And) else _any_of(parts)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        inner = _condition(node.operand)
+        return lambda reading: inner(reading) ^ True
+    if isinstance(node, ast.Compare):
+        sides = [node.left, *node.comparators]
+        return _all_of([_comparison(sides[i], op, sides[i + 1]) for i, op in enumerate(node.ops)])
+    raise _RefusedError(f"{_source(node)!r} must be a comparison")
+
+
+def _all_of(parts: list[_Expression]) -> _Expression:
+    def both(reading: Reading) -> Any:
+        result = parts[0](reading)
+        for part in parts[1:]:
+            result = result & part(reading)
+        return result
+
+    return both
+
+
+def _any_of(parts: list[_Expression]) -> _Expression:
+    def either(reading: Reading) -> Any:
+        result = parts[0](reading)
+        for part in parts[1:]:
+            result = result | part(reading)
+        return result
+
+    return either
+
+
+_COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Lt: lambda left, right: left < right,
+    ast.LtE: lambda left, right: left <= right,
+    ast.Gt: lambda left, right: left > right,
+    ast.GtE: lambda left, right: left >= right,
+    ast.Eq: lambda left, right: left == right,
+    ast.NotEq: lambda left, right: left != right,
+}
+
+
+def _comparison(left: ast.expr, op: ast.cmpop, right: ast.expr) -> _Expression:
+    if isinstance(right, ast.Name) and right.id in CATEGORIES and isinstance(op, ast.Eq | ast.NotEq):
+        left, right = right, left
+    if isinstance(left, ast.Name) and left.id in CATEGORIES:
+        return _category_test(left.id, op, right)
+    if type(op) not in _COMPARISONS:
+        raise _RefusedError(f"{_source(left)!r} is a number, which 'in' and 'is' do not compare,")
+    compare, first, second = _COMPARISONS[type(op)], _number(left), _number(right)
+    return lambda reading: compare(first(reading), second(reading))
+
+
+def _category_test(name: str, op: ast.cmpop, right: ast.expr) -> _Expression:
+    many = isinstance(op, ast.In | ast.NotIn)
+    if not many and not isinstance(op, ast.Eq | ast.NotEq):
+        raise _RefusedError(f"{name} is a category, which only ==, != and in compare,")
+    elements = right.elts if many and isinstance(right, ast.List | ast.Tuple | ast.Set) else [right]
+    values = [element.value if isinstance(element, ast.Constant) else None for element in elements]
+    if not values or any(value not in CATEGORIES[name] for value in values):
+        raise _RefusedError(f"{name} must be compared with {', '.join(CATEGORIES[name])}, got {_source(right)}")
+    test = _any_of([_is_category(name, str(value)) for value in values])
+    if isinstance(op, ast.NotEq | ast.NotIn):
+        return lambda reading: test(reading) ^ True
+    return test
+
+
+def _is_category(name: str, value: str) -> _Expression:
+    return lambda reading: reading.is_category(name, value)
+
+
+# Numbers --------------------------------------------------------------------------------------------------------------
+
+# A float makes the division of two whole terms exact, whatever reads them.
+_OPERATORS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: lambda left, right: left + right,
+    ast.Sub: lambda left, right: left - right,
+    ast.Mult: lambda left, right: left * right,
+    ast.Div: lambda left, right: left * 1.0 / right,
+    ast.Mod: lambda left, right: left % right,
+}
+
+
+def _number(node: ast.expr) -> _Expression:
+    if isinstance(node, ast.Constant):
+        return _constant(node)
+    if isinstance(node, ast.Name):
+        name = node.id
+        if name not in NUMBERS:
+            raise _RefusedError(f"{name} is unknown, expected one of {', '.join(NUMBERS)}")
+        return lambda reading: reading.number(name)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+        inner = _number(node.operand)
+        return inner if isinstance(node.op, ast.UAdd) else lambda reading: -inner(reading)
+    if isinstance(node, ast.BinOp):
+        return _operation(node)
+    raise _RefusedError(f"{_source(node)!r} is not allowed")
+
+
+def _constant(node: ast.Constant) -> _Expression:
+    value = node.value
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e18:
+        raise _RefusedError(f"{_source(node)} must be a number below 1e18")
+    exact = int(value) if float(value).is_integer() else value
+    return lambda reading: exact
+
+
+def _operation(node: ast.BinOp) -> _Expression:
+    left, right = _number(node.left), _number(node.right)
+    if isinstance(node.op, ast.Div | ast.FloorDiv | ast.Mod) and not _is_divisor(node.right):
+        raise _RefusedError(f"{_source(node)!r} must be divided by a name or by a number above 0")
+    if isinstance(node.op, ast.Pow):
+        power = node.right.value if isinstance(node.right, ast.Constant) else None
+        if isinstance(power, bool) or not isinstance(power, int) or not 1 <= power <= MAX_POWER:
+            raise _RefusedError(f"{_source(node)!r} must be raised to 1 to {MAX_POWER}")
+        return _power(left, power)
+    if isinstance(node.op, ast.FloorDiv):
+        return lambda reading: _floor_divided(left(reading), right(reading))
+    if type(node.op) not in _OPERATORS:
+        raise _RefusedError(f"{_source(node)!r} is not allowed")
+    operator = _OPERATORS[type(node.op)]
+    return lambda reading: operator(left(reading), right(reading))
+
+
+def _is_divisor(node: ast.expr) -> bool:
+    """Whether it can never be zero."""
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, int | float) and node.value > 0
+    return isinstance(node, ast.Name) and node.id not in ("hidden_dropout_prob", "attention_probs_dropout_prob")
+
+
+def _power(base: _Expression, power: int) -> _Expression:
+    def product(reading: Reading) -> Any:
+        value = result = base(reading)
+        for _ in range(power - 1):
+            result = result * value
+        return result
+
+    return product
+
+
+def _floor_divided(left: Any, right: Any) -> Any:
+    """Whole division of whole numbers, by what every reading has: a remainder and an exact quotient."""
+    return (left - left % right) * 1.0 / right
+
+
+def _gap(root: ast.expr) -> _Expression | None:
+    """Left minus right of a single comparison of numbers, turned so that positive means broken."""
+    if not isinstance(root, ast.Compare) or len(root.ops) != 1:
+        return None
+    if isinstance(root.left, ast.Name) and root.left.id in CATEGORIES:
+        return None
+    op = root.ops[0]
+    try:
+        left, right = _number(root.left), _number(root.comparators[0])
+    except _RefusedError:
+        return None
+    if isinstance(op, ast.Lt | ast.LtE):
+        return lambda reading: left(reading) - right(reading)
+    if isinstance(op, ast.Gt | ast.GtE):
+        return lambda reading: right(reading) - left(reading)
+    return (lambda reading: abs(left(reading) - right(reading))) if isinstance(op, ast.Eq) else None

@@ -1,0 +1,7 @@
+"""What is feasible, decided by Z3: check with reasons, tighten, draw, repair. Z3's only home."""
+
+from avatar_optuna.feasibility._bounds import Tightened, tighten, uniform_codes
+from avatar_optuna.feasibility._feasibility import Feasibility, Verdict
+from avatar_optuna.feasibility._repair import Repairer, draw, repair, scaled
+
+__all__ = ["Feasibility", "Repairer", "Tightened", "Verdict", "draw", "repair", "scaled", "tighten", "uniform_codes"]

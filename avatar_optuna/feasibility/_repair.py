@@ -1,0 +1,238 @@
+"""Feasible configurations: the nearest to one that is not, and a few that are far from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import z3
+
+from avatar_optuna.columns import Codes, Columns, is_numeric
+from avatar_optuna.exceptions import StudyError
+from avatar_optuna.feasibility._bounds import uniform_codes
+from avatar_optuna.feasibility._feasibility import Feasibility, UndecidedError
+from avatar_optuna.feasibility._terms import to_term
+from avatar_optuna.hyperparameters import CATEGORIES, NAMES, Hyperparameters
+
+_STEPS = 24
+_NEARER_TIMEOUT_MS = 500
+_ENOUGH_ANCHORS = 16
+_WIDTH = NAMES.index("hidden_size")
+_HEADS = NAMES.index("num_attention_heads")
+_NUMERIC = np.asarray([is_numeric(name) for name in NAMES])
+
+Array = npt.NDArray[np.float64]
+
+
+class Repairer:
+    """Moves many configurations at once to feasible ones nearby, along straight lines to feasible anchors.
+
+    Args:
+        feasibility: What is feasible.
+    """
+
+    def __init__(self, feasibility: Feasibility) -> None:
+        self._feasibility = feasibility
+        self._divisible = _divisible_widths(feasibility)
+
+    def toward(self, codes: Codes, anchors: Codes, rng: np.random.Generator) -> Codes:
+        """Each configuration moved toward its anchor, dimension by dimension at random speeds, until it is feasible.
+
+        Args:
+            codes: Shape (n, 13).
+            anchors: Shape (n, 13), feasible: an anchor is the end of the line, so every line has a feasible point.
+            rng: Draws the speeds.
+
+        Returns:
+            Shape (n, 13), feasible; rows that were feasible as they are stay.
+        """
+        codes = self.aligned(codes)
+        broken = np.flatnonzero(~self._holds(codes))
+        if len(broken):
+            speeds = rng.exponential(1.0, size=(len(broken), len(NAMES))) + 0.05
+            codes[broken] = self._first_feasible(codes[broken], anchors[broken], speeds)
+        return codes
+
+    def aligned(self, codes: Codes) -> Codes:
+        """The same with each width moved to the nearest one that the heads divide, where the space has one."""
+        aligned = codes.copy()
+        nearest = self._divisible[codes[:, _HEADS], codes[:, _WIDTH]]
+        aligned[:, _WIDTH] = np.where(nearest >= 0, nearest, codes[:, _WIDTH])
+        return aligned
+
+    def _first_feasible(self, codes: Codes, anchors: Codes, speeds: Array) -> Codes:
+        """The first feasible of `_STEPS` points on each line; shape (n, 13)."""
+        n = len(codes)
+        time = np.linspace(0.0, 1.0, _STEPS + 1)[1:] / speeds.min(axis=1, keepdims=True)  # (n, steps): all dims arrive
+        share = np.minimum(np.expand_dims(time, 2) * np.expand_dims(speeds, 1), 1.0)
+        start, end = np.expand_dims(codes, 1), np.expand_dims(anchors, 1)
+        moved = start + share * (end - start)
+        categories = np.where(share < 0.5, start, end)
+        points = np.where(_NUMERIC, np.rint(moved), categories).astype(np.int64)
+        points = self.aligned(points.reshape(-1, len(NAMES)))
+        feasible = self._holds(points).reshape(n, _STEPS)
+        first = np.where(feasible.any(axis=1), feasible.argmax(axis=1), _STEPS - 1)
+        chosen = points.reshape(n, _STEPS, -1)[np.arange(n), first]
+        return np.where(feasible.any(axis=1, keepdims=True), chosen, anchors)
+
+    def _holds(self, codes: Codes) -> npt.NDArray[np.bool_]:
+        return self._feasibility.holds(self._feasibility.lattice.decode(codes))
+
+
+def _divisible_widths(feasibility: Feasibility) -> Codes:
+    """Shape (heads, widths): the code of the nearest width that the heads divide, or -1."""
+    widths = feasibility.lattice.axes[_WIDTH]
+    table = np.full((len(feasibility.lattice.axes[_HEADS]), len(widths)), -1, dtype=np.int64)
+    for row, heads in enumerate(feasibility.lattice.axes[_HEADS]):
+        fitting = np.flatnonzero(widths % heads == 0)
+        if len(fitting):
+            distance = np.abs(widths[:, None] - widths[fitting][None, :])
+            table[row] = fitting[distance.argmin(axis=1)]
+    return table
+
+
+def draw(feasibility: Feasibility, count: int, *, seed: int, pool: int = 20_000) -> list[Hyperparameters]:
+    """Feasible configurations spread over the space, each confirmed by the solver.
+
+    A pool of feasible candidates (half uniform, half leaning to small sizes, moved to feasibility) is thinned by
+    choosing, again and again, the candidate farthest from those chosen.
+
+    Args:
+        feasibility: What is feasible.
+        count: How many; fewer come back only where the pool holds fewer different ones.
+        seed: Everything is a function of it.
+        pool: Candidates to choose from.
+
+    Raises:
+        StudyError: The solver judges a candidate infeasible that the arrays found feasible.
+    """
+    rng = np.random.default_rng(seed)
+    codes = np.unique(_candidates(feasibility, pool, rng), axis=0)
+    students = feasibility.lattice.decode(_spread(feasibility, codes, count, rng)).students()
+    for student in students:
+        verdict = feasibility.check(student.to_dict())
+        if not verdict.feasible:
+            raise StudyError(f"a student drawn as feasible is not, says Z3: {verdict.reason}")
+    return students
+
+
+def _candidates(feasibility: Feasibility, count: int, rng: np.random.Generator) -> Codes:
+    """Feasible codes, at least one; shape (at most count, 13)."""
+    drawn = uniform_codes(feasibility, count, rng)
+    small = np.rint((drawn + 1.0) ** rng.random(drawn.shape) - 1).astype(np.int64)
+    drawn = np.where(_NUMERIC & (rng.random((count, 1)) < 0.5), small, drawn)
+    anchors = _anchors(feasibility, drawn)
+    return Repairer(feasibility).toward(drawn, anchors[rng.integers(len(anchors), size=count)], rng)
+
+
+def _anchors(feasibility: Feasibility, codes: Codes) -> Codes:
+    """The drawn configurations that are feasible as they are; where these are rare, some that the solver finds.
+
+    Raises:
+        UndecidedError: None is, and the solver finds none in time.
+    """
+    aligned = Repairer(feasibility).aligned(codes)
+    feasible = aligned[feasibility.holds(feasibility.lattice.decode(aligned))]
+    if len(feasible) >= _ENOUGH_ANCHORS:
+        return feasible
+    found = [_any(feasibility)]
+    for index, name in enumerate(NAMES):
+        axis = feasibility.lattice.axes[index].tolist()
+        for value in axis if name in CATEGORIES else [axis[0], axis[len(axis) // 2]]:
+            student = _nearer(feasibility, feasibility.variable(name) == to_term(name, value))
+            if student is not None:
+                found.append(student)
+    solved = feasibility.lattice.encode(Columns.from_students(found))
+    return np.unique(np.concatenate([feasible, solved]), axis=0)
+
+
+def _any(feasibility: Feasibility) -> Hyperparameters:
+    student = feasibility.satisfy()
+    assert student is not None, "a Feasibility that nothing satisfies cannot be made"
+    return student
+
+
+def _nearer(feasibility: Feasibility, condition: Any) -> Hyperparameters | None:
+    """A feasible configuration under a condition, where the solver finds one at once."""
+    try:
+        return feasibility.satisfy(condition, timeout_ms=_NEARER_TIMEOUT_MS)
+    except UndecidedError:
+        return None
+
+
+def _spread(feasibility: Feasibility, codes: Codes, count: int, rng: np.random.Generator) -> Codes:
+    """Farthest-point choice in scaled coordinates; shape (at most count, 13)."""
+    places = scaled(feasibility, codes)
+    chosen = [int(rng.integers(len(codes)))]
+    distances = np.full(len(codes), np.inf)
+    while len(chosen) < min(count, len(codes)):
+        distances = np.minimum(distances, np.abs(places - places[chosen[-1]]).sum(axis=1))
+        chosen.append(int(distances.argmax()))
+    return codes[chosen]
+
+
+def scaled(feasibility: Feasibility, codes: Codes) -> Array:
+    """Coordinates in which distances mean something: numbers by the logarithm of their value in [0, 1], categories 0/1.
+
+    Returns:
+        Shape (n, features).
+    """
+    columns = []
+    for index, name in enumerate(NAMES):
+        axis = feasibility.lattice.axes[index]
+        if is_numeric(name):
+            logs = np.log(axis.astype(np.float64) + (0 if axis[0] > 0 else 1))
+            span = logs[-1] - logs[0]
+            columns.append(((logs - logs[0]) / span if span > 0 else logs * 0.0)[codes[:, index]][:, None])
+        else:
+            columns.append((codes[:, index][:, None] == np.arange(len(axis))) * 0.5)
+    return np.concatenate(columns, axis=1).astype(np.float64)
+
+
+def repair(
+    feasibility: Feasibility, values: Mapping[str, Any], *, seed: int = 0, attempts: int = 256
+) -> Hyperparameters:
+    """A feasible configuration near the one given.
+
+    Many lines to feasible anchors are tried at once; the solver then looks for a nearer one, until none nearer by a
+    tenth is found in half a second. Distance is the sum over hyperparameters of the difference over the range (1 for a
+    different category).
+
+    Args:
+        feasibility: What is feasible.
+        values: The thirteen.
+        seed: Draws the lines.
+        attempts: Number of lines.
+    """
+    if feasibility.check(values).feasible:
+        return Hyperparameters.from_mapping(values)
+    rng = np.random.default_rng(seed)
+    codes = np.repeat(feasibility.lattice.encode(Columns.from_mappings([values])), attempts, axis=0)
+    anchors = _candidates(feasibility, attempts, rng)
+    moved = Repairer(feasibility).toward(codes, anchors, rng)
+    spans = np.maximum(feasibility.lattice.sizes - 1, 1)
+    apart = np.where(_NUMERIC, np.abs(moved - codes) / spans, moved != codes).sum(axis=1)
+    best = feasibility.lattice.decode(moved[[int(apart.argmin())]]).students()[0]
+    distance = float(apart.min())
+    while distance > 0:
+        closer = _distance(feasibility, values) <= to_term("distance", distance * 0.9)
+        nearer = _nearer(feasibility, closer)
+        if nearer is None:
+            return best
+        best, distance = nearer, distance * 0.9
+    return best
+
+
+def _distance(feasibility: Feasibility, wanted: Mapping[str, Any]) -> Any:
+    total = z3.RealVal(0)
+    for index, name in enumerate(NAMES):
+        axis, variable = feasibility.lattice.axes[index], feasibility.variable(name)
+        value = to_term(name, wanted[name])
+        if is_numeric(name):
+            span = float(axis[-1] - axis[0]) or 1.0
+            total = total + z3.If(variable >= value, variable - value, value - variable) * 1.0 / to_term("span", span)
+        else:
+            total = total + z3.If(variable == value, z3.RealVal(0), z3.RealVal(1))
+    return total

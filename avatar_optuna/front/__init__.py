@@ -1,0 +1,23 @@
+"""Pareto fronts: of points, and of the whole space under a fitted indicator."""
+
+from avatar_optuna.front._exact import ExactFront, Resolution, exact_front
+from avatar_optuna.front._pareto import (
+    Values,
+    crowding_distances,
+    fronts,
+    greedy_hypervolume_subset,
+    hypervolume,
+    non_dominated,
+)
+
+__all__ = [
+    "ExactFront",
+    "Resolution",
+    "Values",
+    "crowding_distances",
+    "exact_front",
+    "fronts",
+    "greedy_hypervolume_subset",
+    "hypervolume",
+    "non_dominated",
+]

@@ -1,0 +1,283 @@
+"""The effectiveness indicator: a student's effectiveness, predicted from its configuration alone.
+
+A Bayesian ridge regression (the paper's choice) on features that fit: sizes and the learning rate by their logarithm,
+categories as categories, everything scaled by the space rather than by the few samples. Effectiveness is a fraction, so
+the regression works on its logit. Scikit-learn's home; a fitted indicator is plain numbers and is stored as JSON.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from avatar_optuna.columns import Columns, Lattice
+from avatar_optuna.exceptions import InputError, StudyError
+from avatar_optuna.hyperparameters import CATEGORIES, NAMES, Hyperparameters
+from avatar_optuna.space import SearchSpace
+
+Array = npt.NDArray[np.float64]
+
+_FORMAT = 1
+_LOGARITHMIC = frozenset(
+    {
+        *("vocab_size", "num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads"),
+        *("max_sequence_length", "learning_rate", "batch_size"),
+    }
+)
+_CLIP = 0.005
+"""Effectiveness is kept this far from 0 and 1, where the logit has no end."""
+_MIN_SAMPLES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One column of the regression.
+
+    Args:
+        name: Of the hyperparameter.
+        category: The value whose presence it tells, or None for a number.
+        centre: Taken off.
+        scale: Divided by.
+    """
+
+    name: str
+    category: str | None
+    centre: float
+    scale: float
+
+    def of(self, columns: Columns) -> Array:
+        """Its values; shape (n,)."""
+        raw = getattr(columns, self.name)
+        if self.category is not None:
+            values = (raw == self.category).astype(np.float64)
+        else:
+            values = np.log2(np.maximum(raw, 1e-12)) if self.name in _LOGARITHMIC else raw.astype(np.float64)
+        return np.asarray((values - self.centre) / self.scale)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Indicator:
+    """A fitted indicator.
+
+    Args:
+        features: Columns of the regression.
+        coefficients: Shape (features,).
+        intercept: On the logit scale.
+        covariance: Shape (features, features): of the coefficients.
+        noise_variance: Of one measurement, on the logit scale.
+        num_samples: How many students it was fitted on.
+        leave_one_out_error: Root of the mean squared error of each sample predicted from all others, as a fraction.
+        rank_correlation: Spearman's correlation of those predictions with what was measured; 0 where undefined.
+        coverage: Share of those samples that lie in their 95 % interval.
+
+    On few samples the regression is too sure of itself. Its variances are multiplied by the mean squared error of the
+    samples left out, in units of their own standard deviation, where that is above 1.
+    """
+
+    features: tuple[Feature, ...]
+    coefficients: Array
+    intercept: float
+    covariance: Array
+    noise_variance: float
+    num_samples: int
+    leave_one_out_error: float
+    rank_correlation: float
+    coverage: float
+
+    @classmethod
+    def fit(
+        cls, students: Sequence[Hyperparameters], effectiveness: Sequence[float], *, space: SearchSpace
+    ) -> Indicator:
+        """Fit on distilled samples; leaves each out in turn to say how far to trust it.
+
+        Args:
+            students: Configurations of the samples.
+            effectiveness: What each reached, a fraction.
+            space: Gives the features their centre and scale.
+
+        Raises:
+            StudyError: There are fewer than four samples, or one is no fraction.
+        """
+        measured = np.asarray(effectiveness, dtype=np.float64)
+        if len(students) != len(measured) or len(measured) < _MIN_SAMPLES:
+            raise StudyError(f"the indicator needs at least {_MIN_SAMPLES} distilled samples, got {len(measured)}")
+        if not ((measured >= 0) & (measured <= 1)).all():
+            raise StudyError("the indicator is fitted on effectiveness as fractions from 0 to 1")
+        features = _features(space)
+        matrix = _matrix(features, Columns.from_students(students))
+        error, correlation, coverage, inflation = _leave_one_out(matrix, measured)
+        coefficients, intercept, covariance, noise = _regress(matrix, measured)
+        return cls(
+            features=features,
+            coefficients=coefficients,
+            intercept=intercept,
+            covariance=covariance * inflation,
+            noise_variance=noise * inflation,
+            num_samples=len(measured),
+            leave_one_out_error=error,
+            rank_correlation=correlation,
+            coverage=coverage,
+        )
+
+    def predict(self, students: Sequence[Hyperparameters]) -> tuple[Array, Array]:
+        """Predicted effectiveness and its standard deviation, as fractions; shape (students,) each."""
+        return self.predict_columns(Columns.from_students(students))
+
+    def predict_columns(self, columns: Columns) -> tuple[Array, Array]:
+        """The same for columns of configurations."""
+        matrix = _matrix(self.features, columns)
+        logits, variance = self._logits(matrix)
+        mean = _sigmoid(logits)
+        return mean, np.sqrt(variance) * mean * (1 - mean)
+
+    def rank_columns(self, columns: Columns) -> Array:
+        """Predicted effectiveness alone, for millions of configurations; shape (n,)."""
+        total = np.full(len(columns), self.intercept)
+        for feature, coefficient in zip(self.features, self.coefficients, strict=True):
+            if coefficient != 0:
+                total += coefficient * feature.of(columns)
+        return _sigmoid(total)
+
+    def probability_better(self, first: Hyperparameters, second: Hyperparameters) -> float:
+        """Probability that the first is truly more effective than the second, as far as the regression can know."""
+        difference = np.subtract(*_matrix(self.features, Columns.from_students([first, second])))
+        std = math.sqrt(max(float(difference @ self.covariance @ difference), 1e-18))
+        return 0.5 * (1 + math.erf(float(difference @ self.coefficients) / std / math.sqrt(2)))
+
+    def can_rank(self, first: Hyperparameters, second: Hyperparameters, *, confidence: float = 0.95) -> bool:
+        """Whether it knows, with this confidence, which of the two is more effective."""
+        probability = self.probability_better(first, second)
+        return max(probability, 1 - probability) >= confidence
+
+    def _logits(self, matrix: Array) -> tuple[Array, Array]:
+        variance = self.noise_variance + np.einsum("ij,jk,ik->i", matrix, self.covariance, matrix)
+        return matrix @ self.coefficients + self.intercept, variance
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "format": _FORMAT,
+            "features": [[f.name, f.category, f.centre, f.scale] for f in self.features],
+            "coefficients": self.coefficients.tolist(),
+            "intercept": self.intercept,
+            "covariance": self.covariance.tolist(),
+            "noise_variance": self.noise_variance,
+            "num_samples": self.num_samples,
+            "leave_one_out_error": self.leave_one_out_error,
+            "rank_correlation": self.rank_correlation,
+            "coverage": self.coverage,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Indicator:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InputError: It is something else, or holds what is no finite number.
+        """
+        try:
+            features = tuple(
+                Feature(name=name, category=category, centre=float(centre), scale=float(scale))
+                for name, category, centre, scale in values["features"]
+            )
+            indicator = cls(
+                features=features,
+                coefficients=np.asarray(values["coefficients"], dtype=np.float64),
+                covariance=np.asarray(values["covariance"], dtype=np.float64),
+                num_samples=int(values["num_samples"]),
+                **{key: float(values[key]) for key in _NUMBERS},
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"an indicator must be the JSON that avatar-optuna wrote, got a faulty one: {error}"
+            ) from error
+        size = len(features)
+        arrays = (indicator.coefficients, indicator.covariance)
+        sound = all(np.isfinite(array).all() for array in arrays) and all(f.name in NAMES for f in features)
+        if not sound or values["format"] != _FORMAT or [a.shape for a in arrays] != [(size,), (size, size)]:
+            raise InputError(
+                "an indicator must be the JSON that avatar-optuna wrote, got one that does not fit together"
+            )
+        return indicator
+
+
+_NUMBERS = ("intercept", "noise_variance", "leave_one_out_error", "rank_correlation", "coverage")
+
+
+def _features(space: SearchSpace) -> tuple[Feature, ...]:
+    """One feature a number that varies and one a category value, centred and scaled by the space's own spread."""
+    lattice = Lattice(space)
+    found = []
+    for index, name in enumerate(NAMES):
+        axis = lattice.axes[index]
+        if name in CATEGORIES:
+            share = 1 / len(axis)
+            found += [
+                Feature(name=name, category=str(value), centre=share, scale=1.0) for value in axis if len(axis) > 1
+            ]
+        else:
+            values = np.log2(np.maximum(axis, 1e-12)) if name in _LOGARITHMIC else axis.astype(np.float64)
+            span = float(values.max() - values.min())
+            if span > 0:
+                found.append(
+                    Feature(name=name, category=None, centre=float(values.max() + values.min()) / 2, scale=span / 2)
+                )
+    return tuple(found)
+
+
+def _matrix(features: Sequence[Feature], columns: Columns) -> Array:
+    if not features:
+        return np.zeros((len(columns), 0))
+    return np.stack([feature.of(columns) for feature in features], axis=1)
+
+
+def _logit(effectiveness: Array) -> Array:
+    clipped = np.clip(effectiveness, _CLIP, 1 - _CLIP)
+    return np.log(clipped / (1 - clipped))
+
+
+def _sigmoid(logits: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-logits)))
+
+
+def _regress(matrix: Array, measured: Array) -> tuple[Array, float, Array, float]:
+    """Coefficients, intercept, covariance of the coefficients, noise variance."""
+    from sklearn.linear_model import BayesianRidge
+
+    logits = _logit(measured)
+    if matrix.shape[1] == 0 or np.ptp(logits) == 0:
+        size = matrix.shape[1]
+        return np.zeros(size), float(logits.mean()), np.zeros((size, size)), float(logits.var()) + 1e-9
+    model = BayesianRidge(max_iter=1000).fit(matrix, logits)
+    return (
+        np.asarray(model.coef_, dtype=np.float64),
+        float(model.intercept_),
+        np.asarray(model.sigma_, dtype=np.float64),
+        float(1 / model.alpha_),
+    )
+
+
+def _leave_one_out(matrix: Array, measured: Array) -> tuple[float, float, float, float]:
+    """Error, rank correlation, coverage and inflation of variances: each sample predicted by all others."""
+    from scipy.stats import spearmanr
+
+    means, stds = np.zeros(len(measured)), np.zeros(len(measured))
+    for index in range(len(measured)):
+        others = np.arange(len(measured)) != index
+        coefficients, intercept, covariance, noise = _regress(matrix[others], measured[others])
+        row = matrix[index]
+        means[index] = row @ coefficients + intercept
+        stds[index] = math.sqrt(noise + float(row @ covariance @ row))
+    predicted = _sigmoid(means)
+    error = float(np.sqrt(np.mean((predicted - measured) ** 2)))
+    defined = np.ptp(predicted) > 0 and np.ptp(measured) > 0
+    correlation = float(spearmanr(predicted, measured).statistic) if defined else 0.0
+    surprises = (_logit(measured) - means) / stds
+    inflation = max(float(np.mean(surprises**2)), 1.0)
+    covered = float(np.mean(np.abs(surprises) <= 1.96 * math.sqrt(inflation)))
+    return error, correlation, covered, inflation

@@ -1,0 +1,5 @@
+"""The sampler: NSGA-II whose every child is feasible."""
+
+from avatar_optuna.sampler._evolution import Evolution, survivors
+
+__all__ = ["Evolution", "survivors"]

@@ -1,0 +1,103 @@
+"""Generations are feasible, new, replayable; and the screening finds more than plain NSGA-II."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from avatar_optuna.columns import Columns
+from avatar_optuna.costs import TaskForm, flops, size_bytes
+from avatar_optuna.feasibility import Feasibility
+from avatar_optuna.front import hypervolume
+from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.sampler import Evolution
+from avatar_optuna.space import SearchSpace
+
+DIRECTIONS = ("maximize", "minimize", "minimize")
+
+
+@pytest.fixture(scope="module")
+def feasibility() -> Feasibility:
+    return Feasibility(space=SearchSpace.paper(), constraints=["size_mb <= 3"], form=TaskForm.PAIR)
+
+
+def _costs(columns: Columns) -> np.ndarray:
+    return np.column_stack([size_bytes(columns, TaskForm.PAIR), flops(columns, TaskForm.PAIR)]).astype(np.float64)
+
+
+def _values(students: list[Hyperparameters]) -> np.ndarray:
+    """A stand-in with diminishing returns in every size."""
+    columns = Columns.from_students(students)
+    effectiveness = 1 - 0.4 * np.exp(-columns.hidden_size / 50) - 0.2 * np.exp(-columns.num_hidden_layers / 3)
+    effectiveness = effectiveness - 0.1 * np.exp(-columns.vocab_size / 5000) + 0.05 * (columns.learning_rate == 1e-3)
+    return np.column_stack([effectiveness, _costs(columns)])
+
+
+def _evolve(evolution: Evolution, generations: int) -> list[list[Hyperparameters]]:
+    asked = []
+    for _ in range(generations):
+        students = evolution.ask()
+        evolution.tell(students, _values(students))
+        asked.append(students)
+    return asked
+
+
+@pytest.mark.parametrize("screened", [True, False])
+def test_every_student_is_feasible_and_new(feasibility: Feasibility, screened: bool) -> None:
+    evolution = _evolution(feasibility, screened=screened)
+    students = [student for generation in _evolve(evolution, 8) for student in generation]
+    assert len(students) == 8 * 20 == len(set(students))
+    assert all(feasibility.check(student.to_dict()).feasible for student in students)
+
+
+def _evolution(feasibility: Feasibility, *, screened: bool = True, seed: int = 0) -> Evolution:
+    return Evolution(
+        feasibility=feasibility,
+        directions=DIRECTIONS,
+        population_size=20,
+        seed=seed,
+        costs=_costs if screened else None,
+    )
+
+
+@pytest.mark.parametrize("screened", [True, False])
+def test_a_replayed_evolution_goes_on_as_if_never_stopped(feasibility: Feasibility, screened: bool) -> None:
+    generations = _evolve(_evolution(feasibility, screened=screened), 6)
+    resumed = _evolution(feasibility, screened=screened)
+    for generation in generations[:3]:
+        resumed.tell(generation, _values(generation))
+    assert _evolve(resumed, 3) == generations[3:]
+    assert _evolve(_evolution(feasibility, screened=screened, seed=1), 1)[0] != generations[0]
+
+
+def test_the_given_students_come_first(feasibility: Feasibility) -> None:
+    given = _evolution(feasibility, seed=5).ask()[:3]
+    evolution = Evolution(
+        feasibility=feasibility, directions=DIRECTIONS, population_size=10, seed=0, initial=given, costs=_costs
+    )
+    first = evolution.ask()
+    assert first[:3] == given
+    assert len(first) == 10
+
+
+def test_a_space_that_runs_out_ends_the_search() -> None:
+    space = SearchSpace.from_mapping(
+        {
+            "tokenizer": ["BPE"], "vocab_size": [1000], "num_hidden_layers": [1, 2], "hidden_size": [16, 32],
+            "hidden_act": ["gelu"], "hidden_dropout_prob": [0.2], "intermediate_size": [32], "num_attention_heads": [1],
+            "attention_probs_dropout_prob": [0.2], "max_sequence_length": [256], "batch_size": [16],
+            "position_embedding_type": ["absolute"], "learning_rate": [1e-3],
+        }
+    )  # fmt: skip
+    feasibility = Feasibility(space=space, constraints=[], form=TaskForm.PAIR)
+    asked = _evolve(_evolution(feasibility), 4)
+    assert sorted(map(len, asked)) == [0, 0, 0, 4]
+
+
+def test_screening_finds_more_volume_than_breeding_alone(feasibility: Feasibility) -> None:
+    volumes = {}
+    for screened in (True, False):
+        students = [s for g in _evolve(_evolution(feasibility, screened=screened), 10) for s in g]
+        values = _values(students) * [-1, 1, 1] / [1, 3e6, 1e10]
+        volumes[screened] = hypervolume(values, [0, 1, 1])
+    assert volumes[True] > volumes[False]

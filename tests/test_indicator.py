@@ -1,0 +1,93 @@
+"""The indicator finds a known response, knows what it does not know, and is stored as plain numbers."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from avatar_optuna.columns import Columns
+from avatar_optuna.costs import TaskForm
+from avatar_optuna.exceptions import InputError, StudyError
+from avatar_optuna.feasibility import Feasibility, draw
+from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.indicator import Indicator
+from avatar_optuna.space import SearchSpace
+
+SPACE = SearchSpace.paper()
+
+
+@pytest.fixture(scope="module")
+def students() -> list[Hyperparameters]:
+    feasibility = Feasibility(space=SPACE, constraints=["size_mb <= 3"], form=TaskForm.PAIR)
+    return draw(feasibility, 120, seed=0, pool=4_000)
+
+
+def _truth(students: list[Hyperparameters]) -> np.ndarray:
+    columns = Columns.from_students(students)
+    logit = (
+        0.6 * np.log2(columns.hidden_size / 32) + 0.5 * (columns.learning_rate == 1e-3) - columns.hidden_dropout_prob
+    )
+    return np.asarray(1 / (1 + np.exp(-logit - 0.3 * (columns.tokenizer == "BPE"))))
+
+
+def test_it_finds_a_response_that_adds_up(students: list[Hyperparameters]) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.01, 120)
+    measured = np.clip(_truth(students) + noise, 0, 1)
+    indicator = Indicator.fit(students[:60], measured[:60].tolist(), space=SPACE)
+    mean, std = indicator.predict(students[60:])
+    assert spearmanr(mean, _truth(students[60:])).statistic > 0.95
+    covered = np.abs(mean - measured[60:]) <= 2.5 * std
+    assert covered.mean() > 0.8
+    assert indicator.rank_correlation > 0.9
+    assert indicator.leave_one_out_error < 0.05
+    assert np.allclose(indicator.rank_columns(Columns.from_students(students)), indicator.predict(students)[0])
+
+
+def test_leaving_one_out_is_what_it_says(students: list[Hyperparameters]) -> None:
+    measured = _truth(students)[:8]
+    indicator = Indicator.fit(students[:8], measured.tolist(), space=SPACE)
+    predicted = []
+    for index in range(8):
+        others = [i for i in range(8) if i != index]
+        fitted = Indicator.fit([students[i] for i in others], measured[others].tolist(), space=SPACE)
+        predicted.append(fitted.predict([students[index]])[0][0])
+    assert indicator.leave_one_out_error == pytest.approx(np.sqrt(np.mean((predicted - measured) ** 2)))
+    assert indicator.rank_correlation == pytest.approx(spearmanr(predicted, measured).statistic)
+
+
+def test_it_says_when_it_cannot_rank(students: list[Hyperparameters]) -> None:
+    measured = np.random.default_rng(1).uniform(0.4, 0.6, 20)  # nothing to learn
+    lost = Indicator.fit(students[:20], measured.tolist(), space=SPACE)
+    assert not lost.can_rank(students[0], students[1])
+    sure = Indicator.fit(students, _truth(students).tolist(), space=SPACE)
+    order = np.argsort(_truth(students))
+    worst, best = students[order[0]], students[order[-1]]
+    assert sure.can_rank(best, worst)
+    assert sure.probability_better(best, worst) == pytest.approx(1 - sure.probability_better(worst, best))
+    assert sure.probability_better(best, worst) > 0.95
+
+
+def test_it_is_stored_as_json(students: list[Hyperparameters]) -> None:
+    indicator = Indicator.fit(students[:20], _truth(students)[:20].tolist(), space=SPACE)
+    again = Indicator.from_json(json.loads(json.dumps(indicator.to_json())))
+    assert np.array_equal(again.predict(students)[0], indicator.predict(students)[0])
+    assert again.to_json() == indicator.to_json()
+    for key, value in [("coefficients", [1.0]), ("intercept", "x"), ("covariance", [[float("nan")]]), ("format", 9)]:
+        with pytest.raises(InputError, match="an indicator must be the JSON"):
+            Indicator.from_json({**indicator.to_json(), key: value})
+
+
+def test_samples_that_all_reached_the_same_are_no_fault(students: list[Hyperparameters]) -> None:
+    indicator = Indicator.fit(students[:5], [0.5] * 5, space=SPACE)
+    assert indicator.predict(students[5:7])[0].tolist() == pytest.approx([0.5, 0.5])
+    assert indicator.rank_correlation == 0.0
+
+
+def test_too_few_samples_are_refused(students: list[Hyperparameters]) -> None:
+    with pytest.raises(StudyError, match="at least 4 distilled samples, got 3"):
+        Indicator.fit(students[:3], [0.5, 0.6, 0.7], space=SPACE)
+    with pytest.raises(StudyError, match="fractions"):
+        Indicator.fit(students[:4], [50, 60, 70, 80], space=SPACE)
