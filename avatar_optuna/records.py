@@ -47,7 +47,9 @@ CHECKPOINT = "checkpoint"  # the last epoch's checkpoint in the artifact store
 
 Purpose = Literal["indicator", "front"]
 
-DISTILLED_DIRECTIONS = ("maximize", "minimize", "minimize")
+Direction = Literal["maximize", "minimize"]
+
+DISTILLED_DIRECTIONS: tuple[Direction, ...] = ("maximize", "minimize", "minimize")
 DISTILLED_METRIC_NAMES = ("effectiveness", "size_bytes", "latency_ms")
 
 
@@ -61,7 +63,7 @@ def metric_names(objectives: tuple[str, ...]) -> list[str]:
     return ["predicted_effectiveness" if name == "effectiveness" else name for name in objectives]
 
 
-def directions(objectives: tuple[str, ...]) -> list[str]:
+def directions(objectives: tuple[str, ...]) -> list[Direction]:
     """Effectiveness goes up, every cost goes down."""
     return ["maximize" if name == "effectiveness" else "minimize" for name in objectives]
 

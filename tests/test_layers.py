@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "distillation": {"exceptions", "hyperparameters", "costs", "settings", "tasks"},
     "measurement": {"exceptions", "hyperparameters", "costs", "settings", "tasks", "distillation"},
     "storage": {"exceptions", "records"},
-    "objective": {"exceptions", "hyperparameters", "costs", "space", "feasibility", "indicator", "records"},
+    "objective": {"exceptions", "hyperparameters", "columns", "costs", "space", "feasibility", "indicator", "records"},
     "study": {
         *("exceptions", "hyperparameters", "costs", "settings", "records", "feasibility", "front", "sampler"),
         *("indicator", "tasks", "storage", "objective"),

@@ -12,7 +12,6 @@ import numpy as np
 
 from avatar_optuna.columns import Codes
 from avatar_optuna.feasibility._feasibility import Feasibility, UndecidedError
-from avatar_optuna.feasibility._terms import to_term
 from avatar_optuna.hyperparameters import CATEGORIES, NAMES, Hyperparameters
 
 _BOUND_TIMEOUT_MS = 300
@@ -99,9 +98,11 @@ class _Asker:
         """The range of a number or the possible values of a category."""
         axis, variable = self._feasibility.lattice.axes[index].tolist(), self._feasibility.variable(name)
         if name in CATEGORIES:
-            return tuple(value for value in axis if self._possible(name, variable == to_term(name, value), value))
-        low = self._last(name, axis[::-1], lambda limit: variable <= to_term(name, limit))
-        high = self._last(name, axis, lambda limit: variable >= to_term(name, limit))
+            return tuple(
+                value for value in axis if self._possible(name, variable == self._feasibility.term(name, value), value)
+            )
+        low = self._last(name, axis[::-1], lambda limit: variable <= self._feasibility.term(name, limit))
+        high = self._last(name, axis, lambda limit: variable >= self._feasibility.term(name, limit))
         return (low, high)
 
     def _possible(self, name: str, condition: Any, otherwise: Any) -> Any:
@@ -126,7 +127,7 @@ class _Asker:
                 raise
         name, undecided = split_by[0], None
         for value in self._feasibility.lattice.axes[NAMES.index(name)].tolist():
-            part = self._feasibility.variable(name) == to_term(name, value)
+            part = self._feasibility.variable(name) == self._feasibility.term(name, value)
             try:
                 found = self._solved((*conditions, part), split_by[1:])
             except UndecidedError as error:

@@ -27,6 +27,7 @@ from avatar_optuna.hyperparameters import CATEGORIES, NAMES, POSITION_EMBEDDING_
 from avatar_optuna.space import SearchSpace
 
 _TIMEOUT_MS = 10_000
+_WITNESSES = 5_000
 _COSTLY_NAMES = (
     "vocab_size",
     "num_hidden_layers",
@@ -87,12 +88,13 @@ class Feasibility:
         texts = dict.fromkeys([HEADS_DIVIDE_WIDTH, *constraints])
         self.constraints: tuple[Constraint, ...] = tuple(parse_constraint(text) for text in texts)
         self._predicted = dict(predicted or {})
-        self._variables = make_variables()
+        context = z3.Context()
+        self._variables = make_variables(context)
         self._terms = Terms(form=form, variables=self._variables, predicted=self._predicted)
         self._conditions = [self._condition(constraint) for constraint in self.constraints]
-        self._marks = [z3.Bool(f"constraint {index}") for index in range(len(self.constraints))]
+        self._marks = [z3.Bool(f"constraint {index}", context) for index in range(len(self.constraints))]
         self._all = z3.And(self._conditions)
-        self._solver = z3.Solver()
+        self._solver = z3.Solver(ctx=context)
         self._solver.set("timeout", _TIMEOUT_MS)
         self._solver.add(domains(self._variables, space))
         for mark, condition in zip(self._marks, self._conditions, strict=True):
@@ -106,11 +108,24 @@ class Feasibility:
         return constraint.holds(self._terms)
 
     def _refuse_conflict(self) -> None:
+        if self._has_witness():
+            return
         answer = self._solver.check(self._marks)
         if answer == z3.unsat:
             raise InfeasibleSpaceError(self._minimal_conflict())
         if answer == z3.unknown:
             raise InputError("constraints: the solver cannot decide whether any configuration satisfies them")
+
+    def _has_witness(self) -> bool:
+        """Whether one of some thousand draws is feasible, as the solver confirms: most spaces need no more proof."""
+        rng = np.random.default_rng(0)
+        codes = rng.integers(0, self.lattice.sizes, size=(_WITNESSES, len(NAMES)))
+        small = ((codes + 1.0) ** rng.random(codes.shape) - 1).astype(np.int64)
+        columns = self.lattice.decode(np.concatenate([codes, small]))
+        feasible = np.flatnonzero(self.holds(columns))
+        if not len(feasible):
+            return False
+        return self.check({name: columns.values[name][feasible[0]].item() for name in NAMES}).feasible
 
     def _minimal_conflict(self) -> list[str]:
         """An unsat core from which no constraint can be left out."""
@@ -134,10 +149,10 @@ class Feasibility:
         Raises:
             KeyError: One of the thirteen is missing.
         """
-        substitution = [(self._variables[name], to_term(name, values[name])) for name in NAMES]
+        substitution = [(self._variables[name], self.term(name, values[name])) for name in NAMES]
         heads = values["num_attention_heads"]
         head_size = max(values["hidden_size"] // heads, 1)
-        substitution.append((self._variables["head_size"], to_term("head_size", head_size)))
+        substitution.append((self._variables["head_size"], self.term("head_size", head_size)))
         if z3.is_true(z3.simplify(z3.substitute(self._all, substitution))):
             return _FEASIBLE
         return self._explain(values, substitution)
@@ -215,6 +230,10 @@ class Feasibility:
     def variable(self, name: str) -> Any:
         """The Z3 variable of a hyperparameter."""
         return self._variables[name]
+
+    def term(self, name: str, value: Any) -> Any:
+        """A value of a hyperparameter (or any number, under another name) as a Z3 numeral."""
+        return to_term(name, value, self._variables["head_size"].ctx)
 
     def costly_names(self) -> frozenset[str]:
         """Hyperparameters that some constraint depends on."""

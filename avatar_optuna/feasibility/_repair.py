@@ -13,7 +13,6 @@ from avatar_optuna.columns import Codes, Columns, is_numeric
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility._bounds import uniform_codes
 from avatar_optuna.feasibility._feasibility import Feasibility, UndecidedError
-from avatar_optuna.feasibility._terms import to_term
 from avatar_optuna.hyperparameters import CATEGORIES, NAMES, Hyperparameters
 
 _STEPS = 24
@@ -141,7 +140,7 @@ def _anchors(feasibility: Feasibility, codes: Codes) -> Codes:
     for index, name in enumerate(NAMES):
         axis = feasibility.lattice.axes[index].tolist()
         for value in axis if name in CATEGORIES else [axis[0], axis[len(axis) // 2]]:
-            student = _nearer(feasibility, feasibility.variable(name) == to_term(name, value))
+            student = _nearer(feasibility, feasibility.variable(name) == feasibility.term(name, value))
             if student is not None:
                 found.append(student)
     solved = feasibility.lattice.encode(Columns.from_students(found))
@@ -217,7 +216,7 @@ def repair(
     best = feasibility.lattice.decode(moved[[int(apart.argmin())]]).students()[0]
     distance = float(apart.min())
     while distance > 0:
-        closer = _distance(feasibility, values) <= to_term("distance", distance * 0.9)
+        closer = _distance(feasibility, values) <= feasibility.term("distance", distance * 0.9)
         nearer = _nearer(feasibility, closer)
         if nearer is None:
             return best
@@ -226,13 +225,16 @@ def repair(
 
 
 def _distance(feasibility: Feasibility, wanted: Mapping[str, Any]) -> Any:
-    total = z3.RealVal(0)
+    zero, one = feasibility.term("distance", 0), feasibility.term("distance", 1)
+    total = zero
     for index, name in enumerate(NAMES):
         axis, variable = feasibility.lattice.axes[index], feasibility.variable(name)
-        value = to_term(name, wanted[name])
+        value = feasibility.term(name, wanted[name])
         if is_numeric(name):
             span = float(axis[-1] - axis[0]) or 1.0
-            total = total + z3.If(variable >= value, variable - value, value - variable) * 1.0 / to_term("span", span)
+            total = total + z3.If(variable >= value, variable - value, value - variable) * 1.0 / feasibility.term(
+                "span", span
+            )
         else:
-            total = total + z3.If(variable == value, z3.RealVal(0), z3.RealVal(1))
+            total = total + z3.If(variable == value, zero, one)
     return total

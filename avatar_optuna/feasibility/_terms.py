@@ -52,10 +52,13 @@ class Terms:
         return self.variables[name] == CATEGORIES[name].index(value)
 
 
-def make_variables() -> dict[str, Any]:
-    """One variable a hyperparameter, and `head_size`."""
-    variables = {name: z3.Int(name) if name in INTEGERS or name in CATEGORIES else z3.Real(name) for name in NAMES}
-    return {**variables, "head_size": z3.Int("head_size")}
+def make_variables(context: Any) -> dict[str, Any]:
+    """One variable a hyperparameter, and `head_size`, in a Z3 context of their own: what the solver answers, and how
+    fast, then does not depend on what else the process asked it.
+    """
+    whole = {*INTEGERS, *CATEGORIES}
+    variables = {name: z3.Int(name, context) if name in whole else z3.Real(name, context) for name in NAMES}
+    return {**variables, "head_size": z3.Int("head_size", context)}
 
 
 def domains(variables: Mapping[str, Any], space: SearchSpace) -> list[Any]:
@@ -70,21 +73,24 @@ def _domain(name: str, variable: Any, distribution: BaseDistribution) -> Any:
         inside = z3.And(variable >= distribution.low, variable <= distribution.high)
         if distribution.step == 1:
             return inside
-        steps = z3.Int(f"steps of {name}")  # a product is easier on the solver than a remainder
+        steps = z3.Int(f"steps of {name}", variable.ctx)  # a product is easier on the solver than a remainder
         return z3.And(inside, steps >= 0, variable == distribution.low + distribution.step * steps)
     if isinstance(distribution, FloatDistribution) and distribution.step is None:
-        return z3.And(variable >= to_term(name, distribution.low), variable <= to_term(name, distribution.high))
+        return z3.And(
+            variable >= to_term(name, distribution.low, variable.ctx),
+            variable <= to_term(name, distribution.high, variable.ctx),
+        )
     assert isinstance(distribution, CategoricalDistribution | FloatDistribution)
-    return z3.Or([variable == to_term(name, value) for value in values_of(distribution)])
+    return z3.Or([variable == to_term(name, value, variable.ctx) for value in values_of(distribution)])
 
 
-def to_term(name: str, value: Any) -> Any:
+def to_term(name: str, value: Any, context: Any) -> Any:
     """A value of a hyperparameter as a Z3 numeral, exact to the digits that Python prints."""
     if name in CATEGORIES:
-        return z3.IntVal(CATEGORIES[name].index(value))
+        return z3.IntVal(CATEGORIES[name].index(value), context)
     if name in INTEGERS or name == "head_size":
-        return z3.IntVal(int(value))
-    return z3.RealVal(repr(float(value)))
+        return z3.IntVal(int(value), context)
+    return z3.RealVal(repr(float(value)), context)
 
 
 def from_term(name: str, numeral: Any) -> Any:

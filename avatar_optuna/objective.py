@@ -1,0 +1,122 @@
+"""One configuration to its values, or PRUNED with the reason. Z3 is asked about every single one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import optuna
+
+from avatar_optuna.columns import Columns
+from avatar_optuna.costs import TaskForm, flops, size_bytes
+from avatar_optuna.exceptions import StudyError
+from avatar_optuna.feasibility import Feasibility
+from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.indicator import Indicator
+from avatar_optuna.records import INFEASIBLE, PREDICTED_STD
+from avatar_optuna.space import SearchSpace
+
+CostFormula = Callable[[Any], Any]
+"""Of a shape: a student, or columns of students."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Values of a batch of configurations.
+
+    Args:
+        values: Shape (configurations, objectives), in the order of the objectives.
+        predicted_std: Shape (configurations,): standard deviation of the predicted effectiveness.
+    """
+
+    values: npt.NDArray[np.float64]
+    predicted_std: npt.NDArray[np.float64]
+
+
+class Objective:
+    """Scores configurations by the indicator and the cost formulas; feasibility is judged first.
+
+    Args:
+        space: Where a plain Optuna trial draws from.
+        form: Single functions or pairs.
+        objectives: What is optimised, "effectiveness" first.
+        feasibility: The judge.
+        indicator: Predicts effectiveness from the configuration alone.
+        predictors: A calibrated predictor for each objective that no formula gives (`latency_ms`, `energy_j`).
+
+    Raises:
+        StudyError: An objective has neither a formula nor a predictor.
+    """
+
+    def __init__(
+        self,
+        *,
+        space: SearchSpace,
+        form: TaskForm,
+        objectives: Sequence[str],
+        feasibility: Feasibility,
+        indicator: Indicator,
+        predictors: Mapping[str, CostFormula] | None = None,
+    ) -> None:
+        formulas: dict[str, CostFormula] = {
+            "size_bytes": lambda student: size_bytes(student, form),
+            "flops": lambda student: flops(student, form),
+            **(predictors or {}),
+        }
+        if unknown := [name for name in objectives if name != "effectiveness" and name not in formulas]:
+            raise StudyError(
+                f"the objective {unknown[0]} needs a predictor calibrated on this device, and there is none"
+            )
+        self._space = space
+        self._formulas = [formulas[name] for name in objectives if name != "effectiveness"]
+        self._feasibility = feasibility
+        self._indicator = indicator
+
+    def costs(self, columns: Columns) -> npt.NDArray[np.float64]:
+        """Every objective but effectiveness, by formula; shape (n, objectives - 1)."""
+        values = [
+            np.broadcast_to(np.asarray(formula(columns), dtype=np.float64), len(columns)) for formula in self._formulas
+        ]
+        return np.column_stack(values)
+
+    def score(self, students: Sequence[Hyperparameters]) -> Scores:
+        """Values of students that were made to be feasible.
+
+        Raises:
+            StudyError: Z3 finds one infeasible: whoever made it disagrees with the judge, and nothing may be stored.
+        """
+        for student in students:
+            verdict = self._feasibility.check(student.to_dict())
+            if not verdict.feasible:
+                raise StudyError(f"a student drawn as feasible is not, says Z3: {verdict.reason}; drawn: {student}")
+        return self._values(students)
+
+    def __call__(self, trial: optuna.trial.BaseTrial) -> tuple[float, ...]:
+        """The objective of a plain `study.optimize`.
+
+        Raises:
+            optuna.TrialPruned: The drawn configuration is infeasible; the trial tells which constraints it breaks.
+        """
+        drawn = self._space.suggest(trial)
+        verdict = self._feasibility.check(drawn)
+        for constraint, violation in verdict.violated.items():
+            _set_constraint(trial, constraint, violation)
+        if not verdict.feasible:
+            trial.set_user_attr(INFEASIBLE, verdict.reason)
+            raise optuna.TrialPruned(verdict.reason)
+        scores = self._values([Hyperparameters.from_mapping(drawn)])
+        trial.set_user_attr(PREDICTED_STD, float(scores.predicted_std[0]))
+        return tuple(float(value) for value in scores.values[0])
+
+    def _values(self, students: Sequence[Hyperparameters]) -> Scores:
+        columns = Columns.from_students(students)
+        mean, std = self._indicator.predict_columns(columns)
+        return Scores(values=np.column_stack([mean, self.costs(columns)]), predicted_std=std)
+
+
+def _set_constraint(trial: Any, constraint: str, violation: float) -> None:
+    if hasattr(trial, "set_constraint"):  # a FixedTrial has none
+        trial.set_constraint(constraint, violation)

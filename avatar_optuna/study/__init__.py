@@ -1,0 +1,27 @@
+"""A study: created or resumed, searched, and read as a front."""
+
+from avatar_optuna.study._front import (
+    Student,
+    choose_students,
+    distilled_students,
+    predicted_students,
+    ratios,
+    teacher_record,
+)
+from avatar_optuna.study._open import AvatarStudy, create_study
+from avatar_optuna.study._search import Searched, pareto_indices, search, searched
+
+__all__ = [
+    "AvatarStudy",
+    "Searched",
+    "Student",
+    "choose_students",
+    "create_study",
+    "distilled_students",
+    "pareto_indices",
+    "predicted_students",
+    "ratios",
+    "search",
+    "searched",
+    "teacher_record",
+]

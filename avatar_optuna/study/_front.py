@@ -1,0 +1,137 @@
+"""The front as people see it: students predicted, distilled and measured, beside their teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from optuna.trial import TrialState
+
+from avatar_optuna.costs import TaskForm, flops, size_bytes
+from avatar_optuna.front import greedy_hypervolume_subset, non_dominated
+from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.records import TEACHER, Job, JobResult, TeacherRecord
+from avatar_optuna.study._open import AvatarStudy
+from avatar_optuna.study._search import Searched, pareto_indices
+
+
+@dataclass(frozen=True, kw_only=True)
+class Student:
+    """A distilled student, or one that is only predicted.
+
+    Args:
+        hyperparameters: The thirteen.
+        trial: Number of the search trial that found it, or None for a sample of the indicator.
+        job: Number of its trial among the distilled, or None while it is only predicted.
+        purpose: "front" or "indicator".
+        predicted: Predicted effectiveness, a fraction, and its standard deviation; None for the indicator's samples.
+        size_bytes: Measured where it was distilled, else by `costs`.
+        flops: Forward FLOPs by `costs`.
+        result: What was measured, or None.
+        on_front: Whether no other distilled student is at least as good in everything that was measured.
+    """
+
+    hyperparameters: Hyperparameters
+    trial: int | None
+    job: int | None
+    purpose: str
+    predicted: Mapping[str, float] | None
+    size_bytes: int
+    flops: int
+    result: JobResult | None
+    on_front: bool = False
+
+
+def choose_students(found: Searched, objectives: Sequence[str], count: int) -> list[int]:
+    """Indices of the students of the front that are worth distilling: the most effective, then by hypervolume gained.
+
+    Returns:
+        At most `count` indices into `found`, best predicted effectiveness first.
+    """
+    front = pareto_indices(found, objectives)
+    if len(front) <= count:
+        return [int(index) for index in front]
+    costs = found.values[front] * np.where(np.arange(len(objectives)) == 0, -1.0, 1.0)
+    span = np.ptp(costs, axis=0)
+    scaled = (costs - costs.min(axis=0)) / np.where(span > 0, span, 1.0)
+    chosen = greedy_hypervolume_subset(scaled, count, reference=np.full(len(objectives), 1.1), first=0)
+    return [int(index) for index in front[np.sort(chosen)]]
+
+
+def distilled_students(study: AvatarStudy, form: TaskForm, *, purpose: str | None = "front") -> list[Student]:
+    """Students with a measured result, most effective first; those that nothing measured dominates are on the front.
+
+    Args:
+        study: The study.
+        form: Single functions or pairs.
+        purpose: "front", "indicator", or None for both.
+    """
+    trials = study.distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    jobs = [(trial.number, Job.from_trial(trial), JobResult.from_trial(trial)) for trial in trials]
+    jobs = [entry for entry in jobs if purpose is None or entry[1].purpose == purpose]
+    if not jobs:
+        return []
+    values = np.asarray([[-r.effectiveness, r.size_bytes, r.flops, r.latency_ms] for _, _, r in jobs], dtype=np.float64)
+    kept = non_dominated(values)
+    students = [
+        Student(
+            hyperparameters=job.hyperparameters,
+            trial=job.origin,
+            job=number,
+            purpose=job.purpose,
+            predicted=job.predicted,
+            size_bytes=result.size_bytes,
+            flops=result.flops,
+            result=result,
+            on_front=bool(on_front),
+        )
+        for (number, job, result), on_front in zip(jobs, kept, strict=True)
+    ]
+    return sorted(students, key=lambda student: (-student.result.effectiveness, student.size_bytes))  # type: ignore[union-attr]
+
+
+def predicted_students(found: Searched, objectives: Sequence[str], form: TaskForm) -> list[Student]:
+    """The Pareto front of the last search, most effective first, as the indicator sees it."""
+    return [
+        Student(
+            hyperparameters=found.students[index],
+            trial=int(found.numbers[index]),
+            job=None,
+            purpose="front",
+            predicted={"effectiveness": float(found.values[index, 0]), "std": float(found.predicted_std[index])},
+            size_bytes=int(size_bytes(found.students[index], form)),
+            flops=int(flops(found.students[index], form)),
+            result=None,
+            on_front=True,
+        )
+        for index in pareto_indices(found, objectives)
+    ]
+
+
+def ratios(student: Student, teacher: TeacherRecord) -> dict[str, float]:
+    """How many times the student is smaller, lighter in FLOPs and faster than its teacher; what is unknown is left out.
+
+    Latencies are medians at batch 1, each measured on its own device; `ratios` of figures from different devices would
+    mean nothing and are left out.
+    """
+    found: dict[str, float] = {}
+    if teacher.size_bytes is not None:
+        found["size"] = teacher.size_bytes / student.size_bytes
+    if teacher.flops is not None:
+        found["flops"] = teacher.flops / student.flops
+    slow, fast = _first(teacher.latency), _first(student.result.latency if student.result is not None else ())
+    if slow is not None and fast is not None and slow.get("device") == fast.get("device"):
+        found["latency"] = slow["median_ms"] / fast["median_ms"]
+    return found
+
+
+def teacher_record(study: AvatarStudy) -> TeacherRecord | None:
+    """The teacher as measured, once it is known."""
+    stored = study.attributes.get(TEACHER)
+    return TeacherRecord.from_dict(stored) if stored is not None else None
+
+
+def _first(latency: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    return next((entry for entry in latency if entry.get("batch_size") == 1), None)

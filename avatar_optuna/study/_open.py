@@ -1,0 +1,162 @@
+"""Create a study, or open one that is there; refuse settings that would make its trials mean something else."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage
+
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.records import (
+    ARTIFACTS,
+    DISTILLED_DIRECTIONS,
+    DISTILLED_METRIC_NAMES,
+    PROVENANCE,
+    SETTINGS,
+    directions,
+    distilled_name,
+    metric_names,
+)
+from avatar_optuna.settings import StudySettings
+
+# Settings that a resumed study may change: budgets that add to what is there, and how failures are met.
+_MAY_CHANGE = frozenset(
+    {
+        "search.n_trials",
+        "search.rounds",
+        "distillation.students",
+        "distillation.max_retries",
+        "measurement.country",
+        "measurement.audit",
+        "measurement.repeats",
+    }
+)
+_VERSIONS = ("avatar-optuna", "optuna", "torch", "transformers", "tokenizers", "z3-solver", "scikit-learn", "numpy")
+
+
+class AvatarStudy:
+    """The two studies of one name in one database, and what is known about them.
+
+    Args:
+        storage: An open database.
+        name: Name of the search study.
+
+    Raises:
+        InputError: The database holds no such study, or one that avatar_optuna did not create.
+    """
+
+    def __init__(self, storage: RDBStorage, name: str) -> None:
+        self.storage = storage
+        self.name = name
+        names = optuna.get_all_study_names(storage)
+        if name not in names:
+            known = ", ".join(sorted(n for n in names if not n.endswith("/distilled"))) or "none"
+            raise InputError(f"--study-name must be a study of the database, got {name!r}; it holds: {known}")
+        self.search = optuna.load_study(study_name=name, storage=storage)
+        if SETTINGS not in self.search.user_attrs or distilled_name(name) not in names:
+            raise InputError(
+                f"--study-name must be a study made by avatar-optuna, got {name!r}, made by another program"
+            )
+        self.distilled = optuna.load_study(study_name=distilled_name(name), storage=storage)
+
+    @property
+    def settings(self) -> StudySettings:
+        """The resolved settings, as stored."""
+        return StudySettings.from_dict(self.search.user_attrs[SETTINGS])
+
+    @property
+    def artifacts(self) -> str:
+        """Path or URL of the artifact store."""
+        return str(self.search.user_attrs[ARTIFACTS])
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """User attributes of the search study."""
+        return self.search.user_attrs
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        """Store one attribute of the search study: plain JSON values only."""
+        self.search.set_user_attr(key, value)
+
+
+def create_study(settings: StudySettings, storage: RDBStorage, *, artifacts: str) -> AvatarStudy:
+    """The study of these settings: made where it is missing, opened where it is there.
+
+    Safe to interrupt: the settings are written last, and a study without them is completed by the next call.
+
+    Raises:
+        InputError: A study of this name exists, and its settings differ where they must not.
+    """
+    objectives = settings.search.objectives
+    search = optuna.create_study(
+        study_name=settings.name, storage=storage, directions=directions(objectives), load_if_exists=True
+    )
+    stored = search.user_attrs.get(SETTINGS)
+    if stored is not None:
+        _refuse_other_settings(settings, StudySettings.from_dict(stored))
+    elif search.get_trials(deepcopy=False):
+        raise InputError(
+            f"name must be new or a study made by avatar-optuna, got {settings.name!r}, made by another program"
+        )
+    distilled = optuna.create_study(
+        study_name=distilled_name(settings.name),
+        storage=storage,
+        directions=list(DISTILLED_DIRECTIONS),
+        load_if_exists=True,
+    )
+    if stored is None:
+        search.set_metric_names(metric_names(objectives))
+        distilled.set_metric_names(list(DISTILLED_METRIC_NAMES))
+        search.set_user_attr(ARTIFACTS, artifacts)
+        search.set_user_attr(PROVENANCE, provenance())
+    if stored != settings.to_dict():
+        search.set_user_attr(SETTINGS, settings.to_dict())
+    return AvatarStudy(storage, settings.name)
+
+
+def provenance() -> dict[str, Any]:
+    """Where and with what a study was begun: versions, host, system, time in UTC."""
+    return {
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _VERSIONS},
+        "host": platform.node(),
+        "system": platform.platform(),
+        "begun_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _refuse_other_settings(wanted: StudySettings, stored: StudySettings) -> None:
+    differing = [
+        f"{key} was {before!r} and is now {now!r}"
+        for key, before, now in _differences(stored.to_dict(), wanted.to_dict())
+        if key not in _MAY_CHANGE
+    ]
+    shrunk = stored.search.rounds > wanted.search.rounds or stored.search.n_trials > wanted.search.n_trials
+    if shrunk:
+        differing.append("search.n_trials and search.rounds may grow, not shrink")
+    if differing:
+        raise InputError(
+            f"the study {stored.name!r} exists with other settings ({'; '.join(differing)}): give this one another name"
+        )
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
+    found: list[tuple[str, Any, Any]] = []
+    for key in before.keys() | now.keys():
+        left, right = before.get(key), now.get(key)
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            found += _differences(left, right, f"{prefix}{key}.")
+        elif left != right:
+            found.append((f"{prefix}{key}", left, right))
+    return sorted(found, key=lambda difference: difference[0])

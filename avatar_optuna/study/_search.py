@@ -1,0 +1,164 @@
+"""The search: generations drawn, scored in memory and landed in the database, one transaction each.
+
+Every generation is a function of the seed and of the generations before it, so a search that was killed replays what is
+stored and goes on as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from avatar_optuna.feasibility import Feasibility
+from avatar_optuna.front import non_dominated
+from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.objective import Objective
+from avatar_optuna.records import GENERATION, PREDICTED_STD, ROUND, directions
+from avatar_optuna.sampler import Evolution
+from avatar_optuna.storage import GenerationWriter, search_lock
+from avatar_optuna.study._open import AvatarStudy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searched:
+    """The scored configurations of one round of the search.
+
+    Args:
+        numbers: Shape (trials,): trial numbers in the search study.
+        students: The configurations.
+        values: Shape (trials, objectives).
+        predicted_std: Shape (trials,).
+        generations: Shape (trials,): the generation that drew each.
+        seconds: Time that the search took, all its runs together.
+    """
+
+    numbers: npt.NDArray[np.int64]
+    students: tuple[Hyperparameters, ...]
+    values: npt.NDArray[np.float64]
+    predicted_std: npt.NDArray[np.float64]
+    generations: npt.NDArray[np.int64]
+    seconds: float
+
+    def __len__(self) -> int:
+        return len(self.students)
+
+
+def searched(study: AvatarStudy, *, round_: int) -> Searched:
+    """What a round of the search has stored so far."""
+    trials = [
+        trial
+        for trial in study.search.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if trial.user_attrs.get(ROUND) == round_ and GENERATION in trial.user_attrs
+    ]
+    num_objectives = len(study.settings.search.objectives)
+    return Searched(
+        numbers=np.asarray([trial.number for trial in trials], dtype=np.int64),
+        students=tuple(Hyperparameters.from_mapping(trial.params) for trial in trials),
+        values=np.asarray([trial.values for trial in trials], dtype=np.float64).reshape(-1, num_objectives),
+        predicted_std=np.asarray([trial.user_attrs[PREDICTED_STD] for trial in trials], dtype=np.float64),
+        generations=np.asarray([trial.user_attrs[GENERATION] for trial in trials], dtype=np.int64),
+        seconds=_seconds(trials),
+    )
+
+
+def search(
+    study: AvatarStudy,
+    objective: Objective,
+    feasibility: Feasibility,
+    *,
+    round_: int = 0,
+    initial: Sequence[Hyperparameters] = (),
+    on_generation: Callable[[int], None] | None = None,
+) -> Searched:
+    """Search until the round holds its `n_trials`, in whole generations.
+
+    Args:
+        study: Where the trials go.
+        objective: Scores a generation.
+        feasibility: Draws and repairs.
+        round_: The round, from 0.
+        initial: Configurations that the round begins with (the front of the round before, to be scored anew).
+        on_generation: Called with the number of trials the round holds, after each generation has landed.
+
+    Returns:
+        All of the round's trials.
+
+    Raises:
+        StudyBusyError: Another process searches this study.
+    """
+    settings = study.settings
+    evolution = Evolution(
+        feasibility=feasibility,
+        directions=directions(settings.search.objectives),
+        population_size=settings.search.population_size,
+        seed=_round_seed(settings.search.seed, round_),
+        initial=initial,
+        costs=objective.costs,
+    )
+    with search_lock(study.storage, study.name):
+        past = searched(study, round_=round_)
+        generation, count = _replay(evolution, past), len(past)
+        if on_generation is not None:
+            on_generation(count)
+        writer = GenerationWriter(study.storage, study.name)
+        while count < settings.search.n_trials:
+            begun = datetime.now()
+            students = evolution.ask()
+            if not students:
+                break  # every feasible configuration has been scored
+            scores = objective.score(students)
+            evolution.tell(students, scores.values)
+            writer.write(
+                [
+                    create_trial(
+                        values=[float(value) for value in values],
+                        params=student.to_dict(),
+                        distributions=dict(settings.space.distributions),
+                        user_attrs={ROUND: round_, GENERATION: generation, PREDICTED_STD: float(std)},
+                    )
+                    for student, values, std in zip(students, scores.values, scores.predicted_std, strict=True)
+                ],
+                begun=begun,
+            )
+            generation += 1
+            count += len(students)
+            if on_generation is not None:
+                on_generation(count)
+    return searched(study, round_=round_)
+
+
+def pareto_indices(found: Searched, objectives: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Indices of the Pareto front of a round, best predicted effectiveness first."""
+    if not len(found):
+        return np.zeros(0, dtype=np.int64)
+    front = np.flatnonzero(non_dominated(_minimized(found.values, objectives)))
+    order = np.argsort(-found.values[front, 0], kind="stable")
+    return np.asarray(front[order], dtype=np.int64)
+
+
+def _minimized(values: npt.NDArray[np.float64], objectives: Sequence[str]) -> npt.NDArray[np.float64]:
+    signs = np.where(np.asarray(directions(tuple(objectives))) == "maximize", -1.0, 1.0)
+    return np.asarray(values * signs, dtype=np.float64)
+
+
+def _replay(evolution: Evolution, past: Searched) -> int:
+    """Tell the evolution what is stored; returns the number of the next generation."""
+    for generation in np.unique(past.generations):
+        chosen = np.flatnonzero(past.generations == generation)
+        evolution.tell([past.students[index] for index in chosen], past.values[chosen])
+    return int(past.generations.max()) + 1 if len(past) else 0
+
+
+def _round_seed(seed: int, round_: int) -> int:
+    return int(np.random.SeedSequence([seed, round_]).generate_state(1)[0])
+
+
+def _seconds(trials: Sequence[FrozenTrial]) -> float:
+    """Each generation is one span of time, shared by its trials."""
+    spans = {(t.datetime_start, t.datetime_complete) for t in trials if t.datetime_start and t.datetime_complete}
+    return sum((end - start).total_seconds() for start, end in spans if start is not None and end is not None)

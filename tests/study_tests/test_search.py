@@ -1,0 +1,192 @@
+"""The search on real databases: stored whole, resumed exactly, one searcher at a time, open to plain Optuna."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from avatar_optuna.columns import Columns
+from avatar_optuna.costs import TaskForm
+from avatar_optuna.exceptions import InputError, StudyBusyError, StudyError
+from avatar_optuna.feasibility import Feasibility, Verdict, draw
+from avatar_optuna.indicator import Indicator
+from avatar_optuna.objective import Objective
+from avatar_optuna.records import GENERATION, INFEASIBLE, ROUND
+from avatar_optuna.settings import StudySettings, load_study_file
+from avatar_optuna.storage import open_storage, search_lock
+from avatar_optuna.study import AvatarStudy, create_study, pareto_indices, search, searched
+
+STUDY = """
+name = "clones"
+[task]
+kind = "python-clones"
+[teacher]
+soft_labels = "labels"
+[constraints]
+size_mb = "<= 3"
+[search]
+n_trials = 60
+population_size = 20
+"""
+
+
+def make_settings(folder: Path, *changes: tuple[str, str]) -> StudySettings:
+    """The study above, as a file gives it."""
+    text = STUDY
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    path = folder / "study.toml"
+    path.write_text(text)
+    return load_study_file(path)
+
+
+def make_objective(settings: StudySettings) -> tuple[Objective, Feasibility]:
+    """An objective whose indicator was fitted on a known response."""
+    feasibility = Feasibility(space=settings.space, constraints=settings.constraints, form=TaskForm.PAIR)
+    students = draw(feasibility, 12, seed=0, pool=500)
+    columns = Columns.from_students(students)
+    effectiveness = 0.5 + 0.4 * (1 - np.exp(-columns.hidden_size / 40)) * (columns.learning_rate > 5e-5)
+    indicator = Indicator.fit(students, effectiveness.tolist(), space=settings.space)
+    objective = Objective(
+        space=settings.space,
+        form=TaskForm.PAIR,
+        objectives=settings.search.objectives,
+        feasibility=feasibility,
+        indicator=indicator,
+    )
+    return objective, feasibility
+
+
+def run_search(url: str, settings: StudySettings) -> AvatarStudy:
+    """Open or make the study and search it."""
+    study = create_study(settings, open_storage(url), artifacts="nowhere")
+    search(study, *make_objective(settings))
+    return study
+
+
+def stored(study: AvatarStudy) -> list[Any]:
+    """What must be equal bit for bit, however often the search was stopped."""
+    return [(t.number, t.state, t.params, t.values, t.user_attrs) for t in study.search.get_trials(deepcopy=False)]
+
+
+def test_a_search_is_read_by_plain_optuna_and_finds_a_front(storage_url: str, tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    study = run_search(storage_url, settings)
+    plain = optuna.load_study(study_name="clones", storage=open_storage(storage_url))
+    assert plain.metric_names == ["predicted_effectiveness", "size_bytes", "flops"]
+    assert [t.state for t in plain.trials] == [TrialState.COMPLETE] * 60
+    assert {t.user_attrs[GENERATION] for t in plain.trials} == {0, 1, 2}
+    assert {t.user_attrs[ROUND] for t in plain.trials} == {0}
+    found = searched(study, round_=0)
+    front = {int(found.numbers[index]) for index in pareto_indices(found, settings.search.objectives)}
+    assert front == {trial.number for trial in plain.best_trials}
+    assert found.seconds > 0
+
+
+def test_more_trials_go_on_where_fewer_ended(storage_url: str, tmp_path: Path) -> None:
+    short = make_settings(tmp_path, ("n_trials = 60", "n_trials = 40"))
+    before = stored(run_search(storage_url, short))
+    after = stored(run_search(storage_url, make_settings(tmp_path)))
+    assert len(before) == 40
+    assert after[:40] == before
+    assert len(after) == 60
+
+
+SEARCHER = """
+import sys
+from pathlib import Path
+from tests.study_tests.test_search import make_settings, run_search
+run_search(sys.argv[1], make_settings(Path(sys.argv[2]), ("n_trials = 60", "n_trials = 400")))
+"""
+
+
+@pytest.mark.parametrize("kills", [4])
+def test_a_killed_search_ends_with_the_same_trials(
+    storage_url: str, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, kills: int
+) -> None:
+    settings = make_settings(tmp_path, ("n_trials = 60", "n_trials = 400"))
+    whole = stored(run_search(f"sqlite:///{tmp_path_factory.mktemp('whole')}/studies.db", settings))
+    study = create_study(settings, open_storage(storage_url), artifacts="nowhere")
+    rng, before = np.random.default_rng(0), 0
+    for _ in range(kills):
+        process = subprocess.Popen([sys.executable, "-c", SEARCHER, storage_url, str(tmp_path)])
+        deadline = time.monotonic() + 60
+        while len(stored(study)) <= before and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.2))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        now = stored(study)
+        assert len(now) % 20 == 0
+        assert now == whole[: len(now)]
+        before = len(now)
+    assert stored(run_search(storage_url, settings)) == whole
+
+
+def test_a_second_searcher_is_told_and_leaves_nothing(storage_url: str, tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    study = create_study(settings, open_storage(storage_url), artifacts="nowhere")
+    with search_lock(study.storage, study.name), pytest.raises(StudyBusyError):
+        run_search(storage_url, settings)
+    assert stored(study) == []
+
+
+def test_the_judge_s_disagreement_stops_the_search(
+    storage_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(tmp_path)
+    study = create_study(settings, open_storage(storage_url), artifacts="nowhere")
+    objective, feasibility = make_objective(settings)
+    monkeypatch.setattr(feasibility, "check", lambda values: Verdict(feasible=False, violated={"x": 1.0}, reason="so"))
+    with pytest.raises(StudyError, match="drawn as feasible is not, says Z3"):
+        search(study, objective, feasibility)
+    assert stored(study) == []
+
+
+def test_a_plain_optuna_study_uses_the_objective_too(tmp_path: Path) -> None:
+    objective, _ = make_objective(make_settings(tmp_path))
+    study = optuna.create_study(
+        directions=["maximize", "minimize", "minimize"], sampler=optuna.samplers.RandomSampler(seed=0)
+    )
+    study.optimize(objective, n_trials=5)
+    pruned = [t for t in study.trials if t.state is TrialState.PRUNED]
+    assert pruned
+    for trial in pruned:
+        assert "is broken" in trial.user_attrs[INFEASIBLE]
+        assert json.dumps(trial.system_attrs)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("<= 3", "<= 2", "constraints was"),
+        ("n_trials = 60", "n_trials = 40", "may grow, not shrink"),
+        ("population_size = 20", "population_size = 10", "search.population_size was 20 and is now 10"),
+    ],
+)
+def test_other_settings_under_the_same_name_are_refused(tmp_path: Path, before: str, after: str, message: str) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path}/studies.db")
+    create_study(make_settings(tmp_path), storage, artifacts="nowhere")
+    with pytest.raises(InputError, match=message):
+        create_study(make_settings(tmp_path, (before, after)), storage, artifacts="nowhere")
+
+
+def test_a_study_of_another_program_is_refused(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path}/studies.db")
+    optuna.create_study(study_name="plain", storage=storage)
+    with pytest.raises(InputError, match="made by another program"):
+        AvatarStudy(storage, "plain")
+    with pytest.raises(InputError, match="it holds: plain"):
+        AvatarStudy(storage, "absent")
