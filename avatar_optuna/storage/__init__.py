@@ -12,6 +12,7 @@ from avatar_optuna.storage._artifacts import (
     upload_directory,
 )
 from avatar_optuna.storage._claims import Claim, JobDuration, JobQueue, RunningJob
+from avatar_optuna.storage._copy import copy_study
 from avatar_optuna.storage._database import Storage, describe_error, open_storage, study_attributes
 from avatar_optuna.storage._generations import GenerationWriter, add_missing
 from avatar_optuna.storage._search_lock import search_lock
@@ -30,6 +31,7 @@ __all__ = [
     "add_missing",
     "artifact_attributes",
     "artifact_store",
+    "copy_study",
     "describe_error",
     "download_directory",
     "mask_url",
