@@ -137,7 +137,7 @@ class JobQueue:
             attributes = {ATTEMPTS: attempt, PROGRESS: dict(progress or {})}
             set_attributes(connection, TRIAL_USER_ATTRIBUTES, trial_id, attributes)
             self._set_heartbeat(connection, trial_id)
-            (trial,) = read_trials(connection, self._study_id, including=[trial_id], after=_NO_MORE)
+            (trial,) = read_trials(connection, self._study_id, including=[trial_id], after=None)
         return Claim(trial=trial, attempt=attempt)
 
     def beat(self, claim: Claim) -> None:
@@ -337,9 +337,6 @@ class JobQueue:
         insert = sqlite.insert if self._engine.name == "sqlite" else postgresql.insert
         statement = insert(TRIAL_HEARTBEATS).values(trial_id=trial_id, heartbeat=self._now)
         connection.execute(statement.on_conflict_do_update(index_elements=["trial_id"], set_={"heartbeat": self._now}))
-
-
-_NO_MORE = 2**31 - 1
 
 
 def _utc_now() -> datetime:

@@ -11,7 +11,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import ColumnElement, Connection, Table, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, select
 
 from avatar_optuna.storage._tables import (
     TRIAL_INTERMEDIATE_VALUES,
@@ -36,7 +36,7 @@ def read_trials(
     *,
     states: Collection[TrialState] | None = None,
     including: Collection[int] = (),
-    after: int = -1,
+    after: int | None = -1,
 ) -> list[FrozenTrial]:
     """Trials of a study as `RDBStorage` would build them, ordered by id.
 
@@ -45,7 +45,7 @@ def read_trials(
         study_id: The study.
         states: Only trials in these states.
         including: Identifiers to read beside those greater than `after`.
-        after: Read every trial with a greater identifier.
+        after: Read every trial with a greater identifier; None reads those of `including` alone.
 
     Raises:
         KeyError: There is no such study.
@@ -56,18 +56,17 @@ def read_trials(
     if states is not None:
         of_study.append(TRIALS.c.state.in_(list(states)))
     trials: list[FrozenTrial] = []
-    for condition in _conditions(sorted(i for i in including if i <= after), after):
+    for condition in _conditions(sorted(i for i in including if after is None or i <= after), after):
         trials += _read(connection, and_(*of_study, condition))
     return sorted(trials, key=lambda trial: trial._trial_id)
 
 
-def _conditions(including: list[int], after: int) -> Iterator[ColumnElement[bool]]:
-    chunks = [including[i : i + _IDS_A_STATEMENT] for i in range(0, len(including), _IDS_A_STATEMENT)]
-    first = chunks.pop() if chunks else []
-    newer = TRIALS.c.trial_id > after
-    yield or_(newer, TRIALS.c.trial_id.in_(first)) if first else newer
-    for chunk in chunks:
-        yield TRIALS.c.trial_id.in_(chunk)
+def _conditions(including: list[int], after: int | None) -> Iterator[ColumnElement[bool]]:
+    """One for each statement; never an OR, for which the databases would look at every trial of the study."""
+    if after is not None:
+        yield TRIALS.c.trial_id > after
+    for start in range(0, len(including), _IDS_A_STATEMENT):
+        yield TRIALS.c.trial_id.in_(including[start : start + _IDS_A_STATEMENT])
 
 
 def _read(connection: Connection, condition: ColumnElement[bool]) -> list[FrozenTrial]:
