@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -56,9 +58,22 @@ def read_trials(
     if states is not None:
         of_study.append(TRIALS.c.state.in_(list(states)))
     trials: list[FrozenTrial] = []
-    for condition in _conditions(sorted(i for i in including if after is None or i <= after), after):
-        trials += _read(connection, and_(*of_study, condition))
+    with _collecting_nothing():
+        for condition in _conditions(sorted(i for i in including if after is None or i <= after), after):
+            trials += _read(connection, and_(*of_study, condition))
     return sorted(trials, key=lambda trial: trial._trial_id)
+
+
+@contextmanager
+def _collecting_nothing() -> Iterator[None]:
+    """Millions of new objects, none of them garbage: looking for cycles among them is a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _conditions(including: list[int], after: int | None) -> Iterator[ColumnElement[bool]]:
@@ -79,7 +94,7 @@ def _read(connection: Connection, condition: ColumnElement[bool]) -> list[Frozen
         statement = select(table.c.trial_id, *(table.c[name] for name in columns))
         statement = statement.where(table.c.trial_id.in_(chosen)).order_by(*table.primary_key.columns)
         grouped: dict[int, list[_Row]] = defaultdict(list)
-        for row in connection.execute(statement):
+        for row in connection.execute(statement).all():
             grouped[row[0]].append(row)
         return grouped
 

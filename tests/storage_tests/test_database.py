@@ -11,10 +11,12 @@ from pathlib import Path
 import optuna
 import pytest
 import sqlalchemy
+from sqlalchemy.engine import make_url
 
 from avatar_optuna.exceptions import InputError, StorageError
-from avatar_optuna.storage import open_storage
+from avatar_optuna.storage import GenerationWriter, JobQueue, add_missing, open_storage, search_lock
 from avatar_optuna.storage._database import engine_of, reading
+from tests.postgres import PostgresServer
 from tests.storage_tests.studies import complete, new_study, pruned, waiting
 
 
@@ -115,6 +117,34 @@ def test_a_restarted_server_is_met_with_a_new_connection(postgres_url: str) -> N
             "WHERE datname = current_database() AND pid != pg_backend_pid()"
         )
     assert study.trials == []
+
+
+def test_roles_need_no_more_than_their_work(postgres_url: str, postgres_server: PostgresServer) -> None:
+    """A worker that may only read and write rows does jobs; a reader that may only read sees them."""
+    new_study(open_storage(postgres_url)).add_trial(complete())
+    with engine_of(open_storage(postgres_url)).begin() as connection:
+        suffix = str(connection.exec_driver_sql("SELECT current_database()").scalar())
+        worker, reader = f"worker_{suffix}", f"reader_{suffix}"
+        for statement in (
+            f"CREATE ROLE {worker} LOGIN",
+            f"CREATE ROLE {reader} LOGIN",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {worker}",
+            f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {worker}",
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader}",
+        ):
+            connection.exec_driver_sql(statement)
+    storage = open_storage(str(make_url(postgres_url).set(username=worker)))
+    GenerationWriter(storage, "s").write([complete(32)])
+    add_missing(storage, "s", [waiting("a")], key="key")
+    claim = JobQueue(storage, "s").claim()
+    assert claim is not None
+    JobQueue(storage, "s").finish(claim, [0, 0, 0], user_attributes={"a": 1}, system_attributes={})
+    with search_lock(storage, "s"):
+        pass
+    seen = open_storage(str(make_url(postgres_url).set(username=reader)), create=False)
+    assert len(optuna.load_study(study_name="s", storage=seen).trials) == 3
+    with pytest.raises(sqlalchemy.exc.ProgrammingError, match="permission denied"):
+        GenerationWriter(seen, "s").write([complete(32)])
 
 
 def test_nothing_is_left_beside_the_database(tmp_path: Path, sqlite_url: str) -> None:
