@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import uuid4
 
-from optuna.artifacts import Backoff, Boto3ArtifactStore, FileSystemArtifactStore
+from optuna.artifacts import Boto3ArtifactStore, FileSystemArtifactStore
 from optuna.artifacts._protocol import ArtifactStore
 from optuna.artifacts._upload import ARTIFACTS_ATTR_PREFIX, DEFAULT_MIME_TYPE
 from optuna.artifacts.exceptions import ArtifactNotFound
@@ -64,10 +64,12 @@ def _s3_store(location: str) -> ArtifactStore:
         raise InputError("artifacts must be s3://BUCKET/PREFIX, options endpoint_url and region_name, credentials none")
     try:
         import boto3
+        from botocore.config import Config
     except ImportError as error:
         raise StorageError("artifacts on s3:// need boto3: install avatar-optuna[s3]") from error
-    store: ArtifactStore = Boto3ArtifactStore(url.netloc, client=boto3.client("s3", **options))
-    return Backoff(_PrefixedStore(store, url.path.strip("/")))
+    config = Config(connect_timeout=10, retries={"mode": "standard", "max_attempts": 5})
+    store: ArtifactStore = Boto3ArtifactStore(url.netloc, client=boto3.client("s3", config=config, **options))
+    return _PrefixedStore(store, url.path.strip("/"))
 
 
 class _PrefixedStore:
