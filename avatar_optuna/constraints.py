@@ -13,10 +13,11 @@ from typing import Any, Protocol
 
 from avatar_optuna.costs import Shape, TaskForm, flops, num_parameters, size_bytes
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.hyperparameters import CATEGORIES, NAMES
+from avatar_optuna.hyperparameters import CATEGORIES, INTEGERS, NAMES
 
 COST_NAMES = ("size_bytes", "size_mb", "parameters", "flops", "head_size")
 PREDICTED_NAMES = ("latency_ms", "energy_j")
+WHOLE_NUMBERS = frozenset({*INTEGERS, "size_bytes", "parameters", "flops", "head_size"})
 NUMBERS = tuple(name for name in NAMES if name not in CATEGORIES) + COST_NAMES + PREDICTED_NAMES
 BYTES_PER_MB = 1_000_000
 MAX_POWER = 4
@@ -59,7 +60,9 @@ class StudentReading:
         Raises:
             InputError: The name needs a predictor that this study has not calibrated.
         """
-        return read_number(name, self.student, self.form, self.predicted)
+        value = read_number(name, self.student, self.form, self.predicted)
+        # Arrays of whole numbers overflow without a word; as floats they are exact to 2^53.
+        return value * 1.0 if hasattr(value, "dtype") else value
 
     def is_category(self, name: str, value: str) -> Any:
         """Whether a categorical hyperparameter has this value."""
@@ -132,7 +135,10 @@ def parse_constraint(text: str) -> Constraint:
         raise InputError(f"a constraint must be an expression such as 'flops <= 2e9', got {text!r}") from error
     except _RefusedError as error:
         raise InputError(f"{error} in the constraint {text!r}") from error
-    return Constraint(text=text.strip(), names=frozenset(_names(root)), _condition=condition, _gap=_gap(root))
+    names = frozenset(_names(root))
+    if not names:
+        raise InputError(f"a constraint must mention a hyperparameter or a cost, got {text!r}")
+    return Constraint(text=text.strip(), names=names, _condition=condition, _gap=_gap(root))
 
 
 class _RefusedError(Exception):
@@ -262,6 +268,8 @@ def _operation(node: ast.BinOp) -> _Expression:
     left, right = _number(node.left), _number(node.right)
     if isinstance(node.op, ast.Div | ast.FloorDiv | ast.Mod) and not _is_divisor(node.right):
         raise _RefusedError(f"{_source(node)!r} must be divided by a name or by a number above 0")
+    if isinstance(node.op, ast.FloorDiv | ast.Mod) and not (_is_whole(node.left) and _is_whole(node.right)):
+        raise _RefusedError(f"{_source(node)!r} must divide whole numbers, for // and % leave no other remainder,")
     if isinstance(node.op, ast.Pow):
         power = node.right.value if isinstance(node.right, ast.Constant) else None
         if isinstance(power, bool) or not isinstance(power, int) or not 1 <= power <= MAX_POWER:
@@ -282,6 +290,22 @@ def _is_divisor(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id not in ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
 
+def _is_whole(node: ast.expr) -> bool:
+    """Whether it is a whole number whatever the student is."""
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, int | float) and float(node.value).is_integer()
+    if isinstance(node, ast.Name):
+        return node.id in WHOLE_NUMBERS
+    if isinstance(node, ast.UnaryOp):
+        return _is_whole(node.operand)
+    return (
+        isinstance(node, ast.BinOp)
+        and not isinstance(node.op, ast.Div)
+        and _is_whole(node.left)
+        and _is_whole(node.right)
+    )
+
+
 def _power(base: _Expression, power: int) -> _Expression:
     def product(reading: Reading) -> Any:
         value = result = base(reading)
@@ -293,8 +317,11 @@ def _power(base: _Expression, power: int) -> _Expression:
 
 
 def _floor_divided(left: Any, right: Any) -> Any:
-    """Whole division of whole numbers, by what every reading has: a remainder and an exact quotient."""
-    return (left - left % right) * 1.0 / right
+    """Whole division of whole numbers, down: a solver's terms know no //, but their / divides wholly."""
+    try:
+        return left // right
+    except TypeError:
+        return left / right
 
 
 def _gap(root: ast.expr) -> _Expression | None:

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 
+from avatar_optuna.constraints import parse_constraint
 from avatar_optuna.exceptions import InputError, StudyFileError
 from avatar_optuna.space import SearchSpace
 
@@ -396,18 +397,23 @@ def _read_constraints(table: Any, faults: list[str]) -> tuple[str, ...]:
     if not isinstance(table, Mapping):
         faults.append(f"constraints must be a table, got {table!r}")
         return ()
-    texts: list[str] = []
+    texts: list[tuple[str, str]] = []
     for key, value in table.items():
         if key == "expressions":
             if (fault := _each(_text)(value)) is not None:
                 faults.append(f"constraints.expressions {fault}, got {value!r}")
             else:
-                texts.extend(value)
+                texts.extend((key, text) for text in value)
         elif isinstance(value, str) and _COMPARISON.fullmatch(value):
-            texts.append(f"{key} {value.strip()}")
+            texts.append((key, f"{key} {value.strip()}"))
         else:
             faults.append(f'constraints.{key} must be a comparison such as "<= 3", got {value!r}')
-    return tuple(texts)
+    for key, text in texts:
+        try:
+            parse_constraint(text)
+        except InputError as error:
+            faults.append(f"constraints.{key}: {error}")
+    return tuple(text for _, text in texts)
 
 
 def _placed(section: str, fault: str) -> str:

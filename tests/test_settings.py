@@ -107,6 +107,18 @@ def test_one_fault(tmp_path: Path, text: str, words: str) -> None:
         load_study_file(_write(tmp_path, text))
 
 
+def test_faulty_expressions_are_faults_of_the_file(tmp_path: Path) -> None:
+    text = (
+        MINIMAL + '[constraints]\nsise_mb = "<= 3"\nexpressions = ["flops <= 2e9", "hidden_size % 0.5 == 0", "1 < 2"]\n'
+    )
+    with pytest.raises(StudyFileError) as caught:
+        load_study_file(_write(tmp_path, text))
+    first, second, third = caught.value.faults
+    assert first.startswith("constraints.sise_mb: sise_mb is unknown, expected one of")
+    assert second.startswith("constraints.expressions: 'hidden_size % 0.5' must divide whole numbers")
+    assert third == "constraints.expressions: a constraint must mention a hyperparameter or a cost, got '1 < 2'"
+
+
 def test_an_absent_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(StudyFileError, match=r"absent\.toml: the study file cannot be read: No such file"):
         load_study_file(tmp_path / "absent.toml")

@@ -1,7 +1,20 @@
 """What is feasible, decided by Z3: check with reasons, tighten, draw, repair. Z3's only home."""
 
 from avatar_optuna.feasibility._bounds import Tightened, tighten, uniform_codes
+from avatar_optuna.feasibility._boxes import Boxes, judged
 from avatar_optuna.feasibility._feasibility import Feasibility, Verdict
 from avatar_optuna.feasibility._repair import Repairer, draw, repair, scaled
 
-__all__ = ["Feasibility", "Repairer", "Tightened", "Verdict", "draw", "repair", "scaled", "tighten", "uniform_codes"]
+__all__ = [
+    "Boxes",
+    "Feasibility",
+    "Repairer",
+    "Tightened",
+    "Verdict",
+    "draw",
+    "judged",
+    "repair",
+    "scaled",
+    "tighten",
+    "uniform_codes",
+]

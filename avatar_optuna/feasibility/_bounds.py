@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from avatar_optuna.columns import Codes
+from avatar_optuna.columns import Codes, is_numeric
+from avatar_optuna.exceptions import StudyError
+from avatar_optuna.feasibility._boxes import Boxes, judged, shaved, whole_space
 from avatar_optuna.feasibility._feasibility import Feasibility, UndecidedError
-from avatar_optuna.hyperparameters import CATEGORIES, NAMES, Hyperparameters
+from avatar_optuna.hyperparameters import CATEGORIES, NAMES
 
-_BOUND_TIMEOUT_MS = 300
-_SPLIT_BY = ("num_attention_heads", "num_hidden_layers", "position_embedding_type")
+_TIMEOUT_MS = 1_000
+_MAX_BOXES = 60_000
+_BATCH = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,7 @@ def tighten(feasibility: Feasibility, *, draws: int = 400_000, seed: int = 0) ->
     begun = time.perf_counter()
     asked = {name: _asked(feasibility, index, name) for index, name in enumerate(NAMES)}
     concerned = feasibility.costly_names()
-    asker = _Asker(feasibility)
+    asker = _Asker(feasibility, seed=seed)
     ranges = {
         name: asker.tightened(index, name) if name in concerned else asked[name] for index, name in enumerate(NAMES)
     }
@@ -88,70 +91,138 @@ def _asked(feasibility: Feasibility, index: int, name: str) -> tuple[Any, ...]:
 
 
 class _Asker:
-    """Asks the solver for bounds, and remembers whether it ever ran out of time."""
+    """Finds bounds by branch and bound over boxes; what intervals cannot decide in time is put to the solver."""
 
-    def __init__(self, feasibility: Feasibility) -> None:
+    def __init__(self, feasibility: Feasibility, *, seed: int) -> None:
         self._feasibility = feasibility
+        self._rng = np.random.default_rng(seed)
+        self._whole = whole_space(feasibility)
+        self._found: Codes = np.zeros((0, len(NAMES)), dtype=np.int64)
         self.decided = True
 
     def tightened(self, index: int, name: str) -> tuple[Any, ...]:
         """The range of a number or the possible values of a category."""
-        axis, variable = self._feasibility.lattice.axes[index].tolist(), self._feasibility.variable(name)
+        axis = self._feasibility.lattice.axes[index].tolist()
         if name in CATEGORIES:
-            return tuple(
-                value for value in axis if self._possible(name, variable == self._feasibility.term(name, value), value)
-            )
-        low = self._last(name, axis[::-1], lambda limit: variable <= self._feasibility.term(name, limit))
-        high = self._last(name, axis, lambda limit: variable >= self._feasibility.term(name, limit))
-        return (low, high)
+            return tuple(value for code, value in enumerate(axis) if self._possible(index, code))
+        low, high = self._farthest(index, upward=False), self._farthest(index, upward=True)
+        return (axis[low], axis[high])
 
-    def _possible(self, name: str, condition: Any, otherwise: Any) -> Any:
-        """What a feasible configuration under the condition has for `name`; None where there is none."""
-        try:
-            found = self._solved((condition,), _SPLIT_BY)
-        except UndecidedError:
-            self.decided = False
-            return otherwise
-        return getattr(found, name) if found is not None else None
+    def _possible(self, index: int, code: int) -> bool:
+        """Whether a feasible configuration has this category."""
+        part = self._whole.chosen(self._whole.low[:, index] == code)
+        return self._search(part, index, upward=True) is not None
 
-    def _solved(self, conditions: tuple[Any, ...], split_by: tuple[str, ...]) -> Hyperparameters | None:
-        """A configuration under the conditions; a question too hard for the solver is asked in parts.
+    def _farthest(self, index: int, *, upward: bool) -> int:
+        """The last code, in one direction, that a feasible configuration has."""
+        found = self._search(self._whole, index, upward=upward)
+        end = int(self._feasibility.lattice.sizes[index]) - 1
+        return found if found is not None else (end if upward else 0)
+
+    def _search(self, boxes: Boxes, index: int, *, upward: bool) -> int | None:
+        """The farthest code of one hyperparameter that a feasible configuration of the boxes has, or None.
+
+        Boxes that cannot hold a better one are dropped, the others probed and halved, until none is left.
+        """
+        concerned = self._feasibility.costly_names()
+        names = [name for name in NAMES if name in concerned and is_numeric(name)]
+        best = self._best_known(boxes, index, upward)
+        seen = 0
+        while len(boxes):
+            if seen > _MAX_BOXES:
+                return self._put_to_the_solver(boxes, index, best, upward)
+            batch, boxes = boxes.chosen(slice(-_BATCH, None)), boxes.chosen(slice(None, -_BATCH))
+            batch = _beyond(batch, index, best, upward)
+            batch = batch.chosen(judged(self._feasibility, batch)[0])
+            if not len(batch):
+                continue
+            seen += len(batch)
+            batch = shaved(self._feasibility, batch, names)
+            best = self._probed(batch, index, best, upward)
+            points = (batch.low == batch.high).all(axis=1)  # probed: there is nothing more to find in them
+            batch = _beyond(batch.chosen(~points), index, best, upward)
+            if len(batch):
+                boxes = Boxes.joined([boxes, batch.halved(names)])
+        return best
+
+    def _best_known(self, boxes: Boxes, index: int, upward: bool) -> int | None:
+        found = self._found[:, None, :]
+        inside = np.all((found >= boxes.low[None]) & (found <= boxes.high[None]), axis=2)
+        codes = self._found[np.flatnonzero(np.any(inside, axis=1)), index]
+        return None if not len(codes) else int(codes.max() if upward else codes.min())
+
+    def _probed(self, boxes: Boxes, index: int, best: int | None, upward: bool) -> int | None:
+        """Look at a few points of each box, all of them at its far end; what is feasible is confirmed and kept."""
+        inside = boxes.low + np.rint(self._rng.random(boxes.low.shape) * (boxes.high - boxes.low)).astype(np.int64)
+        for codes in (boxes.low.copy(), boxes.high.copy(), inside):
+            codes[:, index] = (boxes.high if upward else boxes.low)[:, index]
+            feasible = np.flatnonzero(self._feasibility.holds(self._feasibility.lattice.decode(codes)))
+            if not len(feasible):
+                continue
+            places = codes[feasible, index]
+            place = int(places.argmax() if upward else places.argmin())
+            if best is None or (places[place] > best if upward else places[place] < best):
+                best = int(places[place])
+                self._keep(codes[feasible[place]])
+        return best
+
+    def _keep(self, codes: Codes) -> None:
+        """Remember a feasible configuration: it is a witness for the other bounds too.
 
         Raises:
-            UndecidedError: A part that cannot be split further is still too hard.
+            StudyError: The solver disagrees.
         """
-        try:
-            return self._feasibility.satisfy(*conditions, timeout_ms=_BOUND_TIMEOUT_MS)
-        except UndecidedError:
-            if not split_by:
-                raise
-        name, undecided = split_by[0], None
-        for value in self._feasibility.lattice.axes[NAMES.index(name)].tolist():
-            part = self._feasibility.variable(name) == self._feasibility.term(name, value)
-            try:
-                found = self._solved((*conditions, part), split_by[1:])
-            except UndecidedError as error:
-                undecided = error
-                continue
-            if found is not None:
-                return found
-        if undecided is not None:
-            raise undecided
-        return None
+        student = self._feasibility.lattice.decode(codes[None]).students()[0]
+        verdict = self._feasibility.check(student.to_dict())
+        if not verdict.feasible:
+            raise StudyError(f"a student found feasible is not, says Z3: {verdict.reason}")
+        self._found = np.concatenate([self._found, codes[None]])
 
-    def _last(self, name: str, ordered: list[Any], beyond: Callable[[Any], Any]) -> Any:
-        """The last value in this order that a feasible configuration has: bisection that jumps to what models show."""
-        place = {value: position for position, value in enumerate(ordered)}
-        known, impossible = 0, len(ordered)
-        middle = impossible - 1  # the end of the range first: most often it stays
-        while impossible - known > 1:
-            found = self._possible(name, beyond(ordered[middle]), ordered[middle])
+    def _put_to_the_solver(self, boxes: Boxes, index: int, best: int | None, upward: bool) -> int | None:
+        """Bisection between what is known and the end of what is left, jumping to what models show."""
+        left = _beyond(boxes, index, best, upward)
+        if not len(left):
+            return best
+        name, axis, sign = NAMES[index], self._feasibility.lattice.axes[index], 1 if upward else -1
+        variable = self._feasibility.variable(name)
+        places = sign * np.concatenate([left.low[:, index], left.high[:, index]])
+        known, end = (sign * best if best is not None else int(places.min()) - 1), int(places.max())
+        nothing, middle = known if best is None else None, end  # the end first: most often it stays
+        while known < end:
+            limit = self._feasibility.term(name, axis[sign * middle])
+            try:
+                found = self._feasibility.satisfy(_at_or_beyond(name, variable, limit, upward), timeout_ms=_TIMEOUT_MS)
+            except UndecidedError:
+                self.decided = False
+                return sign * end
             if found is None:
-                impossible = middle
+                end = middle - 1
             else:
-                known = max(middle, place.get(found, middle))
-            middle = (known + impossible) // 2
-        return ordered[known]
+                known = (
+                    max(middle, sign * int(np.flatnonzero(axis <= getattr(found, name))[-1]))
+                    if is_numeric(name)
+                    else end
+                )
+            middle = (known + end + 1) // 2
+        return None if known == nothing else sign * known
+
+
+def _at_or_beyond(name: str, variable: Any, limit: Any, upward: bool) -> Any:
+    if not is_numeric(name):
+        return variable == limit
+    return variable >= limit if upward else variable <= limit
+
+
+def _beyond(boxes: Boxes, index: int, best: int | None, upward: bool) -> Boxes:
+    """The part of each box that lies farther than what is known."""
+    if best is None or not len(boxes):
+        return boxes
+    low, high = boxes.low.copy(), boxes.high.copy()
+    if upward:
+        low[:, index] = np.maximum(low[:, index], best + 1)
+    else:
+        high[:, index] = np.minimum(high[:, index], best - 1)
+    return Boxes(low=low, high=high).chosen(low[:, index] <= high[:, index])
 
 
 def _count(

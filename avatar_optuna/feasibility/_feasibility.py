@@ -87,10 +87,10 @@ class Feasibility:
         self.lattice = Lattice(space)
         texts = dict.fromkeys([HEADS_DIVIDE_WIDTH, *constraints])
         self.constraints: tuple[Constraint, ...] = tuple(parse_constraint(text) for text in texts)
-        self._predicted = dict(predicted or {})
+        self.predicted = dict(predicted or {})
         context = z3.Context()
         self._variables = make_variables(context)
-        self._terms = Terms(form=form, variables=self._variables, predicted=self._predicted)
+        self._terms = Terms(form=form, variables=self._variables, predicted=self.predicted)
         self._conditions = [self._condition(constraint) for constraint in self.constraints]
         self._marks = [z3.Bool(f"constraint {index}", context) for index in range(len(self.constraints))]
         self._all = z3.And(self._conditions)
@@ -158,13 +158,14 @@ class Feasibility:
         return self._explain(values, substitution)
 
     def _explain(self, values: Mapping[str, Any], substitution: Sequence[tuple[Any, Any]]) -> Verdict:
-        reading = StudentReading(student=_fixed(values), form=self.form, predicted=self._predicted)
+        reading = StudentReading(student=_fixed(values), form=self.form, predicted=self.predicted)
         broken = [
             constraint
             for constraint, condition in zip(self.constraints, self._conditions, strict=True)
             if not z3.is_true(z3.simplify(z3.substitute(condition, *substitution)))
         ]
-        violated = {constraint.text: constraint.violation(reading) for constraint in broken}
+        amounts = {constraint.text: constraint.violation(reading) for constraint in broken}
+        violated = {text: amount if amount > 0 else 1.0 for text, amount in amounts.items()}
         core = self._core(substitution)
         named = [c for c in broken if c.text in core] or broken
         facts = [f"{c.text} is broken{_what_arrived(c, reading)}" for c in named]
@@ -194,7 +195,7 @@ class Feasibility:
 
     def held(self, columns: Columns) -> dict[str, npt.NDArray[np.bool_]]:
         """Which of many configurations hold each constraint; shape (n,) each."""
-        reading = StudentReading(student=columns, form=self.form, predicted=self._predicted)
+        reading = StudentReading(student=columns, form=self.form, predicted=self.predicted)
         return {
             c.text: np.broadcast_to(np.asarray(c.holds(reading), dtype=np.bool_), (len(columns),))
             for c in self.constraints

@@ -7,33 +7,33 @@ hyperparameters; where it would not, the sum is refused.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from avatar_optuna.columns import Columns
+from avatar_optuna.columns import Codes, Columns
 from avatar_optuna.exceptions import StudyError
-from avatar_optuna.feasibility import Feasibility
+from avatar_optuna.feasibility import Boxes, Feasibility, judged
 from avatar_optuna.front._pareto import Values, non_dominated
 from avatar_optuna.hyperparameters import NAMES
 
 Effectiveness = Callable[[Columns], npt.NDArray[np.float64]]
 Costs = Callable[[Columns], npt.NDArray[np.float64]]
 
+# What costs depend on, in the order in which it is fixed: what rules out most comes first.
 _SHAPE = (
-    "vocab_size",
+    "position_embedding_type",
+    "num_attention_heads",
     "num_hidden_layers",
     "hidden_size",
-    "intermediate_size",
-    "num_attention_heads",
     "max_sequence_length",
-    "position_embedding_type",
+    "intermediate_size",
+    "vocab_size",
 )
-_MAX_CHUNK = 500_000
+_MAX_POINTS = 300_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,38 +84,41 @@ def exact_front(
     Raises:
         StudyError: The effectiveness of hyperparameters that cost nothing depends on the shape.
     """
-    resolution = resolution or Resolution()
-    lattice = feasibility.lattice
-    axes = {name: resolution.axis(name, lattice.axes[NAMES.index(name)]) for name in _SHAPE}
-    best = _best_free_values(feasibility, effectiveness)
-    front_values = np.zeros((0, 0))
-    front_columns: Mapping[str, npt.NDArray[Any]] = {}
-    looked_at = 0
-    for chunk in _chunks(axes, best):
-        feasible = feasibility.holds(chunk)
-        looked_at += int(feasible.sum())
-        columns = {name: chunk.values[name][feasible] for name in NAMES}
-        if not feasible.any():
-            continue
-        kept = Columns(values=columns)
-        values = np.column_stack([-effectiveness(kept), costs(kept)])
-        if front_values.size:
-            values = np.concatenate([front_values, values])
-            columns = {name: np.concatenate([front_columns[name], columns[name]]) for name in NAMES}
-        on_front = np.flatnonzero(_filtered(values))
-        front_values, front_columns = values[on_front], {name: columns[name][on_front] for name in NAMES}
-    return ExactFront(values=front_values, columns=Columns(values=front_columns), looked_at=looked_at)
+    axes = _axes(feasibility, effectiveness, resolution or Resolution())
+    values, codes, looked_at = np.zeros((0, 0)), np.zeros((0, len(NAMES)), dtype=np.int64), 0
+    for points in _feasible_points(feasibility, axes):
+        columns = _columns(feasibility, points)
+        new = np.column_stack([-effectiveness(columns), costs(columns)])
+        looked_at += len(points)
+        values = np.concatenate([values, new]) if values.size else new
+        codes = np.concatenate([codes, points])
+        on_front = non_dominated(values)
+        values, codes = values[on_front], codes[on_front]
+    return ExactFront(values=values, columns=feasibility.lattice.decode(codes), looked_at=looked_at)
 
 
-def _best_free_values(feasibility: Feasibility, effectiveness: Effectiveness) -> dict[str, Any]:
+def _axes(feasibility: Feasibility, effectiveness: Effectiveness, resolution: Resolution) -> list[Codes]:
+    """The codes of each hyperparameter that are looked at: the lattice's, and of those that cost nothing the best."""
+    concerned, lattice = feasibility.costly_names(), feasibility.lattice
+    best = _best_free_codes(feasibility, effectiveness)
+    axes = []
+    for index, name in enumerate(NAMES):
+        values = lattice.axes[index]
+        if name in _SHAPE:
+            axes.append(np.flatnonzero(np.isin(values, resolution.axis(name, values))))
+        else:  # one that a constraint depends on may not have its best value: all are looked at
+            axes.append(np.arange(len(values)) if name in concerned else np.asarray([best[name]]))
+    return axes
+
+
+def _best_free_codes(feasibility: Feasibility, effectiveness: Effectiveness) -> dict[str, int]:
     """For each hyperparameter that costs nothing, the value that is best whatever the rest is.
 
     Raises:
         StudyError: No value is, on a few hundred random configurations.
     """
     lattice = feasibility.lattice
-    rng = np.random.default_rng(0)
-    probes = rng.integers(0, lattice.sizes, size=(200, len(NAMES)))
+    probes = np.random.default_rng(0).integers(0, lattice.sizes, size=(200, len(NAMES)))
     best = {}
     for index, name in enumerate(NAMES):
         if name in _SHAPE:
@@ -131,37 +134,42 @@ def _best_free_values(feasibility: Feasibility, effectiveness: Effectiveness) ->
             raise StudyError(
                 f"the exact front needs an indicator that adds up, and the best {name} depends on the rest"
             )
-        best[name] = lattice.axes[index][winner]
+        best[name] = winner
     return best
 
 
-def _chunks(axes: Mapping[str, npt.NDArray[Any]], best: Mapping[str, Any]) -> Iterator[Columns]:
-    """The lattice in pieces of some two million points: one kind of positions, number of heads and of layers each."""
-    outer = ("position_embedding_type", "num_attention_heads", "num_hidden_layers")
-    inner = [name for name in _SHAPE if name not in outer]
-    for kind, heads, layers in itertools.product(*(axes[name] for name in outer)):
-        widths = axes["hidden_size"][axes["hidden_size"] % heads == 0]
-        per_width = int(np.prod([len(axes[name]) for name in inner if name != "hidden_size"]))
-        for part in _parts(widths, max(_MAX_CHUNK // max(per_width, 1), 1)):
-            grids = np.meshgrid(*(part if name == "hidden_size" else axes[name] for name in inner), indexing="ij")
-            size = grids[0].size
-            values = {name: grid.reshape(-1) for name, grid in zip(inner, grids, strict=True)}
-            fixed = {**best, **dict(zip(outer, (kind, heads, layers), strict=True))}
-            yield Columns(values={**values, **{name: np.full(size, value) for name, value in fixed.items()}})
+def _feasible_points(feasibility: Feasibility, axes: Sequence[Codes]) -> Iterator[Codes]:
+    """Codes of all feasible points of the lattice, in pieces of at most some hundred thousand.
+
+    Hyperparameter after hyperparameter is fixed, and what can hold nothing feasible is dropped on the way, so that
+    the work grows with the feasible points and not with the lattice.
+    """
+    ends = np.asarray([[axis[0], axis[-1]] for axis in axes])
+    whole = Boxes(low=ends[:, 0][None, :], high=ends[:, 1][None, :])
+    free = [index for index, name in enumerate(NAMES) if name not in _SHAPE]
+    order = [*free, *(NAMES.index(name) for name in _SHAPE)]
+    yield from _fixed(feasibility, axes, whole, order)
 
 
-def _parts(values: npt.NDArray[Any], size: int) -> Sequence[npt.NDArray[Any]]:
-    return [values[start : start + size] for start in range(0, len(values), size)]
+def _fixed(feasibility: Feasibility, axes: Sequence[Codes], boxes: Boxes, order: Sequence[int]) -> Iterator[Codes]:
+    index, *rest = order
+    size = max(_MAX_POINTS // len(axes[index]), 1)
+    for start in range(0, len(boxes), size):
+        slices = boxes.chosen(slice(start, start + size)).expanded(index, axes[index])
+        if rest:
+            possible = slices.chosen(judged(feasibility, slices)[0])
+            yield from _fixed(feasibility, axes, possible, rest)
+        else:
+            points = slices.low[feasibility.holds(_columns(feasibility, slices.low))]
+            if len(points):
+                yield points
 
 
-def _filtered(values: Values) -> npt.NDArray[np.bool_]:
-    """`non_dominated`, after a sample of the points has thrown out most of what it dominates."""
-    kept = np.ones(len(values), dtype=np.bool_)
-    if len(values) > 5_000:
-        sample = values[np.random.default_rng(0).choice(len(values), 2_000, replace=False)]
-        scout = sample[non_dominated(sample)]
-        for point in scout[np.argsort(scout.sum(axis=1))][:60]:
-            kept &= ~((point <= values).all(axis=1) & (point < values).any(axis=1))
-    survivors = np.flatnonzero(kept)
-    kept[survivors] = non_dominated(values[survivors])
-    return kept
+def _columns(feasibility: Feasibility, codes: Codes) -> Columns:
+    """`Lattice.decode`, sparing of memory where all have the same value."""
+    values = {}
+    for index, name in enumerate(NAMES):
+        axis, column = feasibility.lattice.axes[index], codes[:, index]
+        same = len(column) > 0 and column[0] == column[-1] and (column == column[0]).all()
+        values[name] = np.broadcast_to(axis[column[0]], column.shape) if same else axis[column]
+    return Columns(values=values)

@@ -10,6 +10,8 @@ import numpy.typing as npt
 Values = npt.NDArray[np.float64]
 """Shape (points, objectives), all minimised."""
 
+_BLOCK = 4_096
+
 
 def non_dominated(values: Values) -> npt.NDArray[np.bool_]:
     """Which points no other point dominates: none is at most as large everywhere and smaller somewhere.
@@ -25,19 +27,31 @@ def non_dominated(values: Values) -> npt.NDArray[np.bool_]:
     n, m = values.shape
     if n == 0:
         return np.zeros(0, dtype=np.bool_)
-    unique, inverse = np.unique(values, axis=0, return_inverse=True)  # sorted by the first objective, then the next
+    order = np.lexsort(values.T[::-1])  # by the first objective, then by the next
+    ordered = values[order]
+    first = np.ones(n, dtype=np.bool_)
+    first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    unique = ordered[first]
     kept = _sweep(unique) if m <= 3 else _pairwise(unique)
-    return np.asarray(kept[inverse.reshape(-1)])
+    result = np.zeros(n, dtype=np.bool_)
+    result[order] = kept[np.cumsum(first) - 1]
+    return result
 
 
 def _sweep(values: Values) -> npt.NDArray[np.bool_]:
-    """Points sorted by the first objective: one is dominated where an earlier one is at most as large in the rest."""
+    """Points sorted by the first objective: one is dominated where an earlier one is at most as large in the rest.
+
+    Blocks of points are first held against the staircase of all blocks before, at once.
+    """
     kept = np.zeros(len(values), dtype=np.bool_)
     stairs = _Staircase()
     m = values.shape[1]
-    for index, point in enumerate(values.tolist()):
-        x, y = (point[1], point[2]) if m == 3 else (point[-1] if m == 2 else 0.0, 0.0)
-        kept[index] = stairs.add(x, y)
+    xs = values[:, 1] if m > 1 else np.zeros(len(values))
+    ys = values[:, 2] if m > 2 else np.zeros(len(values))
+    for start in range(0, len(values), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        left = start + np.flatnonzero(~stairs.covers(xs[block], ys[block]))
+        kept[left] = [stairs.add(x, y) for x, y in zip(xs[left].tolist(), ys[left].tolist(), strict=True)]
     return kept
 
 
@@ -47,6 +61,13 @@ class _Staircase:
     def __init__(self) -> None:
         self.xs: list[float] = []
         self.ys: list[float] = []
+
+    def covers(self, xs: Values, ys: Values) -> npt.NDArray[np.bool_]:
+        """Which points a point that is there is at most as large as in both; shape (n,)."""
+        if not self.xs:
+            return np.zeros(len(xs), dtype=np.bool_)
+        place = np.searchsorted(np.asarray(self.xs), xs, side="right")
+        return np.asarray((place > 0) & (np.asarray(self.ys)[place - 1] <= ys))
 
     def add(self, x: float, y: float) -> bool:
         """Add a point unless one that is there is at most as large in both; says whether it was added."""
