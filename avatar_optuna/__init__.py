@@ -3,6 +3,7 @@
 from avatar_optuna.exceptions import (
     AvatarError,
     DataError,
+    DivergenceError,
     InfeasibleSpaceError,
     InputError,
     StudyError,
@@ -13,6 +14,7 @@ from avatar_optuna.hyperparameters import Hyperparameters
 __all__ = [
     "AvatarError",
     "DataError",
+    "DivergenceError",
     "Hyperparameters",
     "InfeasibleSpaceError",
     "InputError",

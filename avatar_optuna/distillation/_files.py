@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,9 +26,7 @@ def locked(path: Path) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[Path]:
     """A new file to write, which takes the place of `path` when all is written, and vanishes on an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    written = Path(name)
+    written = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         yield written
         with written.open("rb+") as stream:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
@@ -337,9 +338,21 @@ class StudentForSequenceClassification(PreTrainedModel):
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
         """Write `config.json` and `model.safetensors`; a student that is a RoBERTa says so, for stock transformers."""
         super().save_pretrained(save_directory, *args, **kwargs)
+        self._name_stock_roberta(Path(save_directory))
+
+    def save_student(self, directory: Path) -> None:
+        """What `save_pretrained` writes, without its progress bar and options."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self.config.architectures = [type(self).__name__]
+        self.config.save_pretrained(directory)
+        self._name_stock_roberta(directory)
+        weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+
+    def _name_stock_roberta(self, directory: Path) -> None:
         if not self.config.is_stock_roberta:
             return
-        path = Path(save_directory) / "config.json"
+        path = directory / "config.json"
         written = json.loads(path.read_text(encoding="utf-8"))
         written |= {"model_type": "roberta", "architectures": ["RobertaForSequenceClassification"]}
         path.write_text(json.dumps(written, indent=2, sort_keys=True) + "\n", encoding="utf-8")

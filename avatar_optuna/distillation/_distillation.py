@@ -1,0 +1,175 @@
+"""One student, from thirteen hyperparameters to a directory that anyone can load."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from avatar_optuna.costs import TaskForm
+from avatar_optuna.distillation._checkpoint import CheckpointStore
+from avatar_optuna.distillation._predictor import write_manifest
+from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe
+from avatar_optuna.distillation._student import StudentConfig, StudentForSequenceClassification
+from avatar_optuna.distillation._teacher import Teacher
+from avatar_optuna.distillation._tokenizers import train_tokenizer
+from avatar_optuna.distillation._tokens import Tokens
+from avatar_optuna.distillation._training import Trainer
+from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.settings import DistillationSettings
+from avatar_optuna.tasks import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistilledStudent:
+    """A finished student.
+
+    Args:
+        directory: `config.json`, `model.safetensors`, `tokenizer.json` and `avatar.json`; `Predictor.load` reads it.
+        history: One record an epoch.
+        valid_metrics: Figures of the kept epoch on the validation split.
+        best_epoch: The epoch kept, counted from 1.
+        seconds: Time spent in epochs, over all the processes that worked on it.
+    """
+
+    directory: Path
+    history: tuple[EpochRecord, ...]
+    valid_metrics: Mapping[str, float]
+    best_epoch: int
+    seconds: float
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of `model.safetensors`."""
+        return (self.directory / "model.safetensors").stat().st_size
+
+
+def distil(
+    *,
+    hyperparameters: Hyperparameters,
+    task: Task,
+    teacher: Teacher,
+    settings: DistillationSettings,
+    out_dir: Path,
+    epochs: int | None = None,
+    device: str = "cpu",
+    seed: int | None = None,
+    cache_dir: Path | None = None,
+    checkpoint: CheckpointStore | None = None,
+    on_epoch: OnEpoch | None = None,
+    compiled: bool = False,
+) -> DistilledStudent:
+    """Train a tokenizer, build a student, teach it, and keep its best epoch by balanced accuracy on validation.
+
+    Called again with the same arguments after an interruption, it goes on after the last finished epoch and gives
+    what an uninterrupted call would have given.
+
+    For pairs, where the teacher's function vectors are known, each training function is encoded once an epoch and all
+    pairs of a batch are learnt from; `batch_size` then counts functions. Else it counts inputs.
+
+    Args:
+        hyperparameters: The student.
+        task: What it learns; the test split is not touched.
+        teacher: Whose soft labels it learns from (and the labels, by `settings.hard_label_weight`).
+        settings: The section `[distillation]`.
+        out_dir: The student's directory, created; a checkpoint lies below it until the end.
+        epochs: In place of `settings.epochs`.
+        device: cpu, cuda or cuda:N.
+        seed: Of weights, order and dropout, in place of `settings.seed`.
+        cache_dir: For trained tokenizers; None trains anew.
+        checkpoint: Where each epoch's checkpoint is kept besides.
+        on_epoch: Called with each epoch's record; what it raises ends the distillation, resumable.
+        compiled: Let torch compile the encoder, on CUDA: pays over minutes, not seconds.
+
+    Raises:
+        DivergenceError: The training lost itself.
+        InputError: The hyperparameters and the task do not go together.
+    """
+    chosen_seed = settings.seed if seed is None else seed
+    recipe = Recipe(
+        epochs=settings.epochs if epochs is None else epochs,
+        batch_size=hyperparameters.batch_size,
+        learning_rate=hyperparameters.learning_rate,
+        temperature=settings.temperature,
+        hard_label_weight=settings.hard_label_weight,
+        weight_decay=settings.weight_decay,
+        warmup_ratio=settings.warmup_ratio,
+        max_train_inputs=settings.max_train_inputs,
+        compiled=compiled,
+        seed=chosen_seed,
+    )
+    tokenizer = train_tokenizer(hyperparameters.tokenizer, hyperparameters.vocab_size, task.train.functions, cache_dir)
+    tokenizer.model_max_length = hyperparameters.max_sequence_length
+    student = build_student(hyperparameters, task.form, label_names=task.label_names, seed=chosen_seed)
+    student.to(device)  # type: ignore[arg-type]
+    split = {
+        name: Examples(
+            tokens=Tokens.tokenize(
+                tokenizer,
+                task.splits[name].functions,
+                max_sequence_length=hyperparameters.max_sequence_length,
+                device=device,
+            ),
+            inputs=task.splits[name].inputs,
+            labels=task.splits[name].labels,
+        )
+        for name in ("train", "valid")
+    }
+    trainer = Trainer(
+        student,
+        recipe=recipe,
+        train=split["train"],
+        valid=split["valid"],
+        soft_labels=teacher.soft_labels(device),
+        directory=out_dir / "checkpoint",
+        fingerprint=_fingerprint(hyperparameters, recipe, task, teacher),
+        store=checkpoint,
+    )
+    best = trainer.run(on_epoch)
+    student.cpu().save_student(out_dir)
+    tokenizer.save_pretrained(out_dir)
+    write_manifest(
+        out_dir,
+        form=task.form,
+        max_sequence_length=hyperparameters.max_sequence_length,
+        is_student=True,
+        hyperparameters=hyperparameters.to_dict(),
+        label_names=task.label_names,
+        language=task.language,
+        teacher=teacher.source,
+    )
+    shutil.rmtree(out_dir / "checkpoint", ignore_errors=True)
+    return DistilledStudent(
+        directory=out_dir,
+        history=tuple(trainer.history),
+        valid_metrics=best.valid,
+        best_epoch=best.epoch,
+        seconds=sum(record.seconds for record in trainer.history),
+    )
+
+
+def build_student(
+    hyperparameters: Hyperparameters,
+    form: TaskForm,
+    *,
+    label_names: tuple[str, str] | None = None,
+    seed: int = 0,
+) -> StudentForSequenceClassification:
+    """A student at the start of its training; its weights are a function of the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(np.random.SeedSequence([seed]).generate_state(1)[0]))
+        return StudentForSequenceClassification(
+            StudentConfig.from_hyperparameters(hyperparameters, form, label_names=label_names)
+        )
+
+
+def _fingerprint(hyperparameters: Hyperparameters, recipe: Recipe, task: Task, teacher: Teacher) -> str:
+    """Names a distillation: everything that its outcome depends on but the machine."""
+    parts = [hyperparameters.to_dict(), asdict(recipe), task.fingerprint, teacher.fingerprint]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,215 @@
+"""What the training engine and the predictor drive: functions to vectors, vectors to logits.
+
+A student is a `Network` itself; the classes here make one of any Hugging Face encoder or sequence classifier.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import transformers
+from huggingface_hub import snapshot_download
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedModel
+
+from avatar_optuna.costs import TaskForm
+from avatar_optuna.distillation._student import NUM_LABELS, StudentConfig, StudentForSequenceClassification
+from avatar_optuna.exceptions import InputError
+
+PAIR_HEAD_FILE = "pair_head.safetensors"
+WEIGHTS_FILE = "model.safetensors"
+
+
+class Network(Protocol):
+    """Functions to vectors, each on its own, and the joined vectors of an input to its two logits."""
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Vectors (n, k) of functions (n, t)."""
+
+    def classify(self, joined: Tensor) -> Tensor:
+        """Logits (m, 2) of joined vectors (m, k) or, for pairs, (m, 2 k)."""
+
+
+class SingleClassifier(nn.Module):
+    """Any Hugging Face sequence classifier of single functions; its "vectors" are the logits themselves."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Logits (n, 2) of functions (n, t)."""
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask.long()
+        return self.model(input_ids, attention_mask=mask).logits  # type: ignore[no-any-return]
+
+    def classify(self, joined: Tensor) -> Tensor:
+        """The logits, unchanged."""
+        return joined
+
+    def save(self, directory: Path) -> None:
+        """Write the classifier in Hugging Face's form."""
+        with _quiet():
+            self.model.save_pretrained(directory)
+
+
+class PairHead(nn.Module):
+    """The head of CodeXGLUE's clone detectors: dense 2w -> w, tanh, out_proj w -> 2."""
+
+    def __init__(self, width: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dense = nn.Linear(2 * width, width)
+        self.dropout = nn.Dropout(dropout)
+        self.out_proj = nn.Linear(width, NUM_LABELS)
+
+    def forward(self, joined: Tensor) -> Tensor:
+        inner = torch.tanh(self.dense(self.dropout(joined)))  # (m, w)
+        return self.out_proj(self.dropout(inner))  # type: ignore[no-any-return]  # (m, 2)
+
+
+class PairClassifier(nn.Module):
+    """Any Hugging Face encoder, and a pair head over two first-token vectors."""
+
+    def __init__(self, encoder: PreTrainedModel, head: PairHead) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """First-token vectors (n, w) of functions (n, t)."""
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask.long()
+        return self.encoder(input_ids, attention_mask=mask).last_hidden_state[:, 0]  # type: ignore[no-any-return]
+
+    def classify(self, joined: Tensor) -> Tensor:
+        """Logits (m, 2) of joined vectors (m, 2 w)."""
+        return self.head(joined)  # type: ignore[no-any-return]
+
+    def save(self, directory: Path) -> None:
+        """Write the encoder in Hugging Face's form, and `pair_head.safetensors` beside it."""
+        with _quiet():
+            self.encoder.save_pretrained(directory)
+        head = {key: value.detach().cpu().contiguous() for key, value in self.head.state_dict().items()}
+        save_file(head, directory / PAIR_HEAD_FILE)
+
+
+def load_student(directory: Path) -> StudentForSequenceClassification:
+    """A student from its directory, whether it calls itself a student or a RoBERTa.
+
+    Raises:
+        InputError: The weights are not those of the configuration.
+    """
+    config = StudentConfig.from_dict(json.loads((directory / "config.json").read_text(encoding="utf-8")))
+    with torch.device("meta"):
+        student = StudentForSequenceClassification(config)
+    try:
+        student.load_state_dict(load_file(directory / WEIGHTS_FILE), assign=True)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{directory}: {WEIGHTS_FILE} must hold the student that config.json describes: {reason}"
+        ) from error
+    return student.eval()  # type: ignore[no-any-return, no-untyped-call]
+
+
+def load_fine_tuned(source: str, form: TaskForm) -> nn.Module:
+    """A fine-tuned model: a sequence classifier of two labels, or for pairs an encoder with `pair_head.safetensors`.
+
+    Args:
+        source: A directory, or the name of a model on the hub.
+
+    Raises:
+        InputError: There is no such model, or it has no fine-tuned head of the task's form.
+    """
+    directory = model_directory(source)
+    config = _config(source, directory)
+    if isinstance(config, StudentConfig):
+        wanted, found = form.num_functions, config.num_functions
+        if found != wanted:
+            raise InputError(f"teacher {source}: its head must read {wanted} functions an input, it reads {found}")
+        return load_student(directory)
+    if form is TaskForm.SINGLE:
+        model = _load(AutoModelForSequenceClassification, source, directory)
+        if model.config.num_labels != NUM_LABELS:
+            raise InputError(f"teacher {source}: it must tell 2 labels apart, got {model.config.num_labels}")
+        return SingleClassifier(model).eval()
+    if not (directory / PAIR_HEAD_FILE).is_file():
+        raise InputError(f"teacher {source}: a checkpoint for pairs must hold {PAIR_HEAD_FILE}, it does not")
+    encoder = _load(AutoModel, source, directory)
+    head = PairHead(encoder.config.hidden_size)
+    try:
+        head.load_state_dict(load_file(directory / PAIR_HEAD_FILE))
+    except RuntimeError as error:
+        width = encoder.config.hidden_size
+        raise InputError(
+            f"teacher {source}: {PAIR_HEAD_FILE} must hold dense ({width}, {2 * width}) and out_proj (2, {width})"
+        ) from error
+    return PairClassifier(encoder, head).eval()
+
+
+def load_pretrained(source: str, form: TaskForm, label_names: tuple[str, str]) -> nn.Module:
+    """A pretrained encoder with a new head, to be fine-tuned.
+
+    Raises:
+        InputError: There is no such model.
+    """
+    directory = model_directory(source)
+    _config(source, directory)
+    if form is TaskForm.SINGLE:
+        names = dict(enumerate(label_names))
+        options = {"num_labels": NUM_LABELS, "id2label": names, "label2id": {v: k for k, v in names.items()}}
+        return SingleClassifier(_load(AutoModelForSequenceClassification, source, directory, may_lack=True, **options))
+    encoder = _load(AutoModel, source, directory, may_lack=True)
+    return PairClassifier(
+        encoder, PairHead(encoder.config.hidden_size, getattr(encoder.config, "hidden_dropout_prob", 0.1))
+    )
+
+
+def model_directory(source: str) -> Path:
+    """Where a model lies: a directory as it is, a hub name downloaded (JSON and safetensors only: nothing pickled)."""
+    if Path(source).is_dir():
+        return Path(source)
+    try:
+        return Path(snapshot_download(source, allow_patterns=["*.json", "*.safetensors", "*.txt"]))
+    except Exception as error:  # the hub client raises a dozen kinds, of three libraries
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"teacher {source}: it must be a directory or a model of the hub: {reason}") from error
+
+
+def _config(source: str, directory: Path) -> Any:
+    try:
+        return AutoConfig.from_pretrained(directory)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"teacher {source}: config.json must describe a model that transformers knows") from error
+
+
+def _load(auto: Any, source: str, directory: Path, *, may_lack: bool = False, **options: Any) -> PreTrainedModel:
+    """Load through an auto class, from safetensors only, refusing a head that was never fine-tuned."""
+    try:
+        with _quiet():
+            model, loading = auto.from_pretrained(directory, use_safetensors=True, output_loading_info=True, **options)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"teacher {source}: {WEIGHTS_FILE} must hold the model of config.json: {reason}") from error
+    lacking = sorted(key for key in loading["missing_keys"] if "pooler" not in key)
+    if lacking and not may_lack:
+        raise InputError(f"teacher {source}: {WEIGHTS_FILE} lacks {', '.join(lacking[:3])}: is it fine-tuned?")
+    return model  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back the progress bars and load reports of transformers: the caller shows progress of its own."""
+    bars, verbosity = transformers.logging.is_progress_bar_enabled(), transformers.logging.get_verbosity()
+    transformers.logging.disable_progress_bar()
+    transformers.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+        if bars:
+            transformers.logging.enable_progress_bar()

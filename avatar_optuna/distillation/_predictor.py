@@ -1,0 +1,197 @@
+"""Logits of functions, from a student or a teacher alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from avatar_optuna.costs import TaskForm
+from avatar_optuna.distillation._files import sha256_of, write_text
+from avatar_optuna.distillation._networks import PAIR_HEAD_FILE, load_fine_tuned, load_student
+from avatar_optuna.distillation._student import StudentForSequenceClassification
+from avatar_optuna.distillation._tokens import Tokens
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.hyperparameters import POSITION_OFFSET
+
+_UNLIMITED = 10**6
+MANIFEST_FILE = "avatar.json"
+"""Beside a student: its form, its longest sequence, and the SHA-256 of each file it is loaded from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictor:
+    """A classifier with its tokenizer, on one device.
+
+    Args:
+        network: Student or teacher, in evaluation mode, on `device` (see `Network`).
+        form: What one input is.
+        max_sequence_length: Longer functions are cut to this many tokens, special ones included.
+        device: Where it computes.
+    """
+
+    network: Any
+    tokenizer: PreTrainedTokenizerBase
+    form: TaskForm
+    max_sequence_length: int
+    device: torch.device
+
+    @classmethod
+    def load(
+        cls, directory: Path | str, *, form: TaskForm | None = None, device: str = "cpu", threads: int | None = None
+    ) -> Predictor:
+        """Load a student (a directory with `avatar.json`, each file checked by hash) or a fine-tuned checkpoint.
+
+        Only JSON and safetensors are read; nothing is unpickled and no code of the directory is run.
+
+        Args:
+            directory: The directory; for a checkpoint without `avatar.json` a hub name will do.
+            form: The form of the task; None takes the student's own, or what the checkpoint's files show.
+            device: cpu, cuda or cuda:N.
+            threads: Threads that torch computes with on the CPU, in this whole process; None leaves them.
+
+        Raises:
+            InputError: The directory holds no such model, a file was changed, or the form is another.
+        """
+        if threads is not None:
+            torch.set_num_threads(threads)
+        path = Path(directory)
+        if (path / MANIFEST_FILE).is_file():
+            manifest = _checked_manifest(path)
+            found = TaskForm(manifest["form"])
+            if form is not None and form is not found:
+                raise InputError(f"{directory}: the student must read {form} inputs, it reads {found} ones")
+            network: nn.Module = load_student(path) if manifest["is_student"] else load_fine_tuned(str(path), found)
+            length = int(manifest["max_sequence_length"])
+        else:
+            pairs = (path / PAIR_HEAD_FILE).is_file()
+            found = form if form is not None else (TaskForm.PAIR if pairs else TaskForm.SINGLE)
+            network = load_fine_tuned(str(directory), found)
+            length = 0
+        tokenizer = load_tokenizer(str(directory))
+        return cls(
+            network=network.to(device).eval(),
+            tokenizer=tokenizer,
+            form=found,
+            max_sequence_length=length or longest_sequence(network, tokenizer),
+            device=torch.device(device),
+        )
+
+    @property
+    def num_parameters(self) -> int:
+        """Parameters, head included."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    def prepare(self, functions: Sequence[str]) -> tuple[Tensor, Tensor | None]:
+        """Ids (n, t) and mask (n, t) of functions on the device, for `forward`; two rows an input for pairs."""
+        tokens = self.tokens(functions)
+        return tokens.batch(np.arange(len(functions)))
+
+    @torch.inference_mode()
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Logits (m, 2) of prepared functions: what is timed, tokenization apart."""
+        vectors = self.network.encode(input_ids, attention_mask)  # (n, k)
+        return self.network.classify(vectors.reshape(-1, self.form.num_functions * vectors.shape[-1]))  # type: ignore[no-any-return]
+
+    def tokens(self, functions: Sequence[str]) -> Tokens:
+        """Functions tokenized on the device."""
+        return Tokens.tokenize(
+            self.tokenizer, functions, max_sequence_length=self.max_sequence_length, device=self.device
+        )
+
+    def encode(self, functions: Sequence[str], *, batch_size: int = 32) -> npt.NDArray[np.float32]:
+        """Vectors (functions, k), each function encoded once, in batches of like length."""
+        vectors = encode_all(self.network, self.tokens(functions), batch_size=batch_size)
+        return vectors.cpu().numpy()
+
+    def predict_logits(
+        self, functions: Sequence[str], inputs: npt.NDArray[np.integer[Any]], *, batch_size: int = 32
+    ) -> npt.NDArray[np.float32]:
+        """Logits (m, 2) of inputs, given as rows of places in `functions`, shape (m, 1 or 2)."""
+        vectors = encode_all(self.network, self.tokens(functions), batch_size=batch_size)
+        return classify_all(self.network, vectors, inputs).cpu().numpy()
+
+
+@torch.inference_mode()
+def encode_all(network: Any, tokens: Tokens, *, batch_size: int) -> Tensor:
+    """Vectors (functions, k) of all functions in float32, by batches of like length."""
+    everything = np.arange(len(tokens))
+    chunks = list(tokens.chunks(everything, batch_size))
+    parts = [network.encode(*tokens.batch(everything[chunk])).float() for chunk in chunks]
+    vectors = torch.cat(parts)
+    order = torch.from_numpy(np.concatenate(chunks)).to(vectors.device)
+    return torch.empty_like(vectors).index_copy_(0, order, vectors)
+
+
+@torch.inference_mode()
+def classify_all(network: Any, vectors: Tensor, inputs: npt.NDArray[np.integer[Any]], rows: int = 8192) -> Tensor:
+    """Logits (m, 2) of inputs (m, f) over function vectors (functions, k), some thousand inputs at a time."""
+    places = torch.from_numpy(np.asarray(inputs, dtype=np.int64)).to(vectors.device)  # (m, f)
+    return torch.cat([network.classify(vectors[part].flatten(1)).float() for part in places.split(rows)])
+
+
+def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
+    """The fast tokenizer of a directory or hub model.
+
+    Raises:
+        InputError: There is none.
+    """
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{source}: tokenizer.json must hold a tokenizer that transformers knows") from error
+    return tokenizer
+
+
+def longest_sequence(network: Any, tokenizer: PreTrainedTokenizerBase, default: int = 512) -> int:
+    """The most tokens that both a model and its tokenizer say they take, or `default` where neither says."""
+    if isinstance(network, StudentForSequenceClassification):
+        return int(network.config.max_sequence_length)
+    config = getattr(network, "model", getattr(network, "encoder", network)).config
+    positions = getattr(config, "max_position_embeddings", None)
+    limits = [tokenizer.model_max_length]  # an enormous number where the tokenizer does not say
+    if positions:
+        limits.append(positions - (POSITION_OFFSET if "roberta" in config.model_type else 0))
+    return int(min([*limits, _UNLIMITED])) if min(limits) < _UNLIMITED else default
+
+
+def write_manifest(directory: Path, *, form: TaskForm, max_sequence_length: int, is_student: bool, **more: Any) -> None:
+    """Write `avatar.json` over the files that stand in the directory."""
+    names = sorted(
+        p.name for p in directory.iterdir() if p.suffix in (".json", ".safetensors") and p.name != MANIFEST_FILE
+    )
+    manifest: Mapping[str, Any] = {
+        "form": str(form),
+        "is_student": is_student,
+        "max_sequence_length": max_sequence_length,
+        **more,
+        "sha256": {name: sha256_of(directory / name) for name in names},
+    }
+    write_text(directory / MANIFEST_FILE, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+
+
+def _checked_manifest(directory: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((directory / MANIFEST_FILE).read_text(encoding="utf-8"))
+        expected: dict[str, str] = manifest["sha256"]
+        _ = manifest["form"], manifest["is_student"], manifest["max_sequence_length"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{directory}: {MANIFEST_FILE} must list form, length and hashes, it does not") from error
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        if name not in expected:
+            raise InputError(f"{directory}: {MANIFEST_FILE} must list {name}, it does not")
+    for name, digest in expected.items():
+        path = directory / Path(name).name
+        if not path.is_file() or sha256_of(path) != digest:
+            raise InputError(
+                f"{directory}: {name} must have the SHA-256 that {MANIFEST_FILE} lists, it is missing or changed"
+            )
+    return manifest

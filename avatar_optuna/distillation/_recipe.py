@@ -1,0 +1,105 @@
+"""What the training engine is given, and what it reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from avatar_optuna.distillation._tokens import Tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network is trained.
+
+    Args:
+        epochs: Passes over the training functions (or listed inputs).
+        batch_size: Functions a step where all their pairs are learnt from, else inputs a step.
+        learning_rate: The highest; reached after the warm-up, then falling linearly to 0.
+        temperature: Of the soft labels.
+        hard_label_weight: Share of the labels in the loss, from 0 (the teacher alone) to 1.
+        weight_decay: Of AdamW, on matrices alone.
+        warmup_ratio: Share of all steps in which the learning rate climbs.
+        averaging: Keep an exponential average of the weights over about an epoch; it is what is evaluated and kept.
+        patience: Stop after this many epochs without a better one; None never stops early.
+        max_train_inputs: Most inputs an epoch, where inputs are what is passed over.
+        compiled: Let torch compile the encoder (CUDA alone).
+        seed: Of order and dropout.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    temperature: float = 2.0
+    hard_label_weight: float = 0.0
+    weight_decay: float = 0.01
+    warmup_ratio: float = 0.1
+    averaging: bool = True
+    patience: int | None = None
+    max_train_inputs: int | None = None
+    compiled: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """A split, tokenized on the device.
+
+    Args:
+        tokens: Its functions.
+        inputs: Places of functions, shape (n, 1 or 2).
+        labels: 0 or 1, shape (n,).
+    """
+
+    tokens: Tokens
+    inputs: npt.NDArray[np.int32]
+    labels: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftLabels:
+    """What the teacher says of the training split.
+
+    Args:
+        logits: Of the listed inputs, shape (n, 2), on the device.
+        vectors: Of each function, shape (functions, k), on the device, or None where only logits are known.
+        classify: The teacher's head: joined vectors (m, 2 k) to logits (m, 2). With `vectors`, any pair has a label.
+    """
+
+    logits: Tensor
+    vectors: Tensor | None = None
+    classify: Callable[[Tensor], Tensor] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """One finished epoch.
+
+    Args:
+        epoch: Counted from 1.
+        epochs: How many were asked for.
+        loss: Mean training loss.
+        valid: Figures of the validation split (fractions, and the loss).
+        seconds: Wall time of the epoch, validation included.
+        is_best: Whether this is the best epoch so far.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    valid: Mapping[str, float]
+    seconds: float
+    is_best: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+OnEpoch = Callable[[EpochRecord], None]
+"""Called after each epoch, once its checkpoint stands; what it raises ends the training."""

@@ -1,0 +1,76 @@
+"""Tokenized functions in compact arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """Functions as token ids, end to end in one array: nothing is tokenized or padded twice.
+
+    Args:
+        ids: All ids, shape (sum of lengths,), int32, on the device that computes.
+        starts: Where each function begins, shape (functions,), on the same device.
+        lengths: Tokens of each function, shape (functions,), on that device.
+        host_lengths: The same in NumPy, so that a batch is planned without waiting for the device.
+        pad_token_id: What fills a shorter function.
+    """
+
+    ids: Tensor
+    starts: Tensor
+    lengths: Tensor
+    host_lengths: npt.NDArray[np.int64]
+    pad_token_id: int
+
+    @classmethod
+    def tokenize(
+        cls,
+        tokenizer: PreTrainedTokenizerBase,
+        functions: Sequence[str],
+        *,
+        max_sequence_length: int,
+        device: torch.device | str = "cpu",
+    ) -> Tokens:
+        """Tokenize each function once, cut to at most `max_sequence_length` tokens, special ones included."""
+        encoded = tokenizer(list(functions), truncation=True, max_length=max_sequence_length)["input_ids"]
+        lengths = np.array([len(row) for row in encoded], dtype=np.int64)
+        flat = np.fromiter((token for row in encoded for token in row), dtype=np.int32, count=int(lengths.sum()))
+        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+        pad = tokenizer.pad_token_id
+        return cls(
+            ids=torch.from_numpy(flat).to(device),
+            starts=torch.from_numpy(starts).to(device),
+            lengths=torch.from_numpy(lengths).to(device),
+            host_lengths=lengths,
+            pad_token_id=int(pad if pad is not None else 0),
+        )
+
+    def __len__(self) -> int:
+        return len(self.host_lengths)
+
+    def batch(self, functions: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor | None]:
+        """Ids (n, t), padded to the longest of these functions, and the mask (n, t), None where nothing is padding."""
+        lengths = self.host_lengths[functions]
+        longest = int(lengths.max())
+        if self.ids.is_cuda:
+            longest = -(-longest // 8) * 8  # tensor cores want multiples of 8
+        rows = torch.from_numpy(functions).to(self.ids.device)  # (n,)
+        columns = torch.arange(longest, device=self.ids.device)  # (t,)
+        mask = columns < self.lengths[rows, None]  # (n, t)
+        places = (self.starts[rows, None] + columns).clamp_(max=len(self.ids) - 1)  # (n, t)
+        ids = torch.where(mask, self.ids[places], self.pad_token_id).long()  # (n, t)
+        return ids, mask if longest > int(lengths.min()) else None
+
+    def chunks(self, functions: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
+        """Places in `functions`, by length, in chunks of at most `size`, so that a chunk holds little padding."""
+        order = np.argsort(self.host_lengths[functions], kind="stable")
+        for start in range(0, len(order), size):
+            yield order[start : start + size]

@@ -1,0 +1,333 @@
+"""The training engine: one loop for students that learn from a teacher and for teachers that learn from labels."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint as recompute
+
+from avatar_optuna.distillation._batches import Indices, plan_functions, plan_inputs
+from avatar_optuna.distillation._checkpoint import CheckpointStore, read_checkpoint, write_checkpoint
+from avatar_optuna.distillation._losses import ListedPairs, all_pairs, mixed_loss
+from avatar_optuna.distillation._predictor import classify_all, encode_all
+from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe, SoftLabels
+from avatar_optuna.exceptions import AvatarError, DivergenceError
+
+logger = logging.getLogger(__name__)
+
+MAX_GRADIENT_NORM = 1.0
+# Functions in one forward pass: on a CPU few of one length beat many padded ones; a GPU wants them all at once.
+CPU_CHUNK, CUDA_CHUNK = 16, 256
+EVALUATION_BATCH = {"cpu": 16, "cuda": 512}
+_CHECKED_EVERY = 50  # steps between looks at the loss on a GPU, each of which waits for the device
+
+
+class Trainer:
+    """Trains one network; `run` goes on from the checkpoint in its folder, exactly.
+
+    Order, dropout and learning rate are pure functions of the seed and the step, so the state of a run is its weights,
+    their average and the optimizer's moments. On one machine, versions and thread count, an interrupted run ends with
+    the same weights as another, on a CPU to the last bit.
+
+    Args:
+        network: What is trained, on its device (see `Network`).
+        train: The training split.
+        valid: The validation split; the best epoch is the one with the best balanced accuracy on it.
+        soft_labels: The teacher's, or None to learn from labels alone.
+        directory: For the checkpoint.
+        fingerprint: Names the run; a checkpoint of another run is left unread and replaced.
+        store: Where the checkpoint is kept besides, or None.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        *,
+        recipe: Recipe,
+        train: Examples,
+        valid: Examples,
+        soft_labels: SoftLabels | None,
+        directory: Path,
+        fingerprint: str,
+        store: CheckpointStore | None = None,
+    ) -> None:
+        self.network, self.recipe, self.train, self.valid = network, recipe, train, valid
+        self.soft_labels, self.directory, self.fingerprint, self.store = soft_labels, directory, fingerprint, store
+        self.device = train.tokens.ids.device
+        self.is_pair = train.inputs.shape[1] == 2
+        self.learns_all_pairs = self.is_pair and soft_labels is not None and soft_labels.vectors is not None
+        self.listed = ListedPairs(train.inputs, train.labels, len(train.tokens), self.device) if self.is_pair else None
+        self.labels = torch.from_numpy(train.labels).to(self.device)
+        self.steps_per_epoch = len(self._plan(0))
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(self._groups(), lr=0.0, fused=True)
+        self.average = [p.detach().clone() for p in self.parameters]
+        self.best: list[Tensor] = []
+        self.history: list[EpochRecord] = []
+        self.chunk = CUDA_CHUNK if self.device.type == "cuda" else CPU_CHUNK
+        self.is_recomputing = False
+        self._encode = torch.compile(network.encode, dynamic=True) if self._is_compiled else network.encode
+
+    @property
+    def _is_compiled(self) -> bool:
+        return self.recipe.compiled and self.device.type == "cuda"
+
+    def run(self, on_epoch: OnEpoch | None = None) -> EpochRecord:
+        """Train to the end (or until patience runs out) and leave the best epoch's weights in the network.
+
+        Returns:
+            The record of the best epoch.
+
+        Raises:
+            DivergenceError: The loss or the weights are no longer finite.
+            AvatarError: The device's memory does not hold even one function.
+        """
+        self._resume()
+        while len(self.history) < self.recipe.epochs and not self._is_out_of_patience():
+            record = self._epoch(len(self.history))
+            self.history.append(record)
+            self._write_checkpoint()
+            if on_epoch is not None:
+                on_epoch(record)
+        self._assign(self.best)
+        return self.best_record
+
+    @property
+    def best_record(self) -> EpochRecord:
+        """Record of the best epoch so far."""
+        return next(record for record in reversed(self.history) if record.is_best)
+
+    def _is_out_of_patience(self) -> bool:
+        patience = self.recipe.patience
+        return patience is not None and bool(self.history) and len(self.history) - self.best_record.epoch >= patience
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Weight decay on matrices, none on biases and norms."""
+        decay = self.recipe.weight_decay
+        matrices = [p for p in self.parameters if p.ndim > 1]
+        return [
+            {"params": matrices, "weight_decay": decay},
+            {"params": [p for p in self.parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+
+    def _plan(self, epoch: int) -> list[Indices]:
+        rng = np.random.default_rng([self.recipe.seed, epoch])
+        size = self.recipe.batch_size
+        if self.learns_all_pairs:
+            return plan_functions(self.train.inputs, self.train.labels, batch_size=size, rng=rng)
+        limit = self.recipe.max_train_inputs
+        return plan_inputs(len(self.train.labels), batch_size=size, limit=limit, rng=rng)
+
+    def _epoch(self, epoch: int) -> EpochRecord:
+        started = time.perf_counter()
+        self.network.train()
+        total = torch.zeros((), device=self.device)
+        with _seeded(self.device, self.recipe.seed, epoch):
+            for number, indices in enumerate(self._plan(epoch)):
+                step = epoch * self.steps_per_epoch + number
+                total += self._step(indices, step)
+                if self.device.type == "cpu" or number % _CHECKED_EVERY == _CHECKED_EVERY - 1:
+                    self._check_finite(total, epoch, step)
+        self._check_finite(total, epoch, (epoch + 1) * self.steps_per_epoch)
+        valid = self._evaluate()
+        is_best = not self.history or _rank(valid) > _rank(self.best_record.valid)
+        if is_best:
+            self.best = [p.clone() for p in self._kept]
+        return EpochRecord(
+            epoch=epoch + 1,
+            epochs=self.recipe.epochs,
+            loss=total.item() / self.steps_per_epoch,
+            valid=valid,
+            seconds=time.perf_counter() - started,
+            is_best=is_best,
+        )
+
+    def _check_finite(self, total: Tensor, epoch: int, step: int) -> None:
+        if not torch.isfinite(total):
+            raise DivergenceError(
+                f"the training diverged: the loss was {total.item()} by step {step} of epoch {epoch + 1}, "
+                f"at a learning rate of {self.recipe.learning_rate:g}"
+            )
+
+    def _step(self, indices: Indices, step: int) -> Tensor:
+        """One update; where the device's memory runs out, the step is begun anew in chunks of half the size."""
+        rate = self.recipe.learning_rate * self._rate_at(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        while True:
+            try:
+                self.optimizer.zero_grad(set_to_none=True)
+                loss = self._loss(indices)
+                loss.backward()
+                break
+            except torch.OutOfMemoryError as error:
+                self._halve(error)
+        nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT_NORM, foreach=True)
+        self.optimizer.step()
+        if self.recipe.averaging:
+            # Early on the average looks back over few steps, later over about one epoch.
+            decay = min(1.0 - 1.0 / (1.0 + self.steps_per_epoch), (1.0 + step) / (10.0 + step))
+            torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1.0 - decay)
+        return loss.detach()
+
+    def _rate_at(self, step: int) -> float:
+        """Share of the highest learning rate: a linear climb, then a linear fall to 0."""
+        total = self.recipe.epochs * self.steps_per_epoch
+        warmup = max(1, round(self.recipe.warmup_ratio * total))
+        return min((step + 1) / warmup, max(0.0, (total - step) / max(1, total - warmup)))
+
+    def _halve(self, error: torch.OutOfMemoryError) -> None:
+        if self.chunk == 1:
+            raise AvatarError("the device's memory must hold the training step of one function, it does not") from error
+        self.chunk, self.is_recomputing = self.chunk // 2, True
+        torch.cuda.empty_cache()
+        logger.warning("out of memory: going on with at most %d functions at a time", self.chunk)
+
+    def _loss(self, indices: Indices) -> Tensor:
+        functions, places, labels, teacher = self._among(indices) if self.learns_all_pairs else self._listed(indices)
+        vectors = self._encoded(functions)  # (n, k)
+        with self._autocast():
+            logits = self.network.classify(vectors[places].flatten(1))  # (m, 2)
+        return mixed_loss(
+            logits.float(),
+            labels=labels,
+            teacher=teacher,
+            temperature=self.recipe.temperature,
+            hard_label_weight=self.recipe.hard_label_weight,
+        )
+
+    def _listed(self, chosen: Indices) -> tuple[Indices, Tensor, Tensor, Tensor | None]:
+        """Listed inputs: their distinct functions (n,), places among them (m, f), labels (m,), teacher's logits."""
+        rows = self.train.inputs[chosen]  # (m, f)
+        functions, inverse = np.unique(rows, return_inverse=True)
+        places = torch.from_numpy(inverse.reshape(rows.shape)).to(self.device)
+        on_device = torch.from_numpy(chosen).to(self.device)
+        teacher = None if self.soft_labels is None else self.soft_labels.logits[on_device]
+        return functions.astype(np.int64), places, self.labels[on_device], teacher
+
+    def _among(self, functions: Indices) -> tuple[Indices, Tensor, Tensor, Tensor | None]:
+        """All ordered pairs among some functions, as `_listed` gives listed ones."""
+        soft, listed = self.soft_labels, self.listed
+        if soft is None or soft.vectors is None or soft.classify is None or listed is None:
+            raise ValueError("learning from all pairs needs the teacher's function vectors")
+        on_device = torch.from_numpy(functions).to(self.device)  # (n,)
+        places = _all_pairs(len(functions), self.device)  # (m, 2)
+        with torch.no_grad():
+            teacher = soft.classify(soft.vectors[on_device][places].flatten(1))  # (m, 2)
+        return functions, places, listed.of(on_device[places]), teacher
+
+    def _encoded(self, functions: Indices) -> Tensor:
+        """Vectors (n, k) of functions, in chunks of like length; each padded to its own longest."""
+        parts, order = [], []
+        for chunk in self.train.tokens.chunks(functions, self.chunk):
+            ids, mask = self.train.tokens.batch(functions[chunk])
+            with self._autocast():
+                if self.is_recomputing:
+                    parts.append(recompute(self._encode, ids, mask, use_reentrant=False))
+                else:
+                    parts.append(self._encode(ids, mask))
+            order.append(chunk)
+        inverse = torch.from_numpy(np.argsort(np.concatenate(order))).to(self.device)
+        return torch.cat(parts)[inverse]
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        is_bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        return torch.autocast("cuda", torch.bfloat16) if is_bf16 else nullcontext()
+
+    @property
+    def _kept(self) -> list[Tensor]:
+        """The weights that are evaluated and kept: the average, or the parameters themselves."""
+        return self.average if self.recipe.averaging else [p.detach() for p in self.parameters]
+
+    def _assign(self, weights: list[Tensor]) -> None:
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, weights, strict=True):
+                parameter.copy_(value)
+
+    def _evaluate(self) -> dict[str, float]:
+        trained = [p.detach().clone() for p in self.parameters]
+        self._assign(self._kept)
+        self.network.eval()
+        vectors = encode_all(self.network, self.valid.tokens, batch_size=EVALUATION_BATCH[self.device.type])
+        logits = classify_all(self.network, vectors, self.valid.inputs).cpu()
+        self._assign(trained)
+        return validation_figures(logits, self.valid.labels)
+
+    def _state(self) -> dict[str, Tensor]:
+        """All tensors of the run; a parameter that no gradient has reached yet has no moments."""
+        groups = {"parameter": self.parameters, "average": self.average, "best": self.best}
+        tensors = {f"{name}.{i}": tensor for name, group in groups.items() for i, tensor in enumerate(group)}
+        for i, parameter in enumerate(self.parameters):
+            tensors |= {f"{name}.{i}": tensor for name, tensor in self.optimizer.state[parameter].items()}
+        return tensors
+
+    def _write_checkpoint(self) -> None:
+        state = {"fingerprint": self.fingerprint, "history": [record.to_dict() for record in self.history]}
+        write_checkpoint(self.directory, self._state(), state)
+        if self.store is not None:
+            self.store.save(self.directory)
+
+    def _resume(self) -> None:
+        """Take up the checkpoint of this very run, if there is one here or in the store."""
+        found = read_checkpoint(self.directory, self.device)
+        if found is None and self.store is not None and self.store.load(self.directory):
+            found = read_checkpoint(self.directory, self.device)
+        if found is None or found[1]["fingerprint"] != self.fingerprint:
+            return
+        tensors, state = found
+        self.history = [EpochRecord(**record) for record in state["history"]]
+        count = range(len(self.parameters))
+        self._assign([tensors[f"parameter.{i}"] for i in count])
+        self.average, self.best = ([tensors[f"{name}.{i}"] for i in count] for name in ("average", "best"))
+        for i, parameter in enumerate(self.parameters):
+            if f"step.{i}" in tensors:
+                self.optimizer.state[parameter] = {name: tensors[f"{name}.{i}"] for name in _MOMENTS}
+        logger.info("resumed after epoch %d of %d", len(self.history), self.recipe.epochs)
+
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of torch's AdamW
+
+
+def validation_figures(logits: Tensor, labels: npt.NDArray[np.int64]) -> dict[str, float]:
+    """Accuracy and balanced accuracy (fractions) of logits (n, 2), and their mean cross-entropy as `loss`."""
+    expected = torch.from_numpy(labels)
+    right = (logits.argmax(dim=1) == expected).numpy()
+    recalls = [right[labels == label].mean() for label in (0, 1) if (labels == label).any()]
+    return {
+        "accuracy": float(right.mean()),
+        "balanced_accuracy": float(np.mean(recalls)),
+        "loss": float(functional.cross_entropy(logits.float(), expected)),
+    }
+
+
+def _rank(valid: Mapping[str, float]) -> tuple[float, float]:
+    """Better epochs rank higher: by balanced accuracy, then by loss."""
+    loss = valid["loss"]
+    return valid["balanced_accuracy"], -loss if math.isfinite(loss) else -math.inf
+
+
+@lru_cache(maxsize=8)
+def _all_pairs(count: int, device: torch.device) -> Tensor:
+    return all_pairs(count, device)
+
+
+@contextmanager
+def _seeded(device: torch.device, seed: int, epoch: int) -> Iterator[None]:
+    """Dropout's randomness from the seed and the epoch alone; the process's own is given back untouched."""
+    state = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(state)
+        yield

@@ -1,0 +1,113 @@
+"""Small tasks that a small network can learn, made of real Python text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from avatar_optuna.costs import TaskForm
+from avatar_optuna.distillation import Teacher, load_teacher
+from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.settings import TeacherSettings
+from avatar_optuna.tasks import Split, Task
+
+NAMES = ("alpha", "beta", "gamma", "delta", "count", "total", "index", "value", "left", "right", "item", "node")
+BODIES = (
+    "def {0}({1}):\n    {2} = 0\n    for {3} in {1}:\n        {2} += {3}\n    return {2}",
+    "def {0}({1}):\n    with open({1}) as {2}:\n        {3} = {2}.read()\n    return {3}.splitlines()",
+    "def {0}({1}, {2}):\n    if {1} > {2}:\n        return {1}\n    {3} = {2}\n    return {3}",
+    "def {0}({1}):\n    {2} = sorted({1})\n    while {2} and {2}[0] < 0:\n        {3} = {2}.pop(0)\n    return {2}",
+)
+
+
+def _functions(count: int, rng: np.random.Generator) -> tuple[list[str], list[int]]:
+    """Distinct functions, and which of the bodies each has."""
+    seen: dict[str, int] = {}
+    while len(seen) < count:
+        body = len(seen) % len(BODIES)
+        seen[BODIES[body].format(*rng.permutation(NAMES)[:4])] = body
+    return list(seen), list(seen.values())
+
+
+def _split(form: TaskForm, count: int, seed: int) -> Split:
+    rng = np.random.default_rng(seed)
+    functions, bodies = _functions(count, rng)
+    if form is TaskForm.SINGLE:
+        inputs = np.arange(count, dtype=np.int32)[:, None]
+        labels = np.array([body == 1 for body in bodies], dtype=np.int64)
+        return Split(functions=tuple(functions), inputs=inputs, labels=labels)
+    reads = np.array([body == 1 for body in bodies])
+    rows = np.array([(a, b) for a, b in rng.integers(0, count, (12 * count, 2)) if a != b], dtype=np.int32)
+    of = reads[rows].any(axis=1)  # symmetric, and learnt in seconds
+    inputs = rng.permutation(np.concatenate([rows[of][:count], rows[~of][:count]]))
+    return Split(functions=tuple(functions), inputs=inputs, labels=reads[inputs].any(axis=1).astype(np.int64))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Networks this small are slower on many threads, and far slower where the machine is busy."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def make_task() -> Callable[[TaskForm], Task]:
+    def make(form: TaskForm) -> Task:
+        train, valid, test = (_split(form, count, seed) for seed, count in enumerate((48, 24, 24)))
+        names = ("neither", "either") if form is TaskForm.PAIR else ("pure", "reads")
+        return Task(
+            kind="made-up", form=form, language="Python", label_names=names, train=train, valid=valid, test=test
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_student() -> Hyperparameters:
+    return Hyperparameters(
+        tokenizer="BPE",
+        vocab_size=400,
+        num_hidden_layers=1,
+        hidden_size=24,
+        hidden_act="gelu",
+        hidden_dropout_prob=0.1,
+        intermediate_size=32,
+        num_attention_heads=2,
+        attention_probs_dropout_prob=0.1,
+        max_sequence_length=48,
+        position_embedding_type="relative_key",
+        learning_rate=1e-2,
+        batch_size=16,
+    )
+
+
+@pytest.fixture(scope="session")
+def architecture() -> TeacherSettings:
+    sizes = {
+        "vocab_size": 400,
+        "num_hidden_layers": 1,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_attention_heads": 2,
+    }
+    return TeacherSettings(architecture=sizes, epochs=6, learning_rate=3e-3, batch_size=16, max_sequence_length=64)
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def pair_teacher(make_task: Callable[[TaskForm], Task], architecture: TeacherSettings, cache_dir: Path) -> Teacher:
+    """A teacher of pairs, trained from scratch in seconds."""
+    return load_teacher(architecture, make_task(TaskForm.PAIR), cache_dir=cache_dir)
+
+
+@pytest.fixture(scope="session")
+def single_teacher(make_task: Callable[[TaskForm], Task], architecture: TeacherSettings, cache_dir: Path) -> Teacher:
+    """A teacher of single functions, trained from scratch in seconds."""
+    return load_teacher(architecture, make_task(TaskForm.SINGLE), cache_dir=cache_dir)

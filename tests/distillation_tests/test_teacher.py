@@ -1,0 +1,205 @@
+"""Oracles: the published figures of the checkpoints in ../shared, stock transformers, and the labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+    RobertaModel,
+)
+
+from avatar_optuna.costs import TaskForm
+from avatar_optuna.distillation import EpochRecord, Predictor, Teacher, load_teacher, train_tokenizer
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.settings import TaskSettings, TeacherSettings
+from avatar_optuna.tasks import Task, load_task
+
+MakeTask = Callable[[TaskForm], Task]
+
+
+def _tiny_roberta(kind: Any, **options: Any) -> Any:
+    torch.manual_seed(0)
+    return kind(
+        RobertaConfig(
+            vocab_size=400,
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=66,
+            type_vocab_size=1,
+            **options,
+        )
+    )
+
+
+def _write_checkpoint(directory: Path, task: Task, model: Any) -> Path:
+    model.save_pretrained(directory)
+    train_tokenizer("BPE", 400, task.train.functions).save_pretrained(directory)
+    return directory
+
+
+def test_trained_from_scratch_once_and_found_again(
+    pair_teacher: Teacher, architecture: TeacherSettings, cache_dir: Path
+) -> None:
+    right = (pair_teacher.logits("valid").argmax(1) == pair_teacher.task.valid.labels).mean()
+    assert right > 0.8
+    epochs: list[EpochRecord] = []
+    again = load_teacher(architecture, pair_teacher.task, cache_dir=cache_dir, on_epoch=epochs.append)
+    assert not epochs
+    assert again.fingerprint == pair_teacher.fingerprint
+    np.testing.assert_array_equal(again.logits("train"), pair_teacher.logits("train"))
+
+
+def test_an_interrupted_teacher_goes_on(make_task: MakeTask, architecture: TeacherSettings, tmp_path: Path) -> None:
+    task = make_task(TaskForm.SINGLE)
+
+    def stop(record: EpochRecord) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load_teacher(architecture, task, cache_dir=tmp_path, on_epoch=stop)
+    epochs: list[int] = []
+    resumed = load_teacher(architecture, task, cache_dir=tmp_path, on_epoch=lambda record: epochs.append(record.epoch))
+    assert epochs[0] == 2
+    whole = load_teacher(architecture, task, cache_dir=tmp_path / "other")
+    np.testing.assert_array_equal(resumed.logits("test"), whole.logits("test"))
+
+
+def test_vectors_are_cached_as_plain_arrays(pair_teacher: Teacher, cache_dir: Path) -> None:
+    vectors = pair_teacher.vectors("train")
+    assert vectors is not None
+    path = cache_dir / "teachers" / pair_teacher.fingerprint[:32] / "vectors_train.npy"
+    np.testing.assert_array_equal(np.load(path, allow_pickle=False), vectors)
+    assert vectors.shape == (len(pair_teacher.task.train.functions), 32)
+
+
+def test_logits_are_those_of_each_input_alone(pair_teacher: Teacher, single_teacher: Teacher) -> None:
+    for teacher in (pair_teacher, single_teacher):
+        assert teacher.predictor is not None
+        split = teacher.task.test
+        for row in (0, 7):
+            functions = [split.functions[place] for place in split.inputs[row]]
+            alone = teacher.predictor.predict_logits(functions, np.arange(len(functions))[None])
+            np.testing.assert_allclose(alone[0], teacher.logits("test")[row], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", TaskForm)
+def test_a_pretrained_encoder_is_fine_tuned(form: TaskForm, make_task: MakeTask, tmp_path: Path) -> None:
+    task = make_task(form)
+    source = _write_checkpoint(tmp_path / "encoder", task, _tiny_roberta(RobertaModel))
+    settings = TeacherSettings(pretrained=str(source), epochs=8, learning_rate=1e-2, max_sequence_length=48)
+    teacher = load_teacher(settings, task, cache_dir=tmp_path / "cache")
+    right = (teacher.logits("train").argmax(1) == task.train.labels).mean()
+    assert right > 0.7
+    assert teacher.predictor is not None
+    assert teacher.predictor.max_sequence_length == 48
+    trained = next((tmp_path / "cache" / "teachers").glob("trained-*/avatar.json")).parent
+    assert json.loads((trained / "avatar.json").read_text())["is_student"] is False
+    assert not (trained / "checkpoint").exists()
+    if form is TaskForm.SINGLE:
+        stock = AutoModelForSequenceClassification.from_pretrained(trained)
+        assert stock.config.id2label == {0: "pure", 1: "reads"}
+
+
+def test_a_fine_tuned_classifier_is_a_teacher(make_task: MakeTask, tmp_path: Path) -> None:
+    task = make_task(TaskForm.SINGLE)
+    source = _write_checkpoint(tmp_path / "model", task, _tiny_roberta(RobertaForSequenceClassification))
+    teacher = load_teacher(TeacherSettings(checkpoint=str(source)), task, cache_dir=tmp_path / "cache")
+    stock = AutoModelForSequenceClassification.from_pretrained(source).eval()
+    assert teacher.tokenizer is not None
+    encoded = teacher.tokenizer(task.test.functions[0], return_tensors="pt", truncation=True, max_length=64)
+    with torch.no_grad():
+        expected = stock(encoded["input_ids"]).logits.numpy()
+    np.testing.assert_allclose(teacher.logits("test")[:1], expected, atol=1e-4)
+    assert teacher.vectors("train") is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"checkpoint": "{path}/absent"}, "must be a directory or a model of the hub"),
+        ({"checkpoint": "{path}/empty"}, "config.json must describe a model"),
+        ({"checkpoint": "{path}/encoder"}, "lacks classifier.*: is it fine-tuned"),
+        ({"soft_labels": "{path}/empty"}, "soft_labels_train.npy: it must be a NumPy array"),
+        ({"soft_labels": "{path}/short"}, r"soft_labels_train.npy: it must hold floats of shape \(48, 2\)"),
+    ],
+)
+def test_a_teacher_that_cannot_be_is_refused(
+    make_task: MakeTask, tmp_path: Path, settings: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    task = make_task(TaskForm.SINGLE)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "short").mkdir()
+    np.save(tmp_path / "short" / "soft_labels_train.npy", np.zeros((3, 2), dtype=np.float16))
+    _write_checkpoint(tmp_path / "encoder", task, _tiny_roberta(RobertaModel))
+    values = {key: value.format(path=tmp_path) for key, value in settings.items()}
+    with pytest.raises(InputError, match=words):
+        load_teacher(TeacherSettings(**values), task, cache_dir=tmp_path / "cache")
+
+
+def test_a_pair_checkpoint_needs_its_head(make_task: MakeTask, tmp_path: Path) -> None:
+    task = make_task(TaskForm.PAIR)
+    source = _write_checkpoint(tmp_path / "encoder", task, _tiny_roberta(RobertaModel))
+    with pytest.raises(InputError, match=r"must hold pair_head\.safetensors"):
+        load_teacher(TeacherSettings(checkpoint=str(source)), task, cache_dir=tmp_path / "cache")
+
+
+def test_soft_labels_alone(make_task: MakeTask, tmp_path: Path) -> None:
+    task = make_task(TaskForm.SINGLE)
+    for name in ("train", "valid"):
+        np.save(tmp_path / f"soft_labels_{name}.npy", np.zeros((len(task.splits[name]), 2), dtype=np.float16))
+    teacher = load_teacher(TeacherSettings(soft_labels=str(tmp_path)), task, cache_dir=tmp_path / "cache")
+    assert teacher.model is None
+    assert teacher.vectors("train") is None
+    assert teacher.logits("valid").dtype == np.float32
+    with pytest.raises(InputError, match="no soft labels for the test split"):
+        teacher.logits("test")
+    np.save(tmp_path / "soft_labels_valid.npy", np.array([{}] * 24, dtype=object), allow_pickle=True)
+    with pytest.raises(InputError, match="soft_labels_valid"):
+        load_teacher(TeacherSettings(soft_labels=str(tmp_path)), task, cache_dir=tmp_path / "cache")
+
+
+def test_the_published_clone_detector(shared: Path) -> None:
+    """On 60 of the 2,000 test pairs, so that the test ends in seconds; the whole set gives 95.4 %."""
+    task = load_task(
+        TaskSettings(
+            kind="clone-detection", data=str(shared / "data" / "bigclonebench"), max_train=4, max_valid=4, max_test=60
+        )
+    )
+    predictor = Predictor.load(shared / "teachers" / "compressor-codebert-clone-3mb", form=TaskForm.PAIR)
+    assert predictor.max_sequence_length == 400
+    logits = predictor.predict_logits(task.test.functions, task.test.inputs)
+    assert (logits.argmax(1) == task.test.labels).mean() > 0.85
+
+
+def test_the_published_clone_detector_gives_its_own_soft_labels(shared: Path) -> None:
+    task = load_task(TaskSettings(kind="clone-detection", data=str(shared / "data" / "bigclonebench")))
+    predictor = Predictor.load(shared / "teachers" / "compressor-codebert-clone-3mb")
+    published = np.load(shared / "data" / "bigclonebench" / "soft_labels_valid.npy")[:20].astype(np.float32)
+    rows = task.valid.take(np.arange(20))
+    logits = predictor.predict_logits(rows.functions, rows.inputs)
+    np.testing.assert_allclose(logits, published, atol=0.02)
+
+
+def test_a_published_vulnerability_predictor_loads(shared: Path, make_task: MakeTask, tmp_path: Path) -> None:
+    source = shared / "teachers" / "compressor-codebert-vulnerability-3mb"
+    task = load_task(
+        TaskSettings(
+            kind="vulnerability-prediction", data=str(shared / "data" / "devign"), max_train=4, max_valid=4, max_test=20
+        )
+    )
+    teacher = load_teacher(TeacherSettings(checkpoint=str(source)), task, cache_dir=tmp_path)
+    assert teacher.logits("test").shape == (20, 2)
+    with pytest.raises(InputError, match=r"pair_head\.safetensors"):
+        load_teacher(TeacherSettings(checkpoint=str(source)), make_task(TaskForm.PAIR), cache_dir=tmp_path)

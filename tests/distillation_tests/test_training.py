@@ -1,0 +1,244 @@
+"""Oracles: brute force over pairs, closed forms, and a network made to fail."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from avatar_optuna.distillation import Teacher, build_student, distil, train_tokenizer
+from avatar_optuna.distillation._batches import plan_functions, plan_inputs
+from avatar_optuna.distillation._losses import UNKNOWN, ListedPairs, all_pairs, mixed_loss
+from avatar_optuna.distillation._recipe import Examples, Recipe
+from avatar_optuna.distillation._tokens import Tokens
+from avatar_optuna.distillation._training import Trainer, validation_figures
+from avatar_optuna.exceptions import AvatarError, DivergenceError
+from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.settings import DistillationSettings
+
+
+def _trainer(student: Hyperparameters, teacher: Teacher, directory: Path, **recipe: Any) -> Trainer:
+    task = teacher.task
+    tokenizer = train_tokenizer(student.tokenizer, student.vocab_size, task.train.functions)
+
+    def examples(name: str) -> Examples:
+        split = task.splits[name]
+        tokens = Tokens.tokenize(tokenizer, split.functions, max_sequence_length=student.max_sequence_length)
+        return Examples(tokens=tokens, inputs=split.inputs, labels=split.labels)
+
+    values: dict[str, Any] = {"epochs": 2, "batch_size": 16, "learning_rate": 1e-2, **recipe}
+    return Trainer(
+        build_student(student, task.form),
+        recipe=Recipe(**values),
+        train=examples("train"),
+        valid=examples("valid"),
+        soft_labels=teacher.soft_labels("cpu"),
+        directory=directory,
+        fingerprint="test",
+    )
+
+
+def _without_dropout(student: Hyperparameters) -> Hyperparameters:
+    return Hyperparameters.from_mapping(
+        {**student.to_dict(), "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 40), st.integers(2, 20), st.integers(0, 10))
+def test_each_function_is_encoded_once_an_epoch(count: int, batch_size: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    inputs = rng.integers(0, count, (3 * count, 2)).astype(np.int32)
+    labels = rng.integers(0, 2, 3 * count)
+    plan = plan_functions(inputs, labels, batch_size=batch_size, rng=np.random.default_rng([seed, 1]))
+    assert sorted(np.concatenate(plan).tolist()) == np.unique(inputs).tolist()
+    assert max(map(len, plan)) < 1.5 * batch_size or len(plan) == 1
+    again = plan_functions(inputs, labels, batch_size=batch_size, rng=np.random.default_rng([seed, 1]))
+    assert [part.tolist() for part in plan] == [part.tolist() for part in again]
+
+
+def test_partners_of_listed_pairs_share_a_batch() -> None:
+    inputs = np.arange(40, dtype=np.int32).reshape(20, 2)
+    plan = plan_functions(inputs, np.arange(20) % 2, batch_size=8, rng=np.random.default_rng(0))
+    assert [len(part) for part in plan] == [8] * 5
+    assert all({function ^ 1 for function in part.tolist()} == set(part.tolist()) for part in plan)
+
+
+def test_inputs_are_passed_over_once_up_to_a_limit() -> None:
+    plan = plan_inputs(50, batch_size=8, limit=None, rng=np.random.default_rng(0))
+    assert sorted(np.concatenate(plan).tolist()) == list(range(50))
+    assert sum(map(len, plan_inputs(50, batch_size=8, limit=20, rng=np.random.default_rng(0)))) == 20
+
+
+def test_listed_pairs_are_found_in_both_orders() -> None:
+    listed = ListedPairs(np.array([[0, 3], [2, 1]], dtype=np.int32), np.array([1, 0]), 4, torch.device("cpu"))
+    pairs = all_pairs(4, torch.device("cpu"))
+    labels = {tuple(pair): label for pair, label in zip(pairs.tolist(), listed.of(pairs).tolist(), strict=True)}
+    assert len(labels) == 12
+    assert {pair: label for pair, label in labels.items() if label != UNKNOWN} == {
+        (0, 3): 1,
+        (3, 0): 1,
+        (2, 1): 0,
+        (1, 2): 0,
+    }
+
+
+def _softmax(values: Any) -> Any:
+    return np.exp(values) / np.exp(values).sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
+def test_the_loss_by_hand(weight: float) -> None:
+    rng = np.random.default_rng(0)
+    logits, teacher = rng.normal(size=(2, 6, 2))
+    teacher[:3] = teacher[:3, ::-1]
+    labels = np.array([1, 0, UNKNOWN, 1, UNKNOWN, 1])
+    temperature = 3.0
+    p, q = _softmax(teacher / temperature), _softmax(logits / temperature)
+    divergence = (p * np.log(p / q)).sum(1)
+    positive = teacher[:, 1] > teacher[:, 0]
+    assert 0 < positive.sum() < 6
+    soft = temperature**2 * (divergence[positive].mean() + divergence[~positive].mean()) / 2
+    log_likelihood = -np.log(_softmax(logits))
+    hard = (log_likelihood[[0, 3, 5], 1].mean() + log_likelihood[1, 0]) / 2
+    loss = mixed_loss(
+        torch.tensor(logits),
+        labels=torch.tensor(labels),
+        teacher=torch.tensor(teacher),
+        temperature=temperature,
+        hard_label_weight=weight,
+    )
+    assert loss.item() == pytest.approx((1 - weight) * soft + weight * hard, rel=1e-5)
+    alone = mixed_loss(
+        torch.tensor(logits), labels=torch.tensor(labels), teacher=None, temperature=1.0, hard_label_weight=0.0
+    )
+    assert alone.item() == pytest.approx(hard, rel=1e-5)
+
+
+def test_one_class_alone_takes_the_whole_weight() -> None:
+    logits = torch.tensor([[0.0, 1.0], [2.0, 0.0]])
+    loss = mixed_loss(logits, labels=torch.tensor([1, 1]), teacher=None, temperature=1.0, hard_label_weight=1.0)
+    assert loss.item() == pytest.approx((math.log(1 + math.exp(-1)) + math.log(1 + math.exp(2))) / 2)
+
+
+def test_all_pairs_agree_with_pairs_one_by_one(
+    pair_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path
+) -> None:
+    trainer = _trainer(_without_dropout(small_student), pair_teacher, tmp_path, hard_label_weight=0.5)
+    chosen = np.array([3, 8, 20, 41, 11])
+    functions, places, labels, teacher = trainer._among(chosen)
+    assert functions.tolist() == chosen.tolist()
+    vectors = trainer._encoded(functions)
+    task, predictor = pair_teacher.task, pair_teacher.predictor
+    assert predictor is not None
+    assert teacher is not None
+    listed = {
+        frozenset(row): int(label) for row, label in zip(task.train.inputs.tolist(), task.train.labels, strict=True)
+    }
+    for (first, second), label, logits in zip(places.tolist(), labels.tolist(), teacher, strict=True):
+        a, b = int(chosen[first]), int(chosen[second])
+        assert label == listed.get(frozenset((a, b)), UNKNOWN)
+        pair = [task.train.functions[a], task.train.functions[b]]
+        np.testing.assert_allclose(
+            logits.numpy(), predictor.predict_logits(pair, np.array([[0, 1]]))[0], rtol=1e-3, atol=1e-4
+        )
+    ids, mask = trainer.train.tokens.batch(chosen[[2]])
+    torch.testing.assert_close(trainer.network.encode(ids, mask)[0], vectors[2], rtol=1e-4, atol=1e-5)
+
+
+def test_the_learning_rate_climbs_then_falls(
+    single_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path
+) -> None:
+    trainer = _trainer(small_student, single_teacher, tmp_path, epochs=10, warmup_ratio=0.2)
+    total = 10 * trainer.steps_per_epoch
+    rates = [trainer._rate_at(step) for step in range(total)]
+    top = round(0.2 * total)
+    assert rates[:top] == pytest.approx([(step + 1) / top for step in range(top)])
+    assert rates[top:] == pytest.approx([(total - step) / (total - top) for step in range(top, total)])
+
+
+def test_a_diverging_training_says_so(single_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path) -> None:
+    trainer = _trainer(small_student, single_teacher, tmp_path)
+    with torch.no_grad():
+        trainer.network.classifier.out_proj.bias[0] = math.nan
+    with pytest.raises(DivergenceError, match=r"the loss was nan by step 0 of epoch 1, at a learning rate of 0\.01"):
+        trainer.run()
+
+
+@pytest.mark.parametrize("which", ["pair_teacher", "single_teacher"])
+def test_out_of_memory_halves_the_chunk_and_changes_nothing_else(
+    which: str, request: pytest.FixtureRequest, small_student: Hyperparameters, tmp_path: Path
+) -> None:
+    teacher: Teacher = request.getfixturevalue(which)
+    student = _without_dropout(small_student)
+    plenty = _trainer(student, teacher, tmp_path / "plenty")
+    scarce = _trainer(student, teacher, tmp_path / "scarce")
+    encode = scarce.network.encode
+
+    def failing(ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        if len(ids) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return encode(ids, mask)  # type: ignore[no-any-return]
+
+    scarce._encode = failing
+    indices = plenty._plan(0)[0]
+    expected, got = plenty._step(indices, 0), scarce._step(indices, 0)
+    assert (scarce.chunk, scarce.is_recomputing) == (2, True)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+    for first, second in zip(plenty.parameters, scarce.parameters, strict=True):
+        assert (first - second).abs().max() < 3e-3  # AdamW's first step is the sign of a gradient, near 0 any
+
+
+def test_memory_for_not_even_one_function(
+    single_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path
+) -> None:
+    trainer = _trainer(small_student, single_teacher, tmp_path)
+
+    def failing(*_: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    trainer._encode = failing
+    with pytest.raises(AvatarError, match="must hold the training step of one function"):
+        trainer.run()
+
+
+def test_patience_ends_a_training(single_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path) -> None:
+    trainer = _trainer(small_student, single_teacher, tmp_path, epochs=50, learning_rate=1e-12, patience=2)
+    best = trainer.run()
+    assert len(trainer.history) == best.epoch + 2 < 50
+
+
+def test_the_average_follows_the_weights(
+    single_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path
+) -> None:
+    trainer = _trainer(small_student, single_teacher, tmp_path)
+    start = trainer.average[0].clone()
+    trainer._step(trainer._plan(0)[0], 0)
+    expected = start + (1 - 0.1) * (trainer.parameters[0].detach() - start)
+    torch.testing.assert_close(trainer.average[0], expected)
+
+
+def test_validation_figures_by_hand() -> None:
+    logits = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
+    figures = validation_figures(logits, np.array([0, 0, 1, 0]))
+    assert figures["accuracy"] == 0.75
+    assert figures["balanced_accuracy"] == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_listed_inputs_alone_teach_too(pair_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path) -> None:
+    labels = {name: pair_teacher.logits(name) for name in ("train", "valid")}
+    teacher = Teacher(source="soft", fingerprint="x", task=pair_teacher.task, predictor=None, soft_labels=labels)
+    done = distil(
+        hyperparameters=small_student,
+        task=teacher.task,
+        teacher=teacher,
+        settings=DistillationSettings(epochs=4, max_train_inputs=64),
+        out_dir=tmp_path,
+    )
+    assert done.history[-1].loss < done.history[0].loss
