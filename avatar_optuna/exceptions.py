@@ -5,15 +5,11 @@ AvatarError
 │   ├── StudyFileError         all faults of one study file
 │   ├── DataError              a data file, with the row
 │   └── InfeasibleSpaceError   no configuration satisfies the constraints
-<<<<<<< HEAD
 ├── StorageError               the database or the artifact store cannot be used: exit code 1
+├── DivergenceError            a training lost itself: its job fails with the reason
 └── StudyError                 a study cannot go on as it stands: exit code 1
     ├── StudyBusyError         another process searches the study
     └── JobLostError           a job now belongs to another worker
-=======
-├── StudyError                 a study cannot go on as it stands: exit code 1
-└── DivergenceError            a training lost itself: its job fails with the reason
->>>>>>> 514b208 (Distil students: teachers, tokenized arrays, an engine that resumes exactly, and what predicts with them)
 """
 
 from __future__ import annotations
@@ -77,7 +73,6 @@ class StudyError(AvatarError):
     """A study is in a state from which the command cannot go on."""
 
 
-<<<<<<< HEAD
 class StudyBusyError(StudyError):
     """Another process searches the study.
 
@@ -104,7 +99,7 @@ class JobLostError(StudyError):
 
 class StorageError(AvatarError):
     """The database or the artifact store cannot be used; the message masks passwords."""
-=======
+
+
 class DivergenceError(AvatarError):
     """A training's loss or weights are no longer finite."""
->>>>>>> 514b208 (Distil students: teachers, tokenized arrays, an engine that resumes exactly, and what predicts with them)
