@@ -16,6 +16,7 @@ from avatar_optuna.costs import TaskForm
 from avatar_optuna.distillation._checkpoint import CheckpointStore
 from avatar_optuna.distillation._predictor import write_manifest
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe
+from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._student import StudentConfig, StudentForSequenceClassification
 from avatar_optuna.distillation._teacher import Teacher
 from avatar_optuna.distillation._tokenizers import train_tokenizer
@@ -121,6 +122,8 @@ def distil(
         )
         for name in ("train", "valid")
     }
+    if task.form is TaskForm.PAIR:
+        start_as_similarity(student, split["train"], seed=chosen_seed)
     trainer = Trainer(
         student,
         recipe=recipe,

@@ -29,6 +29,7 @@ from avatar_optuna.hyperparameters import POSITION_EMBEDDING_TYPES, POSITION_OFF
 
 PAD_TOKEN_ID = 1
 NUM_LABELS = 2
+_ROBERTA_WIDTH = 768
 
 
 class StudentConfig(PretrainedConfig):
@@ -285,13 +286,16 @@ class ClassificationHead(nn.Module):
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
+        self.is_pair = config.num_functions > 1
         self.dense = nn.Linear(config.num_functions * config.hidden_size, config.hidden_size)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.out_proj = nn.Linear(config.hidden_size, NUM_LABELS)
 
     def forward(self, joined: Tensor) -> Tensor:
         # joined (m, f w)
-        inner = torch.tanh(self.dense(self.dropout(joined)))  # (m, w)
+        # Dropout on the two vectors of a pair, each with a mask of its own, would bury what is alike in them.
+        kept = joined if self.is_pair else self.dropout(joined)  # (m, f w)
+        inner = torch.tanh(self.dense(kept))  # (m, w)
         return self.out_proj(self.dropout(inner))  # type: ignore[no-any-return]  # (m, 2)
 
 
@@ -311,6 +315,17 @@ class StudentForSequenceClassification(PreTrainedModel):
         self.roberta = Encoder(config)
         self.classifier = ClassificationHead(config)
         self.post_init()  # type: ignore[no-untyped-call]
+        self._scale_to_width()
+
+    @torch.no_grad()
+    def _scale_to_width(self) -> None:
+        """RoBERTa's 0.02 is meant for a width of 768: a narrow layer starts with as much larger weights.
+
+        With 0.02 the first token of a student 64 wide hardly differs from one function to the next.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                module.weight.mul_((_ROBERTA_WIDTH / module.in_features) ** 0.5)
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """First-token vectors, (n, w), of functions (n, t)."""

@@ -28,6 +28,7 @@ from avatar_optuna.distillation._predictor import (
     write_manifest,
 )
 from avatar_optuna.distillation._recipe import Examples, OnEpoch, Recipe, SoftLabels
+from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._student import StudentConfig, StudentForSequenceClassification
 from avatar_optuna.distillation._tokenizers import train_tokenizer
 from avatar_optuna.distillation._tokens import Tokens
@@ -229,6 +230,9 @@ def _fine_tune(
         tokens = Tokens.tokenize(tokenizer, split.functions, max_sequence_length=length, device=device)
         return Examples(tokens=tokens, inputs=split.inputs, labels=split.labels)
 
+    train = examples(task.train)
+    if isinstance(network, StudentForSequenceClassification) and task.form is TaskForm.PAIR:
+        start_as_similarity(network, train, seed=settings.seed)
     trainer = Trainer(
         network,
         recipe=Recipe(
@@ -239,7 +243,7 @@ def _fine_tune(
             patience=_PATIENCE,
             seed=settings.seed,
         ),
-        train=examples(task.train),
+        train=train,
         valid=examples(task.valid),
         soft_labels=None,
         directory=directory / "checkpoint",
@@ -270,6 +274,8 @@ def _untrained(
     own.model_max_length = settings.max_sequence_length
     config = StudentConfig(
         **sizes,
+        hidden_dropout_prob=0.0,  # from scratch on little data, noise on both functions buries what is alike in them
+        attention_probs_dropout_prob=0.0,
         max_position_embeddings=settings.max_sequence_length + POSITION_OFFSET,
         num_functions=task.form.num_functions,
         id2label=dict(enumerate(task.label_names)),
