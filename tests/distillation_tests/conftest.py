@@ -44,7 +44,8 @@ def _split(form: TaskForm, count: int, seed: int) -> Split:
     rows = np.array([(a, b) for a, b in rng.integers(0, count, (12 * count, 2)) if a != b], dtype=np.int32)
     of = reads[rows[:, 0]] == reads[rows[:, 1]]
     inputs = rng.permutation(np.concatenate([rows[of][:count], rows[~of][:count]]))
-    return Split(functions=tuple(functions), inputs=inputs, labels=(reads[inputs[:, 0]] == reads[inputs[:, 1]]).astype(np.int64))
+    labels = (reads[inputs[:, 0]] == reads[inputs[:, 1]]).astype(np.int64)
+    return Split(functions=tuple(functions), inputs=inputs, labels=labels)
 
 
 @pytest.fixture(scope="session", autouse=True)
