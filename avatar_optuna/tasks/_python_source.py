@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sysconfig
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from avatar_optuna.tasks._rewrites import local_names, walk
 
 _SKIPPED_FOLDERS = frozenset(
     {"test", "tests", "idle_test", "site-packages", "dist-packages", "turtledemo", "__pycache__"}
@@ -24,15 +27,18 @@ class SourceFunction:
         module: Path of its file below the library, such as "json/decoder.py".
         name: Of the function.
         text: Source, one function, at no indentation.
+        local_names: What the function binds, sorted.
     """
 
     module: str
     name: str
     text: str
+    local_names: tuple[str, ...]
 
 
-def library_functions() -> list[SourceFunction]:
-    """Every distinct function of sensible length, by module and line.
+@functools.cache
+def library_functions() -> tuple[SourceFunction, ...]:
+    """Every distinct function of sensible length, by module and line; read once a process.
 
     Two functions with one text are one; the first by path stays.
     """
@@ -47,7 +53,7 @@ def library_functions() -> list[SourceFunction]:
                 if body not in seen:
                     seen.add(body)
                     found.append(function)
-    return found
+    return tuple(found)
 
 
 def _functions_of(path: Path, module: str) -> Iterator[SourceFunction]:
@@ -57,11 +63,23 @@ def _functions_of(path: Path, module: str) -> Iterator[SourceFunction]:
             tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError, RecursionError):
         return  # files that show what does not parse
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and _is_plain(node):
-            text = ast.unparse(bare(node))
+    for function in _definitions(tree):
+        if _is_plain(function):
+            text = ast.unparse(bare(function))
             if _CHARACTERS[0] <= len(text) <= _CHARACTERS[1]:
-                yield SourceFunction(module=module, name=node.name, text=text)
+                names = tuple(sorted(local_names(function)))
+                yield SourceFunction(module=module, name=function.name, text=text, local_names=names)
+
+
+def _definitions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+    """Functions by line; only statements are looked through, which is what makes it quick."""
+    waiting: list[ast.stmt] = tree.body[::-1]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef):
+            yield node
+        for name in ("finalbody", "orelse", "handlers", "body"):
+            waiting += reversed(getattr(node, name, ()))
 
 
 def bare(function: ast.FunctionDef) -> ast.FunctionDef:
@@ -96,8 +114,11 @@ _REFLECTION = frozenset({"locals", "vars", "eval", "exec", "super", "__class__"}
 
 def _is_plain(function: ast.FunctionDef) -> bool:
     """Whether the rewrites can be trusted with it: one scope, no reflection, a body of sensible length."""
+    assert function.end_lineno is not None
+    if not _STATEMENTS[0] <= function.end_lineno - function.lineno <= 3 * _STATEMENTS[1]:
+        return False  # a quick look before the thorough one
     statements = 0
-    for node in ast.walk(function):
+    for node in walk(function):
         if node is function:
             continue
         if isinstance(node, _UNWELCOME) or (isinstance(node, ast.Name) and node.id in _REFLECTION):
