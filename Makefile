@@ -3,11 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: test check clean
+.PHONY: demo test check clean
 
 $(STAMP): pyproject.toml constraints.txt
 	scripts/setup "$(PYTHON)" "$(VENV)"
 	touch $(STAMP)
+
+demo: $(STAMP)
+	$(VENV)/bin/avatar-optuna run studies/demo.toml --workers 2
 
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest

@@ -27,6 +27,7 @@ ATTAINED = "avatar:attained"  # + ":0"...: {"share": ..., "method": ...} of the 
 PREDICTOR = "avatar:predictor"  # + ":latency_ms": a calibrated cost predictor, as its JSON object
 AUDIT = "avatar:audit"  # the audit of the stand-ins
 REFERENCE = "avatar:reference"  # the CodeBERT architecture: {"parameters", "size_bytes", "flops", "latency": [...]}
+COMPARISON = "avatar:comparison"  # students, teacher and CodeBERT timed side by side (measurement.compare)
 COST = "avatar:cost"  # + ":teacher", ":samples", ":search", ":distillation": {"seconds": ..., "energy": ...}
 PROVENANCE = "avatar:provenance"  # {"versions": ..., "host": ..., "device": ..., "data": ...}
 

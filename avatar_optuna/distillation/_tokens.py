@@ -22,6 +22,7 @@ class Tokens:
         lengths: Tokens of each function, shape (functions,), on that device.
         host_lengths: The same in NumPy, so that a batch is planned without waiting for the device.
         pad_token_id: What fills a shorter function.
+        max_sequence_length: Tokens of a function at most; no batch is padded beyond it.
     """
 
     ids: Tensor
@@ -29,6 +30,7 @@ class Tokens:
     lengths: Tensor
     host_lengths: npt.NDArray[np.int64]
     pad_token_id: int
+    max_sequence_length: int
 
     @classmethod
     def tokenize(
@@ -51,6 +53,7 @@ class Tokens:
             lengths=torch.from_numpy(lengths).to(device),
             host_lengths=lengths,
             pad_token_id=int(pad if pad is not None else 0),
+            max_sequence_length=max_sequence_length,
         )
 
     def __len__(self) -> int:
@@ -61,7 +64,7 @@ class Tokens:
         lengths = self.host_lengths[functions]
         longest = int(lengths.max())
         if self.ids.is_cuda:
-            longest = -(-longest // 8) * 8  # tensor cores want multiples of 8
+            longest = min(-(-longest // 8) * 8, self.max_sequence_length)  # tensor cores want multiples of 8
         rows = torch.from_numpy(functions).to(self.ids.device)  # (n,)
         columns = torch.arange(longest, device=self.ids.device)  # (t,)
         mask = columns < self.lengths[rows, None]  # (n, t)

@@ -3,6 +3,7 @@
 from avatar_optuna.study._front import (
     Student,
     choose_students,
+    compared_latency_ms,
     distilled_students,
     predicted_students,
     ratios,
@@ -16,6 +17,7 @@ __all__ = [
     "Searched",
     "Student",
     "choose_students",
+    "compared_latency_ms",
     "create_study",
     "distilled_students",
     "pareto_indices",

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from avatar_optuna.costs import TaskForm, flops, size_bytes
 from avatar_optuna.front import greedy_hypervolume_subset, non_dominated
 from avatar_optuna.hyperparameters import Hyperparameters
-from avatar_optuna.records import TEACHER, Job, JobResult, TeacherRecord
+from avatar_optuna.records import COMPARISON, TEACHER, Job, JobResult, TeacherRecord
 from avatar_optuna.study._open import AvatarStudy
 from avatar_optuna.study._search import Searched, pareto_indices
 
@@ -110,21 +110,34 @@ def predicted_students(found: Searched, objectives: Sequence[str], form: TaskFor
     ]
 
 
-def ratios(student: Student, teacher: TeacherRecord) -> dict[str, float]:
-    """How many times the student is smaller, lighter in FLOPs and faster than its teacher; what is unknown is left out.
+def ratios(student: Student, study: AvatarStudy) -> dict[str, dict[str, float]]:
+    """How many times less a student takes than its teacher, and than CodeBERT: of figures of one and the same run.
 
-    Latencies are medians at batch 1, each measured on its own device; `ratios` of figures from different devices would
-    mean nothing and are left out.
+    Returns:
+        For "teacher" and "codebert", where they were compared: `size`, `latency`, and where known `flops` and `energy`.
     """
-    found: dict[str, float] = {}
-    if teacher.size_bytes is not None:
-        found["size"] = teacher.size_bytes / student.size_bytes
-    if teacher.flops is not None:
-        found["flops"] = teacher.flops / student.flops
-    slow, fast = _first(teacher.latency), _first(student.result.latency if student.result is not None else ())
-    if slow is not None and fast is not None and slow.get("device") == fast.get("device"):
-        found["latency"] = slow["median_ms"] / fast["median_ms"]
+    models = study.attributes.get(COMPARISON, {"models": {}})["models"]
+    own = models.get(str(student.job))
+    if own is None:
+        return {}
+    found = {}
+    for name in ("teacher", "codebert"):
+        other = models.get(name)
+        if other is None:
+            continue
+        times = {"size": other["size_bytes"] / own["size_bytes"], "latency": _median_ms(other) / _median_ms(own)}
+        if other["flops"] and own["flops"]:
+            times["flops"] = other["flops"] / own["flops"]
+        if other["energy"] and own["energy"] and own["energy"]["joules"] > 0:
+            times["energy"] = other["energy"]["joules"] / own["energy"]["joules"]
+        found[name] = times
     return found
+
+
+def compared_latency_ms(student: Student, study: AvatarStudy) -> float | None:
+    """Median latency at batch 1 as timed beside the teacher; None before the comparison."""
+    own = study.attributes.get(COMPARISON, {"models": {}})["models"].get(str(student.job))
+    return _median_ms(own) if own is not None else None
 
 
 def teacher_record(study: AvatarStudy) -> TeacherRecord | None:
@@ -133,5 +146,5 @@ def teacher_record(study: AvatarStudy) -> TeacherRecord | None:
     return TeacherRecord.from_dict(stored) if stored is not None else None
 
 
-def _first(latency: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    return next((entry for entry in latency if entry.get("batch_size") == 1), None)
+def _median_ms(model: Mapping[str, Any]) -> float:
+    return float(next(entry["median_ms"] for entry in model["latency"] if entry["batch_size"] == 1))

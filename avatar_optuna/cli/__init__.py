@@ -1,0 +1,50 @@
+"""The commands. `main` turns errors of the user into one line and exit code 2, and says what an interrupt leaves."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from avatar_optuna.cli._parser import build_parser
+from avatar_optuna.exceptions import AvatarError, InputError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: The words after `avatar-optuna`; those of the process where None.
+
+    Returns:
+        0 done, 1 failed, 2 the user's input was wrong, 130 interrupted.
+    """
+    options = build_parser().parse_args(arguments)
+    _quiet_libraries()
+    from avatar_optuna.cli._commands import COMMANDS  # loads optuna, which `--help` need not wait for
+
+    try:
+        COMMANDS[options.command](options, Console())
+    except AvatarError as error:
+        sys.stderr.write(f"avatar-optuna {options.command}: {error}\n")
+        return 2 if isinstance(error, InputError) else 1
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\navatar-optuna {options.command}: interrupted; the same command goes on from here\n")
+        return 130
+    except BrokenPipeError:  # `| head` has read enough
+        sys.stderr.close()
+        return 0
+    return 0
+
+
+def _quiet_libraries() -> None:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    logging.getLogger("transformers").setLevel(logging.ERROR)

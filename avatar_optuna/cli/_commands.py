@@ -1,0 +1,156 @@
+"""What each command does: thin, the rooms do the work."""
+
+from __future__ import annotations
+
+import json
+import time
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from avatar_optuna.cli import _render
+from avatar_optuna.cli._places import artifacts_location, cache_folder, storage_url
+from avatar_optuna.progress import Progress
+from avatar_optuna.settings import load_study_file
+from avatar_optuna.storage import Storage, open_storage
+from avatar_optuna.study import AvatarStudy, create_study
+
+if TYPE_CHECKING:
+    from avatar_optuna.pipeline import Run
+    from avatar_optuna.pool import Slot
+
+_WATCH_S = 2.0
+
+
+def _space(options: Namespace, console: Console) -> None:
+    from avatar_optuna.feasibility import Feasibility, tighten
+    from avatar_optuna.tasks import task_form
+
+    settings = load_study_file(options.study_file)
+    form = task_form(settings.task.kind)
+    found = tighten(Feasibility(space=settings.space, constraints=settings.constraints, form=form))
+    if options.format == "json":
+        _print_json(console, found.to_dict())
+    else:
+        _render.space(found, console)
+
+
+def _teacher(options: Namespace, console: Console) -> None:
+    from avatar_optuna.distillation import load_teacher
+    from avatar_optuna.measurement import effectiveness
+    from avatar_optuna.tasks import baseline, load_task
+
+    settings = load_study_file(options.study_file)
+    cache_dir = cache_folder(options.cache)
+    progress = Progress(console)
+    task = load_task(settings.task, cache_dir=cache_dir)
+    with progress.bar("teacher: epochs", settings.teacher.epochs) as update:
+        teacher = load_teacher(
+            settings.teacher,
+            task,
+            cache_dir=cache_dir,
+            device=settings.measurement.device,
+            on_epoch=lambda record: update(record.epoch),
+        )
+    splits = ("valid", "test") if teacher.predictor is not None else ("valid",)
+    figures = {name: effectiveness(task.splits[name].labels, teacher.logits(name).argmax(axis=1)) for name in splits}
+    _render.teacher(teacher.source, figures, baseline(task), console)
+
+
+def _run(options: Namespace, console: Console) -> None:
+    from avatar_optuna.pool import parse_devices
+
+    slots = parse_devices(options.devices, workers=options.workers) if options.workers != 0 else ()
+    run = _begin(options, console, slots)
+    if not run.everything():
+        console.print(f"all is done: the study {run.study.name} has nothing left to do", highlight=False)
+    _render.front(run.study, console)
+
+
+def _search(options: Namespace, console: Console) -> None:
+    run = _begin(options, console, ())
+    run.search_alone()
+    _render.front(run.study, console)
+
+
+def _begin(options: Namespace, console: Console, slots: Sequence[Slot]) -> Run:
+    from avatar_optuna.pipeline import Run
+
+    settings = load_study_file(options.study_file)
+    url = storage_url(options.storage)
+    study = create_study(settings, open_storage(url), artifacts=artifacts_location(options.artifacts))
+    return Run(
+        study=study,
+        storage_url=url,
+        slots=slots,
+        cache_dir=cache_folder(options.cache),
+        progress=Progress(console),
+    )
+
+
+def _worker(options: Namespace, console: Console) -> None:
+    from avatar_optuna.pool import parse_devices, run_workers
+
+    url = storage_url(options.storage)
+    study = _open(options, url)
+    slots = parse_devices(options.devices)
+    console.print(f"worker: {len(slots)} slot(s) of {study.name}: {', '.join(s.name for s in slots)}", highlight=False)
+    run_workers(url, study.name, slots=slots, cache_dir=cache_folder(options.cache), until_empty=options.once)
+
+
+def _status(options: Namespace, console: Console) -> None:
+    from avatar_optuna.pool import pool_status
+
+    study = _open(options)
+    while True:
+        status = pool_status(study.storage, study.name)
+        if options.watch and options.format == "table":
+            console.clear()
+        if options.format == "json":
+            _print_json(console, {"study": study.name, **status.to_dict()})
+        else:
+            _render.status(study, status, console)
+        if not options.watch or status.is_finished:
+            return
+        time.sleep(_WATCH_S)
+
+
+def _copy(options: Namespace, console: Console) -> None:
+    from avatar_optuna.storage import copy_study
+
+    source, target = open_storage(options.source, create=False), open_storage(options.target)
+    copy_study(source=source, target=target, study_name=options.study_name)
+    console.print(f"copied {options.study_name}: the same commands go on there", highlight=False)
+
+
+def _front(options: Namespace, console: Console) -> None:
+    study = _open(options)
+    if options.format == "table":
+        _render.front(study, console)
+    elif options.format == "json":
+        _print_json(console, _render.front_rows(study))
+    else:
+        _render.front_csv(study, console)
+
+
+def _open(options: Namespace, url: str | None = None) -> AvatarStudy:
+    storage: Storage = open_storage(url or storage_url(options.storage), create=False)
+    return AvatarStudy(storage, options.study_name)
+
+
+def _print_json(console: Console, values: object) -> None:
+    console.file.write(json.dumps(values, indent=2) + "\n")
+
+
+COMMANDS: Mapping[str, Callable[[Namespace, Console], None]] = {
+    "space": _space,
+    "teacher": _teacher,
+    "run": _run,
+    "search": _search,
+    "worker": _worker,
+    "status": _status,
+    "copy": _copy,
+    "front": _front,
+}

@@ -1,0 +1,31 @@
+"""Where things are when the user does not say: database, artifact store, cache."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+DEFAULT_STORAGE = "sqlite:///storage/studies.db"
+DEFAULT_ARTIFACTS = "storage/artifacts"
+DEFAULT_CACHE = "storage/cache"
+
+
+def storage_url(given: str | None) -> str:
+    """The database's URL: what was given, else $OPTUNA_STORAGE, else the embedded one (its folder is made)."""
+    url = given or os.environ.get("OPTUNA_STORAGE") or DEFAULT_STORAGE
+    if url == DEFAULT_STORAGE:
+        Path("storage").mkdir(exist_ok=True)
+    return url
+
+
+def artifacts_location(given: str | None) -> str:
+    """The artifact store: a URL as it stands, a folder as an absolute path, so that workers elsewhere find it."""
+    location = given or os.environ.get("AVATAR_ARTIFACTS") or DEFAULT_ARTIFACTS
+    return location if "://" in location else str(Path(location).expanduser().resolve())
+
+
+def cache_folder(given: Path | None) -> Path:
+    """The cache, made where it is missing."""
+    folder = Path(given or os.environ.get("AVATAR_CACHE") or DEFAULT_CACHE).expanduser().resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

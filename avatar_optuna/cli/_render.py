@@ -1,0 +1,280 @@
+"""Tables for people; the same figures as rows for programs."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from avatar_optuna.feasibility import Tightened
+from avatar_optuna.hyperparameters import CATEGORIES
+from avatar_optuna.pool import PoolStatus
+from avatar_optuna.records import BASELINE
+from avatar_optuna.study import (
+    AvatarStudy,
+    Student,
+    compared_latency_ms,
+    distilled_students,
+    predicted_students,
+    ratios,
+    searched,
+    teacher_record,
+)
+from avatar_optuna.tasks import task_form
+
+_PREDICTED_ROWS = 10
+
+
+def space(found: Tightened, console: Console) -> None:
+    """The tightened ranges, the feasible share and what binds."""
+    table = Table("hyperparameter", "asked for", "feasible", box=None, pad_edge=False)
+    for name, feasible in found.ranges.items():
+        asked = found.asked[name]
+        text = _range(name, feasible)
+        table.add_row(name, _range(name, asked), text if feasible != asked else f"[dim]{text}[/dim]")
+    console.print(table)
+    low, high = found.share_interval
+    console.print(
+        f"\n{found.share:.3%} of {found.draws:,} uniform draws are feasible (95 % interval {low:.3%} to {high:.3%}).",
+        highlight=False,
+    )
+    for text, share in found.broken.items():
+        alone = found.broken_alone[text]
+        mark = "  <- binds" if text == found.binding else ""
+        console.print(
+            f"  {text}: broken by {share:.1%} of draws, by {alone:.1%} it alone{mark}", highlight=False, markup=False
+        )
+    exact = "exact, by Z3" if found.exact else "by Z3, wider than need be where it ran out of time"
+    console.print(f"Ranges: {exact}, in {found.seconds:.1f} s.", highlight=False)
+
+
+def _range(name: str, values: Sequence[Any]) -> str:
+    if name in CATEGORIES:
+        return ", ".join(values)
+    low, high = (f"{value:,}" if isinstance(value, int) else f"{value:g}" for value in values)
+    return f"{low} to {high}" if low != high else low
+
+
+def teacher(
+    source: str, figures: Mapping[str, Mapping[str, Any]], plain: Mapping[str, Mapping[str, Any]], console: Console
+) -> None:
+    """The teacher beside the plain competitor."""
+    console.print(f"teacher {source}", highlight=False, markup=False, soft_wrap=True)
+    table = Table("", *(f"{split} {name}" for split in figures for name in ("accuracy", "balanced")), box=None)
+    for name, rows in (("teacher", figures), ("TF-IDF + logistic regression", plain)):
+        cells = [f"{100 * rows[split][key]:.1f} %" for split in figures for key in ("accuracy", "balanced_accuracy")]
+        table.add_row(name, *cells)
+    console.print(table)
+
+
+def status(study: AvatarStudy, found: PoolStatus, console: Console) -> None:
+    """What the pool is doing."""
+    rate = f", {found.jobs_per_minute:.1f} a minute" if found.jobs_per_minute is not None else ""
+    left = f", about {found.seconds_to_go / 60:.0f} min to go" if found.seconds_to_go else ""
+    console.print(
+        f"{study.name}: {found.queued} queued, {len(found.running)} running, {found.done} done{rate}, "
+        f"{len(found.failed)} failed; {len(found.workers)} worker(s) alive{left}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for job in found.running:
+        console.print(
+            f"  job {job.number}: epoch {job.epoch} of {job.epochs} on {job.device} of {job.host}, since {job.since}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    for failure in found.failed:
+        console.print(
+            f"  job {failure.number} ({failure.key}) failed: {failure.reason}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def front(study: AvatarStudy, console: Console) -> None:
+    """The distilled students beside their teacher, then the front that is only predicted."""
+    form = task_form(study.settings.task.kind)
+    record = teacher_record(study)
+    distilled = distilled_students(study, form)
+    metric = study.settings.measurement.effectiveness.replace("_", " ")
+    if distilled:
+        table = Table(
+            title=f"students of {study.name} ({metric}; valid selects, test is only reported)",
+            title_justify="left",
+            box=None,
+        )
+        for heading in (
+            "job",
+            "",
+            "predicted",
+            "valid",
+            "test",
+            "size",
+            "FLOPs",
+            "latency",
+            "smaller",
+            "less FLOPs",
+            "faster",
+        ):
+            table.add_column(heading, justify="left" if heading == "" else "right")
+        for student in distilled:
+            table.add_row(*_student_cells(student, study))
+        if record is not None:
+            table.add_row(*_teacher_cells(study, record))
+        console.print(table)
+        console.print(
+            "Latency: median of one input, tokenization apart. * marks the measured front.",
+            highlight=False,
+        )
+    found = _last_search(study)
+    if found is not None and len(found):
+        _predicted(predicted_students(found, study.settings.search.objectives, form), console, bool(distilled))
+    if not distilled and (found is None or not len(found)):
+        console.print(f"the study {study.name} has no students yet", highlight=False)
+
+
+def _student_cells(student: Student, study: AvatarStudy) -> list[str]:
+    result = student.result
+    assert result is not None
+    metric = study.settings.measurement.effectiveness
+    times = ratios(student, study).get("teacher", {})
+    latency_ms = compared_latency_ms(student, study) or result.latency_ms
+    predicted = student.predicted
+    return [
+        str(student.job),
+        "*" if student.on_front else "",
+        f"{100 * predicted['effectiveness']:.1f} ± {196 * predicted['std']:.1f}" if predicted is not None else "",
+        f"{100 * result.effectiveness:.1f} %",
+        f"{100 * result.test[metric]:.1f} %",
+        _megabytes(student.size_bytes),
+        _flops(student.flops),
+        f"{latency_ms:.2f} ms",
+        *(f"{times[key]:.1f}x" if key in times else "" for key in ("size", "flops", "latency")),
+    ]
+
+
+def _teacher_cells(study: AvatarStudy, record: Any) -> list[str]:
+    metric = study.settings.measurement.effectiveness
+    latency = next((entry["median_ms"] for entry in record.latency if entry["batch_size"] == 1), None)
+    return [
+        "teacher",
+        "",
+        "",
+        f"{100 * record.valid[metric]:.1f} %",
+        f"{100 * record.test[metric]:.1f} %" if record.test is not None else "",
+        _megabytes(record.size_bytes) if record.size_bytes is not None else "",
+        _flops(record.flops) if record.flops is not None else "",
+        f"{latency:.2f} ms" if latency is not None else "",
+        "",
+        "",
+        "",
+    ]
+
+
+def _predicted(students: Sequence[Student], console: Console, some_are_distilled: bool) -> None:
+    shown = students if not some_are_distilled else students[:_PREDICTED_ROWS]
+    console.print(
+        f"\npredicted front: {len(students)} configurations"
+        + (f", the first {len(shown)}:" if len(shown) < len(students) else ":"),
+        highlight=False,
+    )
+    table = Table(box=None)
+    for heading in (
+        "trial",
+        "predicted",
+        "size",
+        "FLOPs",
+        "layers",
+        "width",
+        "inner",
+        "heads",
+        "vocabulary",
+        "tokens",
+        "tokenizer",
+        "positions",
+    ):
+        table.add_column(heading, justify="right")
+    for student in shown:
+        h, predicted = student.hyperparameters, student.predicted
+        assert predicted is not None
+        table.add_row(
+            str(student.trial),
+            f"{100 * predicted['effectiveness']:.1f} ± {196 * predicted['std']:.1f}",
+            _megabytes(student.size_bytes),
+            _flops(student.flops),
+            *map(str, (h.num_hidden_layers, h.hidden_size, h.intermediate_size, h.num_attention_heads, h.vocab_size)),
+            *map(str, (h.max_sequence_length, h.tokenizer, h.position_embedding_type)),
+        )
+    console.print(table)
+
+
+def front_rows(study: AvatarStudy) -> dict[str, Any]:
+    """The front as plain values: distilled students, the predicted front and the teacher."""
+    form = task_form(study.settings.task.kind)
+    record = teacher_record(study)
+    found = _last_search(study)
+    predicted = predicted_students(found, study.settings.search.objectives, form) if found is not None else []
+    return {
+        "study": study.name,
+        "effectiveness": study.settings.measurement.effectiveness,
+        "teacher": record.to_dict() if record is not None else None,
+        "baseline": study.attributes.get(BASELINE),
+        "students": [_row(student, study) for student in distilled_students(study, form)],
+        "predicted": [_row(student, study) for student in predicted],
+    }
+
+
+def _row(student: Student, study: AvatarStudy) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "trial": student.trial,
+        "job": student.job,
+        "on_front": student.on_front,
+        "predicted_effectiveness": student.predicted["effectiveness"] if student.predicted is not None else None,
+        "predicted_std": student.predicted["std"] if student.predicted is not None else None,
+        "size_bytes": student.size_bytes,
+        "flops": student.flops,
+        **student.hyperparameters.to_dict(),
+    }
+    if student.result is not None:
+        result = student.result
+        row |= {
+            "effectiveness": result.effectiveness,
+            "valid": dict(result.valid),
+            "test": dict(result.test),
+            "latency_ms": result.latency_ms,
+            "energy_j": result.energy["joules"] if result.energy is not None else None,
+            "times_less_than": ratios(student, study),
+        }
+    return row
+
+
+def front_csv(study: AvatarStudy, console: Console) -> None:
+    """The same as CSV, nested figures left out."""
+    rows = front_rows(study)
+    flat = [
+        {k: v for k, v in row.items() if not isinstance(v, dict)} for row in (*rows["students"], *rows["predicted"])
+    ]
+    names = list(dict.fromkeys(name for row in flat for name in row))
+    writer = csv.DictWriter(console.file, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+
+
+def _last_search(study: AvatarStudy) -> Any:
+    for round_ in reversed(range(study.settings.search.rounds)):
+        found = searched(study, round_=round_)
+        if len(found):
+            return found
+    return None
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.2f} MB"
+
+
+def _flops(flops: int) -> str:
+    return f"{flops / 1e9:.2f} G" if flops >= 1e8 else f"{flops / 1e6:.1f} M"

@@ -1,0 +1,87 @@
+"""Students, their teacher and the CodeBERT architecture, timed by turns in one process: what ratios are made of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from avatar_optuna.distillation import Predictor
+from avatar_optuna.measurement._energy import measure_energy, open_counter
+from avatar_optuna.measurement._latency import Run, describe_device, interleaved_latencies, synchronize
+from avatar_optuna.measurement._models import CodebertArchitecture, predictor_runs
+from avatar_optuna.tasks import Split
+
+TEACHER = "teacher"
+CODEBERT_NAME = "codebert"
+
+
+def compare(
+    students: Mapping[str, Predictor],
+    teacher: Predictor | None,
+    split: Split,
+    *,
+    batch_sizes: Sequence[int],
+    repeats: int,
+    device: str,
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """Latency (and energy, where a counter is readable) of all of them, on the same inputs, on a quiet machine.
+
+    Args:
+        students: By name.
+        teacher: None where only its soft labels are known.
+        split: Whose inputs are timed, at their real lengths; CodeBERT reads as many tokens as the teacher (or, without
+            one, the first student) does.
+        batch_sizes: Batch 1 is always among them.
+        repeats: Timed passes of each model and batch size.
+        device: Where all of them are.
+        threads: On a CPU; None takes all cores.
+
+    Returns:
+        `device`, and by model name `latency` (a list of objects), `parameters`, `size_bytes`, `flops` and `energy`.
+    """
+    before = torch.get_num_threads()
+    if device == "cpu":
+        torch.set_num_threads(threads or os.cpu_count() or 1)
+    try:
+        models = {**students, **({TEACHER: teacher} if teacher is not None else {})}
+        makers = {name: predictor_runs(predictor, split) for name, predictor in models.items()}
+        reference = CodebertArchitecture(device)
+        makers[CODEBERT_NAME] = reference.runs(teacher or next(iter(students.values())), split)
+        sizes = sorted({1, *batch_sizes})
+        latencies = interleaved_latencies(makers, batch_sizes=sizes, repeats=repeats, device=device)
+        found: dict[str, Any] = {}
+        for name, make in makers.items():
+            predictor = models.get(name)
+            parameters = predictor.num_parameters if predictor is not None else reference.num_parameters
+            found[name] = {
+                "parameters": parameters,
+                "size_bytes": 4 * parameters,
+                "flops": forward_flops(predictor) if predictor is not None else None,
+                "latency": [latency.to_dict() for latency in latencies[name]],
+                "energy": _energy(make, device),
+            }
+        return {"device": describe_device(device), "repeats": repeats, "models": found}
+    finally:
+        torch.set_num_threads(before)
+
+
+def forward_flops(predictor: Predictor) -> int:
+    """FLOPs of the matrix products of one input at full length, counted by torch as they happen."""
+    ids = torch.full((predictor.form.num_functions, predictor.max_sequence_length), 5, device=predictor.device)
+    counter = FlopCounterMode(display=False)
+    with counter:
+        predictor.forward(ids)
+    return int(counter.get_total_flops())
+
+
+def _energy(make: Callable[[int], Run], device: str) -> dict[str, Any] | None:
+    counter = open_counter(device)
+    if counter is None:
+        return None
+    energy = measure_energy(make(1), counter, settle=lambda: synchronize(device))
+    return energy.to_dict() if energy is not None else None

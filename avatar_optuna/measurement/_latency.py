@@ -1,0 +1,130 @@
+"""Latency of classifiers on the user's device: real test inputs at their real lengths, several models by turns."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+Run = Callable[[], object]
+
+_WARM_UPS = 3
+_MAX_INPUTS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Time of one forward pass, warm, tokenization apart.
+
+    Args:
+        batch_size: Inputs a pass.
+        median_ms: Median over the repeats.
+        p95_ms: 95th percentile.
+        repeats: Timed passes, each on the next inputs of the test split.
+        device: `{"name", "model", "threads"}`.
+        precision: Of the weights and the arithmetic.
+    """
+
+    batch_size: int
+    median_ms: float
+    p95_ms: float
+    repeats: int
+    device: Mapping[str, Any]
+    precision: str = "float32"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def describe_device(device: str) -> dict[str, Any]:
+    """Name, model and threads of a device, as kept beside every figure measured on it."""
+    if device.startswith("cuda"):
+        return {"name": device, "model": torch.cuda.get_device_name(device), "threads": None}
+    return {"name": "cpu", "model": _processor(), "threads": torch.get_num_threads()}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def use_threads(threads: int) -> None:
+    """Let torch compute with this many threads on the CPU, in this whole process."""
+    torch.set_num_threads(threads)
+
+
+def synchronize(device: str) -> None:
+    """Wait for what a GPU was told to do."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+
+
+def interleaved_latencies(
+    models: Mapping[str, Callable[[int], Run]], *, batch_sizes: Sequence[int], repeats: int, device: str
+) -> dict[str, tuple[Latency, ...]]:
+    """Time several models by turns, so that whatever else the machine does falls on all of them alike.
+
+    Args:
+        models: For each name, what makes passes over prepared inputs of a batch size; each call is timed.
+        batch_sizes: Inputs a pass.
+        repeats: Timed passes of each model and batch size.
+        device: Where they run.
+
+    Returns:
+        One `Latency` a batch size, by name.
+    """
+    about = describe_device(device)
+    found: dict[str, list[Latency]] = {name: [] for name in models}
+    for batch_size in batch_sizes:
+        runs = {name: make(batch_size) for name, make in models.items()}
+        for run in runs.values():
+            for _ in range(_WARM_UPS):
+                run()
+        times: dict[str, list[float]] = {name: [] for name in runs}
+        for _ in range(repeats):
+            for name, run in runs.items():
+                synchronize(device)
+                begun = time.perf_counter()
+                run()
+                synchronize(device)
+                times[name].append((time.perf_counter() - begun) * 1000)
+        for name, taken in times.items():
+            found[name].append(
+                Latency(
+                    batch_size=batch_size,
+                    median_ms=float(np.median(taken)),
+                    p95_ms=float(np.percentile(taken, 95)),
+                    repeats=repeats,
+                    device=about,
+                )
+            )
+    return {name: tuple(latencies) for name, latencies in found.items()}
+
+
+def cycling(batches: Sequence[Run]) -> Run:
+    """Each call runs the next of the batches, over and over."""
+    state = {"next": 0}
+
+    def run() -> object:
+        batch = batches[state["next"] % len(batches)]
+        state["next"] += 1
+        return batch()
+
+    return run
+
+
+def prepared_batches(num_inputs: int, batch_size: int) -> list[list[int]]:
+    """Rows of the first inputs, cut into batches of one size; rows are used again where there are too few."""
+    count = max(1, min(_MAX_INPUTS, num_inputs) // batch_size)
+    return [[(start * batch_size + offset) % num_inputs for offset in range(batch_size)] for start in range(count)]

@@ -1,0 +1,379 @@
+"""Everything `avatar-optuna run` does, phase by phase: teacher, samples, indicator, search, distillation, comparison.
+
+Every phase looks at what is stored and does only what is missing, so a run that was stopped anywhere goes on there, and
+a run of a finished study says that all is done.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from optuna.trial import FrozenTrial, TrialState
+
+from avatar_optuna.distillation import EpochRecord, Predictor, Teacher, load_teacher
+from avatar_optuna.exceptions import StudyError
+from avatar_optuna.feasibility import Feasibility, draw, tighten
+from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.indicator import Indicator
+from avatar_optuna.measurement import compare, effectiveness, forward_flops, measure
+from avatar_optuna.objective import Objective
+from avatar_optuna.pool import Pool, Slot, WorkerProcesses, pool_status
+from avatar_optuna.progress import Progress
+from avatar_optuna.records import (
+    BASELINE,
+    COMPARISON,
+    COST,
+    FAILED,
+    FEASIBLE,
+    INDICATOR,
+    TEACHER,
+    Job,
+    JobResult,
+    TeacherRecord,
+)
+from avatar_optuna.storage import artifact_store, download_directory
+from avatar_optuna.study import AvatarStudy, Searched, choose_students, pareto_indices, search, searched
+from avatar_optuna.tasks import Task, baseline, load_task, task_form
+
+_POLL_S = 0.5
+_MIN_SAMPLES = 4
+
+
+@dataclass
+class Run:
+    """One run of a study.
+
+    Args:
+        study: The study.
+        storage_url: Of its database, for the workers.
+        slots: Where its own workers run; empty leaves the jobs to others.
+        cache_dir: For what can be computed again.
+        progress: Where it says what it does.
+    """
+
+    study: AvatarStudy
+    storage_url: str
+    slots: Sequence[Slot]
+    cache_dir: Path
+    progress: Progress
+    did_something: bool = field(default=False, init=False)
+
+    def everything(self) -> bool:
+        """Run all phases; returns whether there was anything left to do."""
+        settings = self.study.settings
+        task, teacher = self.teacher()
+        feasibility = self.tightened(task)
+        for round_ in range(settings.search.rounds):
+            indicator = self.indicator(feasibility, round_)
+            found = self.search(feasibility, indicator, round_)
+            self.distil_front(found, round_)
+        self.compare(task, teacher)
+        return self.did_something
+
+    # Teacher ----------------------------------------------------------------------------------------------------------
+
+    def teacher(self) -> tuple[Task, Teacher]:
+        """The task and its teacher, trained where it must be, measured once."""
+        settings = self.study.settings
+        begun = time.monotonic()
+        task = load_task(settings.task, cache_dir=self.cache_dir)
+        self._baseline(task)
+        epochs = settings.teacher.epochs
+        with self.progress.bar("teacher: epochs", epochs) as update:
+            teacher = load_teacher(
+                settings.teacher,
+                task,
+                cache_dir=self.cache_dir,
+                device=settings.measurement.device,
+                on_epoch=lambda record: self._teacher_epoch(record, update),
+            )
+        if TEACHER not in self.study.attributes:
+            record = teacher_record(self.study, task, teacher)
+            self.study.set_attribute(f"{COST}:teacher", {"seconds": time.monotonic() - begun})
+            self.study.set_attribute(TEACHER, record.to_dict())
+            self.did_something = True
+            figure = _percent(record.valid["balanced_accuracy"])
+            self.progress.say(f"teacher    {figure} balanced accuracy on validation ({record.source})")
+        return task, teacher
+
+    def _teacher_epoch(self, record: EpochRecord, update: Callable[[int], None]) -> None:
+        update(record.epoch)
+        figure = record.valid["balanced_accuracy"]
+        self.progress.say(f"teacher    epoch {record.epoch}/{record.epochs}: {_percent(figure)} on validation")
+
+    def _baseline(self, task: Task) -> None:
+        if BASELINE in self.study.attributes:
+            return
+        figures = baseline(task)
+        self.study.set_attribute(BASELINE, figures)
+        counts = ", ".join(f"{len(split)} {name}" for name, split in task.splits.items())
+        self.progress.say(f"task       {task.kind}: {counts} inputs")
+        accuracy = figures["valid"]["balanced_accuracy"]
+        self.progress.say(
+            f"baseline   {_percent(accuracy)} balanced accuracy on validation (TF-IDF + logistic regression)"
+        )
+
+    # Space ------------------------------------------------------------------------------------------------------------
+
+    def tightened(self, task: Task) -> Feasibility:
+        """What is feasible, its ranges stored once."""
+        settings = self.study.settings
+        feasibility = Feasibility(space=settings.space, constraints=settings.constraints, form=task.form)
+        if FEASIBLE not in self.study.attributes:
+            found = tighten(feasibility)
+            self.study.set_attribute(FEASIBLE, found.to_dict())
+            self.did_something = True
+            binding = found.binding or "nothing"
+            self.progress.say(f"space      {found.share:.2%} of uniform draws are feasible; what binds: {binding}")
+        return feasibility
+
+    # Indicator --------------------------------------------------------------------------------------------------------
+
+    def indicator(self, feasibility: Feasibility, round_: int) -> Indicator:
+        """The indicator of a round: of the first from brief samples, of the next from all that was measured."""
+        key = f"{INDICATOR}:{round_}"
+        if key in self.study.attributes:
+            return Indicator.from_json(self.study.attributes[key])
+        settings = self.study.settings
+        samples = draw(feasibility, settings.indicator.samples, seed=settings.search.seed)
+        jobs = [
+            Job(
+                key=f"indicator/0/{index}",
+                purpose="indicator",
+                hyperparameters=student,
+                epochs=settings.indicator.epochs,
+            )
+            for index, student in enumerate(samples)
+        ]
+        self.work(jobs, "samples")
+        indicator = Indicator.fit(*_measured(self.study, round_), space=settings.space)
+        self.study.set_attribute(key, indicator.to_json())
+        self.did_something = True
+        self.progress.say(
+            f"indicator  {indicator.num_samples} students; left out one by one: error "
+            f"{_percent(indicator.leave_one_out_error)}, rank correlation {indicator.rank_correlation:.2f}"
+        )
+        return indicator
+
+    # Search -----------------------------------------------------------------------------------------------------------
+
+    def search(self, feasibility: Feasibility, indicator: Indicator, round_: int) -> Searched:
+        """Search a round to its end."""
+        settings = self.study.settings
+        before = searched(self.study, round_=round_)
+        if len(before) >= settings.search.n_trials:
+            return before
+        objective = Objective(
+            space=settings.space,
+            form=feasibility.form,
+            objectives=settings.search.objectives,
+            feasibility=feasibility,
+            indicator=indicator,
+        )
+        with self.progress.bar("search: trials", settings.search.n_trials) as update:
+            found = search(
+                self.study,
+                objective,
+                feasibility,
+                round_=round_,
+                initial=self._last_front(round_),
+                on_generation=update,
+            )
+        if len(found) > len(before):
+            self.did_something = True
+            front = len(pareto_indices(found, settings.search.objectives))
+            self.progress.say(
+                f"search     {len(found)} feasible trials in {found.seconds:.1f} s; {front} are on the front"
+            )
+        return found
+
+    def _last_front(self, round_: int) -> list[Hyperparameters]:
+        if round_ == 0:
+            return []
+        last = searched(self.study, round_=round_ - 1)
+        return [last.students[index] for index in pareto_indices(last, self.study.settings.search.objectives)]
+
+    def search_alone(self) -> None:
+        """The search of the last round whose indicator is fitted.
+
+        Raises:
+            StudyError: No indicator is fitted yet.
+        """
+        settings = self.study.settings
+        fitted = [r for r in range(settings.search.rounds) if f"{INDICATOR}:{r}" in self.study.attributes]
+        if not fitted:
+            raise StudyError("the search needs the indicator: `avatar-optuna run` distils its samples and fits it")
+        feasibility = Feasibility(
+            space=settings.space, constraints=settings.constraints, form=task_form(settings.task.kind)
+        )
+        self.search(feasibility, self.indicator(feasibility, fitted[-1]), fitted[-1])
+
+    # Distillation -----------------------------------------------------------------------------------------------------
+
+    def distil_front(self, found: Searched, round_: int) -> None:
+        """Distil the chosen students of a round's front."""
+        settings = self.study.settings
+        jobs = []
+        for index in choose_students(found, settings.search.objectives, settings.distillation.students):
+            predicted = {"effectiveness": float(found.values[index, 0]), "std": float(found.predicted_std[index])}
+            jobs.append(
+                Job(
+                    key=f"front/{round_}/{found.numbers[index]}",
+                    purpose="front",
+                    hyperparameters=found.students[index],
+                    epochs=settings.distillation.epochs,
+                    round=round_,
+                    origin=int(found.numbers[index]),
+                    predicted=predicted,
+                )
+            )
+        self.work(jobs, "students")
+
+    # Comparison -------------------------------------------------------------------------------------------------------
+
+    def compare(self, task: Task, teacher: Teacher) -> None:
+        """Time the distilled students beside their teacher and the CodeBERT architecture, once for each set of them."""
+        settings = self.study.settings.measurement
+        trials = self.study.distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        wanted = {str(t.number): JobResult.from_trial(t) for t in trials if Job.from_trial(t).purpose == "front"}
+        stored = self.study.attributes.get(COMPARISON, {"models": {}})["models"]
+        if not wanted or set(wanted) <= set(stored):
+            return
+        store = artifact_store(self.study.artifacts)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            self.progress.bar("comparison: students loaded", len(wanted)) as update,
+        ):
+            students = {}
+            for count, (name, result) in enumerate(wanted.items()):
+                directory = Path(folder) / name
+                download_directory(store, result.files, directory)
+                students[name] = Predictor.load(directory, form=task.form, device=settings.device)
+                update(count + 1)
+            compared = compare(
+                students,
+                teacher.predictor,
+                task.test,
+                batch_sizes=settings.batch_sizes,
+                repeats=settings.repeats,
+                device=settings.device,
+                threads=settings.threads,
+            )
+        self.study.set_attribute(COMPARISON, compared)
+        self.did_something = True
+        self.progress.say(f"comparison {len(students)} students, teacher and CodeBERT timed side by side")
+
+    # Jobs -------------------------------------------------------------------------------------------------------------
+
+    def work(self, jobs: Sequence[Job], what: str) -> None:
+        """See that these jobs are done: queue those that are not known, and wait for the workers.
+
+        Raises:
+            StudyError: All of the jobs failed.
+        """
+        Pool(self.study.storage, self.study.name).enqueue(jobs)
+        keys = {job.key for job in jobs}
+        if self._left(keys):
+            self.did_something = True
+            begun = time.monotonic()
+            with self.progress.bar(f"{what}: distilled", len(jobs)) as update:
+                self._wait(keys, update)
+            self.progress.say(f"{what:<10} {len(jobs)} distilled in {time.monotonic() - begun:.0f} s")
+        trials = self._trials(keys)
+        failed = [trial for trial in trials if trial.state is TrialState.FAIL]
+        for trial in failed:
+            self.progress.say(
+                f"{what:<10} job {trial.number} failed: {trial.user_attrs.get(FAILED, 'for no stated reason')}"
+            )
+        if trials and len(failed) == len(trials):
+            raise StudyError(f"all {len(failed)} {what} failed; `avatar-optuna status` tells why")
+
+    def _wait(self, keys: set[str], update: Callable[[int], None]) -> None:
+        if not self.slots:
+            while left := self._left(keys):
+                update(len(keys) - left)
+                time.sleep(_POLL_S)
+            return
+        with WorkerProcesses(
+            self.storage_url, self.study.name, slots=self.slots, cache_dir=self.cache_dir, until_empty=True
+        ) as workers:
+            while left := self._left(keys):
+                update(len(keys) - left)
+                if (
+                    not workers.keep_alive()
+                    and self._left(keys)
+                    and not pool_status(self.study.storage, self.study.name).queued
+                ):
+                    raise StudyError("the workers ended and left jobs undone; run the same command again")
+                time.sleep(_POLL_S)
+
+    def _trials(self, keys: set[str]) -> list[FrozenTrial]:
+        trials = self.study.distilled.get_trials(deepcopy=False)
+        return [trial for trial in trials if trial.user_attrs.get("key") in keys]
+
+    def _left(self, keys: set[str]) -> int:
+        return sum(not trial.state.is_finished() for trial in self._trials(keys))
+
+
+def teacher_record(study: AvatarStudy, task: Task, teacher: Teacher) -> TeacherRecord:
+    """Measure the teacher; of one that is only soft labels, what these say."""
+    settings = study.settings.measurement
+    if teacher.predictor is None:
+        logits = teacher.logits("valid")
+        return TeacherRecord(source=teacher.source, valid=effectiveness(task.valid.labels, logits.argmax(axis=1)))
+    measured = measure(
+        teacher.predictor,
+        task,
+        batch_sizes=settings.batch_sizes,
+        repeats=settings.repeats,
+        device=settings.device,
+    )
+    return TeacherRecord(
+        source=teacher.source,
+        valid=measured.valid,
+        test=measured.test,
+        parameters=teacher.predictor.num_parameters,
+        size_bytes=4 * teacher.predictor.num_parameters,
+        flops=forward_flops(teacher.predictor),
+        latency=measured.latency,
+        energy=measured.energy,
+    )
+
+
+def _measured(study: AvatarStudy, round_: int) -> tuple[list[Hyperparameters], list[float]]:
+    """Students and effectiveness to fit a round's indicator on.
+
+    The first round has brief samples alone. Later ones also have students of the front, distilled for longer; the
+    brief samples are lifted by what longer distillation gave over what was predicted, so that all speak of one scale.
+
+    Raises:
+        StudyError: Too few samples were distilled.
+    """
+    trials = study.distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    jobs = [
+        (Job.from_trial(trial), JobResult.from_trial(trial))
+        for trial in sorted(trials, key=lambda t: t.user_attrs["key"])
+    ]
+    brief = [(job, result) for job, result in jobs if job.purpose == "indicator"]
+    full = [(job, result) for job, result in jobs if job.purpose == "front" and job.round < round_]
+    if len(brief) < _MIN_SAMPLES:
+        raise StudyError(
+            f"the indicator needs at least {_MIN_SAMPLES} distilled samples, and only {len(brief)} succeeded"
+        )
+    gains = [
+        result.effectiveness - job.predicted["effectiveness"]
+        for job, result in full
+        if job.predicted is not None and job.round == 0
+    ]
+    lift = sum(gains) / len(gains) if gains else 0.0
+    students = [job.hyperparameters for job, _ in (*brief, *full)]
+    lifted = [min(max(result.effectiveness + lift, 0.0), 1.0) for _, result in brief]
+    return students, lifted + [result.effectiveness for _, result in full]
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"

@@ -1,0 +1,92 @@
+"""The real job: distil one student, measure it, give back its files."""
+
+from __future__ import annotations
+
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+
+from avatar_optuna.costs import flops
+from avatar_optuna.distillation import EpochRecord, Predictor, Teacher, distil, load_teacher
+from avatar_optuna.measurement import describe_device, measure, use_threads
+from avatar_optuna.pool._job import ExecutorSettings, JobContext, JobOutcome
+from avatar_optuna.records import SETTINGS, Job, JobResult
+from avatar_optuna.settings import StudySettings
+from avatar_optuna.storage import study_attributes
+from avatar_optuna.tasks import Task, load_task
+
+_VERSIONS = ("avatar-optuna", "torch", "transformers", "tokenizers", "numpy")
+
+
+class Distiller:
+    """Does distillation jobs; the task and the teacher are loaded with the first and kept.
+
+    Args:
+        about: The study, the cache and where the jobs run.
+    """
+
+    def __init__(self, about: ExecutorSettings) -> None:
+        self._settings = StudySettings.from_dict(study_attributes(about.storage, about.study_name)[SETTINGS])
+        self._cache_dir = about.cache_dir
+        self._device = about.slot.device
+        if about.slot.threads is not None:
+            use_threads(about.slot.threads)
+        self._loaded: tuple[Task, Teacher] | None = None
+
+    def __call__(self, job: Job, context: JobContext) -> JobOutcome:
+        """Distil, measure, and give back the student's directory."""
+        begun = time.monotonic()
+        task, teacher = self._task_and_teacher()
+        student = distil(
+            hyperparameters=job.hyperparameters,
+            task=task,
+            teacher=teacher,
+            settings=self._settings.distillation,
+            epochs=job.epochs,
+            device=self._device,
+            out_dir=context.folder / "student",
+            cache_dir=self._cache_dir,
+            checkpoint=context.checkpoints,
+            on_epoch=lambda record: _report(record, context),
+        )
+        predictor = Predictor.load(student.directory, form=task.form, device=self._device)
+        settings = self._settings.measurement
+        measured = measure(
+            predictor, task, batch_sizes=settings.batch_sizes, repeats=settings.repeats, device=self._device
+        )
+        result = JobResult(
+            effectiveness=measured.valid[settings.effectiveness],
+            valid=measured.valid,
+            test=measured.test,
+            size_bytes=student.size_bytes,
+            parameters=predictor.num_parameters,
+            flops=int(flops(job.hyperparameters, task.form)),
+            latency_ms=measured.latency[0]["median_ms"],
+            latency=measured.latency,
+            energy=measured.energy,
+            history=tuple(record.to_dict() for record in student.history),
+            best_epoch=student.best_epoch,
+            seconds=time.monotonic() - begun,
+            device=describe_device(self._device),
+            host=platform.node(),
+            versions={name: found for name in _VERSIONS if (found := _version(name)) is not None},
+        )
+        return JobOutcome(result=result, directory=student.directory)
+
+    def _task_and_teacher(self) -> tuple[Task, Teacher]:
+        if self._loaded is None:
+            task = load_task(self._settings.task, cache_dir=self._cache_dir)
+            teacher = load_teacher(self._settings.teacher, task, cache_dir=self._cache_dir, device=self._device)
+            self._loaded = task, teacher
+        return self._loaded
+
+
+def _report(record: EpochRecord, context: JobContext) -> None:
+    context.report(record.epoch)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
