@@ -186,6 +186,8 @@ class SelfAttention(nn.Module):
         if self.num_distance_products:
             scores = self._distance_scores(query, key)  # (n, h, t, t)
             bias = scores if bias is None else scores + bias  # (n, h, t, t)
+        if bias is not None:
+            bias = bias.to(query.dtype)  # under autocast the queries are narrower than the bias
         dropout = self.dropout_prob if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(query, key, value, bias, dropout)  # (n, h, t, d)
         return mixed.transpose(1, 2).reshape(vectors.shape)  # (n, t, w)

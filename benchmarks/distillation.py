@@ -1,0 +1,194 @@
+"""Distillation speed: our engine against the published loop, same student, same data, same process.
+
+    python -m benchmarks.distillation [--device cuda]
+
+The published loop (Compressor, Avatar) takes listed pairs one batch after another, pads every sequence to the maximum,
+encodes both functions of every pair, and works in fp32 with torch's plain AdamW. Ours encodes each function of a step
+once, in chunks of like length, and learns from all pairs among them (bf16 on a GPU). Both read cached teacher answers
+and cached token ids, so that what is compared is the training itself. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from avatar_optuna.costs import TaskForm, flops
+from avatar_optuna.distillation import Teacher, build_student, load_teacher, train_tokenizer
+from avatar_optuna.distillation._recipe import Examples, Recipe
+from avatar_optuna.distillation._tokens import Tokens
+from avatar_optuna.distillation._training import Trainer
+from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.settings import TaskSettings, TeacherSettings
+from avatar_optuna.tasks import Task, load_task
+from benchmarks.headline import SHARED, device_name
+
+# Dense peak of one GPU in FLOP/s, bf16 without sparsity (NVIDIA's data sheets).
+PEAK_BF16 = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
+STUDENT = Hyperparameters(
+    tokenizer="BPE",
+    vocab_size=4000,
+    num_hidden_layers=3,
+    hidden_size=96,
+    hidden_act="gelu",
+    hidden_dropout_prob=0.2,
+    intermediate_size=192,
+    num_attention_heads=4,
+    attention_probs_dropout_prob=0.2,
+    max_sequence_length=400,
+    position_embedding_type="absolute",
+    learning_rate=1e-3,
+    batch_size=64,
+)
+
+
+def published_loop(task: Task, teacher: Teacher, tokens: Tokens, device: str) -> Callable[[], tuple[int, int]]:
+    """A step of the published loop: `batch_size` pairs; gives functions encoded and pairs learnt from."""
+    student = build_student(STUDENT, task.form).to(device).train()
+    optimizer = torch.optim.AdamW(student.parameters(), lr=STUDENT.learning_rate, fused=False, foreach=False)
+    logits = torch.from_numpy(teacher.logits("train")).to(device)
+    length = STUDENT.max_sequence_length
+    padded = torch.full((len(tokens), length), tokens.pad_token_id, device=device)
+    for place in range(len(tokens)):
+        ids, _ = tokens.batch(np.array([place]))
+        padded[place, : ids.shape[1]] = ids[0]
+    order = itertools.cycle(np.random.default_rng(0).permutation(len(task.train)).tolist())
+    temperature = 10.0
+
+    def step() -> tuple[int, int]:
+        rows = np.array([next(order) for _ in range(STUDENT.batch_size)])
+        functions = torch.from_numpy(task.train.inputs[rows].astype(np.int64)).to(device)  # (m, 2)
+        ids = padded[functions.flatten()]  # (2m, length)
+        given = student(ids, attention_mask=ids != tokens.pad_token_id).logits
+        expected = logits[torch.from_numpy(rows).to(device)]
+        log_given = functional.log_softmax(given / temperature, dim=1)
+        loss = functional.kl_div(log_given, functional.softmax(expected / temperature, dim=1), reduction="batchmean")
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return len(ids), len(rows)
+
+    return step
+
+
+def our_loop(
+    task: Task, teacher: Teacher, tokens: Tokens, device: str, *, compiled: bool
+) -> Callable[[], tuple[int, int]]:
+    """A step of the engine: `batch_size` functions, all pairs among them."""
+    examples = Examples(tokens=tokens, inputs=task.train.inputs, labels=task.train.labels)
+    recipe = Recipe(epochs=10, batch_size=STUDENT.batch_size, learning_rate=STUDENT.learning_rate, compiled=compiled)
+    trainer = Trainer(
+        build_student(STUDENT, task.form).to(device).train(),
+        recipe=recipe,
+        train=examples,
+        valid=examples,
+        soft_labels=teacher.soft_labels(device),
+        directory=Path(tempfile.mkdtemp()),
+        fingerprint="benchmark",
+    )
+    steps = itertools.cycle([(indices, step) for step, indices in enumerate(trainer._plan(0))])
+
+    def step() -> tuple[int, int]:
+        indices, number = next(steps)
+        trainer._step(indices, number)
+        return len(indices), len(indices) * (len(indices) - 1) // 2
+
+    return step
+
+
+def speed(step: Callable[[], tuple[int, int]], device: str, seconds: float) -> tuple[float, float]:
+    """Functions and pairs a second, after two steps of warm-up (five on a GPU)."""
+    for _ in range(5 if device.startswith("cuda") else 2):
+        step()
+    _wait(device)
+    started, functions, pairs, steps = time.perf_counter(), 0, 0, 0
+    while time.perf_counter() - started < seconds:
+        done = step()
+        functions, pairs, steps = functions + done[0], pairs + done[1], steps + 1
+        if steps % 10 == 0:
+            _wait(device)
+    _wait(device)
+    elapsed = time.perf_counter() - started
+    return functions / elapsed, pairs / elapsed
+
+
+def _wait(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+def training_flops_per_function(tokens: Tokens) -> float:
+    """Mean useful FLOPs of a training step for one function at its own length: three forward passes' worth."""
+    lengths = np.unique(tokens.host_lengths, return_counts=True)
+    total = 0.0
+    for length, count in zip(*lengths, strict=True):
+        values: dict[str, Any] = {**STUDENT.to_dict(), "max_sequence_length": int(length)}
+        total += count * flops(Hyperparameters(**values), TaskForm.SINGLE)
+    return 3 * total / len(tokens)
+
+
+def main() -> None:
+    """Read the command line, measure both loops by turns, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default=str(SHARED / "data" / "bigclonebench"))
+    parser.add_argument("--teacher", default=str(SHARED / "teachers" / "compressor-codebert-clone-3mb"))
+    parser.add_argument("--max-train", type=int, default=4000, help="listed training pairs")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--compiled", action="store_true", help="measure the compiled engine too (CUDA)")
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "avatar_benchmark_cache")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    task = load_task(TaskSettings(kind="clone-detection", data=options.data, max_train=options.max_train))
+    settings = TeacherSettings(checkpoint=options.teacher)
+    teacher = load_teacher(settings, task, cache_dir=options.cache, device=options.device)
+    tokenizer = train_tokenizer(STUDENT.tokenizer, STUDENT.vocab_size, task.train.functions, options.cache)
+    tokens = Tokens.tokenize(
+        tokenizer, task.train.functions, max_sequence_length=STUDENT.max_sequence_length, device=options.device
+    )
+    loops = {
+        "published loop": published_loop(task, teacher, tokens, options.device),
+        "ours": our_loop(task, teacher, tokens, options.device, compiled=False),
+    }
+    if options.compiled:
+        loops["ours, compiled"] = our_loop(task, teacher, tokens, options.device, compiled=True)
+    measured: dict[str, list[tuple[float, float]]] = {name: [] for name in loops}
+    for _ in range(options.turns):
+        for name, step in loops.items():
+            measured[name].append(speed(step, options.device, options.seconds))
+    report(measured, tokens, options)
+
+
+def report(measured: dict[str, list[tuple[float, float]]], tokens: Tokens, options: argparse.Namespace) -> None:
+    """Print medians, ratios and, on a GPU that is known, the share of its peak."""
+    lengths = tokens.host_lengths
+    print(f"{device_name(options.device)}, {options.threads} threads; {len(tokens)} functions")
+    print(
+        f"of {lengths.mean():.0f} tokens in the mean; 3 layers of 96, at most 400 tokens; {options.turns} turns, medians\n"
+    )
+    print("| loop | functions a second | ratio | pairs a second | ratio | useful GFLOP/s | share of bf16 peak |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    base = np.median(measured["published loop"], axis=0)
+    each = training_flops_per_function(tokens)
+    peak = next((value for name, value in PEAK_BF16.items() if name in device_name(options.device)), None)
+    for name, values in measured.items():
+        functions, pairs = np.median(values, axis=0)
+        share = f"{functions * each / peak:.2%}" if peak else ""
+        ratios = functions / base[0], pairs / base[1]
+        figures = f"{functions:.0f} | {ratios[0]:.1f} | {pairs:.0f} | {ratios[1]:.0f} | {functions * each / 1e9:.1f}"
+        print(f"| {name} | {figures} | {share} |")
+
+
+if __name__ == "__main__":
+    main()
