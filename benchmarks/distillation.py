@@ -21,9 +21,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn import functional
+from transformers import RobertaConfig, RobertaModel
 
 from avatar_optuna.costs import TaskForm, flops
 from avatar_optuna.distillation import Teacher, build_student, load_teacher, train_tokenizer
+from avatar_optuna.distillation._networks import PairClassifier, PairHead
 from avatar_optuna.distillation._recipe import Examples, Recipe
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.distillation._training import Trainer
@@ -53,7 +55,7 @@ STUDENT = Hyperparameters(
 
 def published_loop(task: Task, teacher: Teacher, tokens: Tokens, device: str) -> Callable[[], tuple[int, int]]:
     """A step of the published loop: `batch_size` pairs; gives functions encoded and pairs learnt from."""
-    student = build_student(STUDENT, task.form).to(device).train()
+    student = _stock_student().to(device).train()
     optimizer = torch.optim.AdamW(student.parameters(), lr=STUDENT.learning_rate, fused=False, foreach=False)
     logits = torch.from_numpy(teacher.logits("train")).to(device)
     length = STUDENT.max_sequence_length
@@ -68,7 +70,8 @@ def published_loop(task: Task, teacher: Teacher, tokens: Tokens, device: str) ->
         rows = np.array([next(order) for _ in range(STUDENT.batch_size)])
         functions = torch.from_numpy(task.train.inputs[rows].astype(np.int64)).to(device)  # (m, 2)
         ids = padded[functions.flatten()]  # (2m, length)
-        given = student(ids, attention_mask=ids != tokens.pad_token_id).logits
+        vectors = student.encode(ids, ids != tokens.pad_token_id)  # (2m, w)
+        given = student.classify(vectors.reshape(len(rows), -1))  # (m, 2)
         expected = logits[torch.from_numpy(rows).to(device)]
         log_given = functional.log_softmax(given / temperature, dim=1)
         loss = functional.kl_div(log_given, functional.softmax(expected / temperature, dim=1), reduction="batchmean")
@@ -78,6 +81,23 @@ def published_loop(task: Task, teacher: Teacher, tokens: Tokens, device: str) ->
         return len(ids), len(rows)
 
     return step
+
+
+def _stock_student() -> PairClassifier:
+    """The same student of transformers' own parts, as the published code builds it."""
+    config = RobertaConfig(
+        vocab_size=STUDENT.vocab_size,
+        hidden_size=STUDENT.hidden_size,
+        num_hidden_layers=STUDENT.num_hidden_layers,
+        num_attention_heads=STUDENT.num_attention_heads,
+        intermediate_size=STUDENT.intermediate_size,
+        hidden_dropout_prob=STUDENT.hidden_dropout_prob,
+        attention_probs_dropout_prob=STUDENT.attention_probs_dropout_prob,
+        max_position_embeddings=STUDENT.max_sequence_length + 2,
+        type_vocab_size=1,
+    )
+    head = PairHead(STUDENT.hidden_size, STUDENT.hidden_dropout_prob)
+    return PairClassifier(RobertaModel(config, add_pooling_layer=False), head)
 
 
 def our_loop(
@@ -175,7 +195,7 @@ def report(measured: dict[str, list[tuple[float, float]]], tokens: Tokens, optio
     lengths = tokens.host_lengths
     print(f"{device_name(options.device)}, {options.threads} threads; {len(tokens)} functions")
     print(
-        f"of {lengths.mean():.0f} tokens in the mean; 3 layers of 96, at most 400 tokens; {options.turns} turns, medians\n"
+        f"of {lengths.mean():.0f} tokens in the mean; 3 layers of 96, at most 400 tokens; medians of {options.turns}\n"
     )
     print("| loop | functions a second | ratio | pairs a second | ratio | useful GFLOP/s | share of bf16 peak |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")

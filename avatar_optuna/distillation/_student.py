@@ -120,6 +120,33 @@ class StudentConfig(PretrainedConfig):
         return self.position_embedding_type == "absolute" and self.num_functions == 1
 
 
+class Dropout(nn.Module):
+    """Dropout that a CPU can afford.
+
+    torch's own draws one number an element on a CPU, a third of a small student's training step; here eight elements
+    share the bytes of one draw, so a probability is met to 1/256 (and scaled by what was met).
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    @property
+    def is_active(self) -> bool:
+        """Whether anything is dropped now."""
+        return self.training and self.probability > 0.0
+
+    def forward(self, values: Tensor) -> Tensor:
+        if not self.is_active:
+            return values
+        if values.device.type != "cpu":
+            return functional.dropout(values, self.probability)
+        dropped = round(256 * self.probability)
+        draws = torch.empty((values.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
+        kept = draws.view(torch.uint8)[: values.numel()].view(values.shape) >= dropped
+        return values * kept.to(values.dtype).mul_(256 / (256 - dropped))
+
+
 class Embeddings(nn.Module):
     """Tokens (and absolute positions, where the student has them) to vectors."""
 
@@ -131,7 +158,7 @@ class Embeddings(nn.Module):
             self.position_embeddings = nn.Embedding(config.max_position_embeddings, width, padding_idx=PAD_TOKEN_ID)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, width)
         self.LayerNorm = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
         self.has_positions = config.position_embedding_type == "absolute"
 
     def forward(self, input_ids: Tensor) -> Tensor:
@@ -172,7 +199,7 @@ class SelfAttention(nn.Module):
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
-        self.dropout_prob = config.attention_probs_dropout_prob
+        self.dropout = Dropout(config.attention_probs_dropout_prob)
         self.num_distance_products = POSITION_EMBEDDING_TYPES.index(config.position_embedding_type)
         self.longest = config.max_sequence_length
         if self.num_distance_products:
@@ -188,9 +215,15 @@ class SelfAttention(nn.Module):
             bias = scores if bias is None else scores + bias  # (n, h, t, t)
         if bias is not None:
             bias = bias.to(query.dtype)  # under autocast the queries are narrower than the bias
-        dropout = self.dropout_prob if self.training else 0.0
-        mixed = functional.scaled_dot_product_attention(query, key, value, bias, dropout)  # (n, h, t, d)
-        return mixed.transpose(1, 2).reshape(vectors.shape)  # (n, t, w)
+        if self.dropout.is_active and query.device.type == "cpu":
+            # Here scaled_dot_product_attention has no fused kernel, and would draw torch's slow dropout.
+            products = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5  # (n, h, t, t)
+            weights = (products if bias is None else products + bias).softmax(dim=-1)  # (n, h, t, t)
+            mixed = self.dropout(weights) @ value  # (n, h, t, d)
+        else:
+            dropout = self.dropout.probability if self.training else 0.0
+            mixed = functional.scaled_dot_product_attention(query, key, value, bias, dropout)  # (n, h, t, d)
+        return mixed.transpose(1, 2).reshape(vectors.shape)  # type: ignore[no-any-return]  # (n, t, w)
 
     def _split(self, vectors: Tensor) -> Tensor:
         heads = vectors.unflatten(-1, (self.num_heads, -1))  # (n, t, h, d)
@@ -217,7 +250,7 @@ class Residual(nn.Module):
         super().__init__()
         self.dense = nn.Linear(inner, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(self, inner: Tensor, vectors: Tensor) -> Tensor:
         # inner (n, t, inner), vectors (n, t, w)
@@ -290,7 +323,7 @@ class ClassificationHead(nn.Module):
         super().__init__()
         self.is_pair = config.num_functions > 1
         self.dense = nn.Linear(config.num_functions * config.hidden_size, config.hidden_size)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
         self.out_proj = nn.Linear(config.hidden_size, NUM_LABELS)
 
     def forward(self, joined: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, Roberta
 
 from avatar_optuna.costs import TaskForm, flops, num_parameters, num_tensors, size_bytes, size_terms
 from avatar_optuna.distillation import StudentConfig, StudentForSequenceClassification
-from avatar_optuna.distillation._student import SelfAttention, skew
+from avatar_optuna.distillation._student import Dropout, SelfAttention, skew
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.hyperparameters import ACTIVATIONS, POSITION_EMBEDDING_TYPES, Hyperparameters
 from tests.strategies import small_students
@@ -203,3 +203,26 @@ def test_a_sequence_beyond_the_table_is_refused(student_values: dict[str, Any]) 
     values = {**student_values, "position_embedding_type": "relative_key", "max_sequence_length": 8}
     with pytest.raises(InputError, match="at most 8 tokens, got 9"):
         _build(Hyperparameters(**values), TaskForm.SINGLE)(_functions(1, 9, 1000))
+
+
+@pytest.mark.parametrize("probability", [0.1, 0.2, 0.5])
+def test_dropout_keeps_the_mean_and_drops_its_share(probability: float) -> None:
+    torch.manual_seed(0)
+    dropped = Dropout(probability).train()(torch.ones(1000, 1001))
+    assert (dropped == 0).float().mean().item() == pytest.approx(probability, abs=0.004)
+    assert dropped.mean().item() == pytest.approx(1.0, abs=0.003)
+    assert len(dropped.unique()) == 2
+    columns = (dropped == 0).float().mean(dim=0)  # every element is dropped alike, wherever it lies in a draw
+    assert (columns.max() - columns.min()).item() < 0.2
+    assert Dropout(probability).eval()(dropped) is dropped
+
+
+def test_attention_in_training_is_scaled_dot_product_attention(student_values: dict[str, Any]) -> None:
+    values = {**student_values, "hidden_size": 12, "num_attention_heads": 3, "max_sequence_length": 9}
+    model = _build(Hyperparameters(**{**values, "position_embedding_type": "relative_key"}), TaskForm.SINGLE).train()
+    attention = model.roberta.encoder["layer"][0].attention.self
+    attention.dropout.probability = 1e-9  # active, and drops nothing
+    vectors = torch.randn(2, 9, 12)
+    bias = torch.zeros(2, 1, 1, 9)
+    bias[1, ..., 5:] = torch.finfo(torch.float32).min
+    torch.testing.assert_close(attention(vectors, bias), attention.eval()(vectors, bias))
