@@ -3,7 +3,7 @@
 from avatar_optuna.feasibility._bounds import Tightened, tighten, uniform_codes
 from avatar_optuna.feasibility._boxes import Boxes, judged
 from avatar_optuna.feasibility._feasibility import Feasibility, Verdict
-from avatar_optuna.feasibility._repair import Repairer, draw, repair, scaled
+from avatar_optuna.feasibility._repair import Repairer, candidates, draw, repair, scaled
 
 __all__ = [
     "Boxes",
@@ -11,6 +11,7 @@ __all__ = [
     "Repairer",
     "Tightened",
     "Verdict",
+    "candidates",
     "draw",
     "judged",
     "repair",

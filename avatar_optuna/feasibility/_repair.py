@@ -108,7 +108,7 @@ def draw(feasibility: Feasibility, count: int, *, seed: int, pool: int = 20_000)
         StudyError: The solver judges a candidate infeasible that the arrays found feasible.
     """
     rng = np.random.default_rng(seed)
-    codes = np.unique(_candidates(feasibility, pool, rng), axis=0)
+    codes = np.unique(candidates(feasibility, pool, rng), axis=0)
     students = feasibility.lattice.decode(_spread(feasibility, codes, count, rng)).students()
     for student in students:
         verdict = feasibility.check(student.to_dict())
@@ -117,7 +117,7 @@ def draw(feasibility: Feasibility, count: int, *, seed: int, pool: int = 20_000)
     return students
 
 
-def _candidates(feasibility: Feasibility, count: int, rng: np.random.Generator) -> Codes:
+def candidates(feasibility: Feasibility, count: int, rng: np.random.Generator) -> Codes:
     """Feasible codes, at least one; shape (at most count, 13)."""
     drawn = uniform_codes(feasibility, count, rng)
     small = np.rint((drawn + 1.0) ** rng.random(drawn.shape) - 1).astype(np.int64)
@@ -209,7 +209,7 @@ def repair(
         return Hyperparameters.from_mapping(values)
     rng = np.random.default_rng(seed)
     codes = np.repeat(feasibility.lattice.encode(Columns.from_mappings([values])), attempts, axis=0)
-    anchors = _candidates(feasibility, attempts, rng)
+    anchors = candidates(feasibility, attempts, rng)
     moved = Repairer(feasibility).toward(codes, anchors, rng)
     spans = np.maximum(feasibility.lattice.sizes - 1, 1)
     apart = np.where(_NUMERIC, np.abs(moved - codes) / spans, moved != codes).sum(axis=1)

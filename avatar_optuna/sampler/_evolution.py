@@ -6,27 +6,22 @@ it had never stopped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from avatar_optuna.columns import Codes, Columns, is_numeric
+from avatar_optuna.columns import Codes, Columns
 from avatar_optuna.feasibility import Feasibility, Repairer, draw
-from avatar_optuna.front import crowding_distances, fronts, non_dominated
+from avatar_optuna.front import Values, crowding_distances, fronts
 from avatar_optuna.hyperparameters import NAMES, Hyperparameters
-from avatar_optuna.sampler._screening import RunningRegression, most_valuable
-
-Values = npt.NDArray[np.float64]
-
-_NUMERIC = np.asarray([is_numeric(name) for name in NAMES])
-Costs = Callable[[Columns], npt.NDArray[np.float64]]
+from avatar_optuna.sampler._operators import crossed, mutated
+from avatar_optuna.sampler._screening import Costs, Screening
 
 _ATTEMPTS = 8
+_ENUMERABLE = 200_000
 _ARCHIVE = 10
 """Parents kept, in generations, where children are screened: breeding is cheap, so the whole front may breed."""
-_INNER_GENERATIONS = 4
-_INNER_CHILDREN = 400
 
 
 class Evolution:
@@ -53,8 +48,6 @@ class Evolution:
         initial: Sequence[Hyperparameters] = (),
         costs: Costs | None = None,
     ) -> None:
-        self._costs = costs
-        self._regression = RunningRegression(feasibility.lattice)
         self._lattice = feasibility.lattice
         self._feasibility = feasibility
         self._repairer = Repairer(feasibility)
@@ -62,6 +55,10 @@ class Evolution:
         self._size = population_size
         self._seed = seed
         self._initial = tuple(initial)
+        self._screening: Screening | None = None
+        if costs is not None:
+            signs, given = self._signs[1:], costs
+            self._screening = Screening(feasibility, lambda columns: given(columns) * signs, seed=seed)
         self._generation = 0
         self._seen: set[bytes] = set()
         self._codes: Codes = np.zeros((0, len(NAMES)), dtype=np.int64)
@@ -77,11 +74,11 @@ class Evolution:
         codes = self._lattice.encode(Columns.from_students(students))
         self._seen.update(row.tobytes() for row in codes)
         signed = np.asarray(values, dtype=np.float64) * self._signs
-        if self._costs is not None:
-            self._regression.tell(codes, signed[:, 0])
+        if self._screening is not None:
+            self._screening.tell(codes, signed[:, 0])
         self._codes = np.concatenate([self._codes, codes])
         self._values = np.concatenate([self._values, signed])
-        kept = survivors(self._values, self._size if self._costs is None else self._size * _ARCHIVE)
+        kept = survivors(self._values, self._size if self._screening is None else self._size * _ARCHIVE)
         self._codes, self._values = self._codes[kept], self._values[kept]
         self._generation += 1
 
@@ -101,33 +98,23 @@ class Evolution:
     def _children(self, rng: np.random.Generator) -> Codes:
         """Children of the parents; where they run dry, children ever farther from home."""
         found = np.zeros((0, len(NAMES)), dtype=np.int64)
-        if self._costs is not None:
-            found = self._screened(self._costs, rng)
+        if self._screening is not None:
+            proposed = self._screening.proposed(self._codes, self._values, 2 * self._size, rng)
+            found = self._fresh(proposed)[: self._size]
         for attempt in range(_ATTEMPTS):
             missing = self._size - len(found)
             if missing <= 0:
                 break
             bred = self._breed(2 * missing, rng, boldness=1.0 + attempt)
             found = np.concatenate([found, self._fresh(bred, beside=found)])[: self._size]
+        if len(found) < self._size and self._lattice.sizes.prod() <= _ENUMERABLE:
+            found = np.concatenate([found, self._fresh(self._everything(), beside=found)])[: self._size]
         return found
 
-    def _screened(self, costs: Costs, rng: np.random.Generator) -> Codes:
-        """Children of children, several generations by what is expected of them; those that promise most are kept."""
-        codes, values = self._codes, self._values
-        for _ in range(_INNER_GENERATIONS):
-            rows = rng.integers(0, len(codes), size=(2, _INNER_CHILDREN))
-            children = crossed(codes[rows[0]], codes[rows[1]], rng)
-            children = mutated(children, self._lattice.sizes, rng)
-            children = self._repairer.toward(children, codes[rows[0]], rng)
-            expected = np.column_stack(
-                [self._regression.predict(children), costs(self._lattice.decode(children)) * self._signs[1:]]
-            )
-            codes, values = np.concatenate([codes, children]), np.concatenate([values, expected])
-            kept = np.flatnonzero(non_dominated(values))
-            codes, values = codes[kept], values[kept]
-        fresh = self._fresh_rows(codes)
-        chosen = most_valuable(values[fresh], self._values[non_dominated(self._values)], self._size, rng)
-        return codes[fresh][chosen]
+    def _everything(self) -> Codes:
+        """Every feasible configuration of a small space."""
+        codes = np.stack(np.unravel_index(np.arange(self._lattice.sizes.prod()), self._lattice.sizes), axis=1)
+        return codes[self._feasibility.holds(self._lattice.decode(codes))]
 
     def _breed(self, count: int, rng: np.random.Generator, *, boldness: float) -> Codes:
         first, second = (self._tournament(count, rng) for _ in range(2))
@@ -178,41 +165,3 @@ def _thinned(values: Values, members: npt.NDArray[np.int64], room: int) -> npt.N
     while len(members) > room:
         members = np.delete(members, int(crowding_distances(values[members]).argmin()))
     return members
-
-
-def crossed(first: Codes, second: Codes, rng: np.random.Generator) -> Codes:
-    """Each value from either parent; half of the numbers from a blend of both that may reach a little beyond.
-
-    Args:
-        first, second: Shape (n, 13).
-
-    Returns:
-        Shape (n, 13), not clipped to the lattice.
-    """
-    shape = first.shape
-    picked = np.where(rng.random(shape) < 0.5, first, second)
-    weight = rng.uniform(-0.1, 1.1, size=shape)
-    blended = np.rint(first + weight * (second - first)).astype(np.int64)
-    return np.where(_NUMERIC & (rng.random(shape) < 0.5), blended, picked)
-
-
-def mutated(codes: Codes, sizes: Codes, rng: np.random.Generator, *, boldness: float = 1.0) -> Codes:
-    """About two values a child changed: numbers by a step whose size is drawn in the logarithm, categories anew.
-
-    Args:
-        codes: Shape (n, 13).
-        sizes: Shape (13,): number of values of each hyperparameter.
-        rng: Draws.
-        boldness: Factor on the chance of a change.
-
-    Returns:
-        Shape (n, 13), on the lattice.
-    """
-    changes = rng.random(codes.shape) < np.minimum(2.0 * boldness / len(NAMES), 0.9)
-    reach = sizes ** rng.uniform(-0.2, 1.0, size=codes.shape)
-    steps = np.rint(rng.standard_normal(codes.shape) * 0.5 * np.maximum(reach, 1.0)).astype(np.int64)
-    steps = np.where(steps == 0, np.where(rng.random(codes.shape) < 0.5, -1, 1), steps)
-    redrawn = rng.integers(0, sizes, size=codes.shape)
-    moved = np.where(_NUMERIC, codes + steps, redrawn)
-    result: Codes = np.clip(np.where(changes, moved, codes), 0, sizes - 1)
-    return result

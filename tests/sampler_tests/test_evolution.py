@@ -80,18 +80,24 @@ def test_the_given_students_come_first(feasibility: Feasibility) -> None:
     assert len(first) == 10
 
 
-def test_a_space_that_runs_out_ends_the_search() -> None:
-    space = SearchSpace.from_mapping(
-        {
-            "tokenizer": ["BPE"], "vocab_size": [1000], "num_hidden_layers": [1, 2], "hidden_size": [16, 32],
-            "hidden_act": ["gelu"], "hidden_dropout_prob": [0.2], "intermediate_size": [32], "num_attention_heads": [1],
-            "attention_probs_dropout_prob": [0.2], "max_sequence_length": [256], "batch_size": [16],
-            "position_embedding_type": ["absolute"], "learning_rate": [1e-3],
-        }
-    )  # fmt: skip
-    feasibility = Feasibility(space=space, constraints=[], form=TaskForm.PAIR)
-    asked = _evolve(_evolution(feasibility), 4)
-    assert sorted(map(len, asked)) == [0, 0, 0, 4]
+SMALL = {
+    "tokenizer": ["BPE"], "vocab_size": [1000, 2000], "num_hidden_layers": [1, 2, 3], "hidden_size": [16, 32, 48],
+    "hidden_act": ["gelu"], "hidden_dropout_prob": [0.2], "intermediate_size": [32], "num_attention_heads": [1, 3],
+    "attention_probs_dropout_prob": [0.2], "max_sequence_length": [256], "batch_size": [16, 32],
+    "position_embedding_type": ["absolute"], "learning_rate": [1e-3],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("screened", [True, False])
+def test_a_small_space_is_searched_to_the_last_configuration(screened: bool) -> None:
+    space = SearchSpace.from_mapping(SMALL)
+    feasibility = Feasibility(space=space, constraints=["vocab_size < 2000 or hidden_size < 48"], form=TaskForm.PAIR)
+    asked = _evolve(_evolution(feasibility, screened=screened), 6)
+    # Batch sizes, layers; then vocabularies with one head at 3 widths, with three heads at 48, less 2000 at 48.
+    feasible = 2 * 3 * (2 * 3 + 2 * 1 - (1 + 1))
+    students = [student for generation in asked for student in generation]
+    assert len(students) == len(set(students)) == feasible
+    assert asked[-1] == []
 
 
 def test_screening_finds_more_volume_than_breeding_alone(feasibility: Feasibility) -> None:
