@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 
+from avatar_optuna.exceptions import AvatarError
 from avatar_optuna.records import COMPARISON, INDICATOR, TEACHER
 from avatar_optuna.storage import open_storage
 from avatar_optuna.study import AvatarStudy
@@ -102,9 +103,9 @@ def _study(folder: Path) -> AvatarStudy | None:
     if not (folder / "storage/studies.db").exists():
         return None
     try:
-        return AvatarStudy(open_storage(f"sqlite:///{folder}/storage/studies.db"), "tiny")
-    except Exception:
-        return None
+        return AvatarStudy(open_storage(f"sqlite:///{folder}/storage/studies.db", create=False), "tiny")
+    except AvatarError:
+        return None  # not made yet
 
 
 def _jobs(study: AvatarStudy, purpose: str) -> Counter[TrialState]:
@@ -132,9 +133,8 @@ def test_a_run_killed_in_each_phase_ends_with_the_same_counts(folder: Path) -> N
                 killed.append(phase)
                 break
             time.sleep(0.02)
-        process.communicate()
-    assert killed[:2] == ["teacher", "samples"]
-    assert "distillation" in killed
+        output, _ = process.communicate()
+        assert killed[-1:] == [phase], f"no time to kill it in the phase {phase}: {output}"
     output = _output(folder, "run", "study.toml", "--workers", "1")
     study = _study(folder)
     assert study is not None

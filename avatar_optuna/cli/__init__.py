@@ -14,6 +14,8 @@ from avatar_optuna.exceptions import AvatarError, InputError
 
 __all__ = ["main"]
 
+_FILE_WIDTH = 130
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -29,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from avatar_optuna.cli._commands import COMMANDS  # loads optuna, which `--help` need not wait for
 
     try:
-        COMMANDS[options.command](options, Console())
+        COMMANDS[options.command](options, _console())
     except AvatarError as error:
         sys.stderr.write(f"avatar-optuna {options.command}: {error}\n")
         return 2 if isinstance(error, InputError) else 1
@@ -40,6 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     return 0
+
+
+def _console() -> Console:
+    """Of the terminal's width; into a pipe or a file, wide enough for every table."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_FILE_WIDTH)
 
 
 def _quiet_libraries() -> None:

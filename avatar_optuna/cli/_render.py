@@ -102,24 +102,11 @@ def front(study: AvatarStudy, console: Console) -> None:
     distilled = distilled_students(study, form)
     metric = study.settings.measurement.effectiveness.replace("_", " ")
     if distilled:
-        table = Table(
-            title=f"students of {study.name} ({metric}; valid selects, test is only reported)",
-            title_justify="left",
-            box=None,
+        console.print(
+            f"students of {study.name} ({metric} in %; valid selects, test is only reported)", highlight=False
         )
-        for heading in (
-            "job",
-            "",
-            "predicted",
-            "valid",
-            "test",
-            "size",
-            "FLOPs",
-            "latency",
-            "smaller",
-            "less FLOPs",
-            "faster",
-        ):
+        table = Table(box=None)
+        for heading in ("job", "", "predicted", "valid", "test", "MB", "MFLOPs", "ms", "smaller", "faster"):
             table.add_column(heading, justify="left" if heading == "" else "right")
         for student in distilled:
             table.add_row(*_student_cells(student, study))
@@ -127,7 +114,7 @@ def front(study: AvatarStudy, console: Console) -> None:
             table.add_row(*_teacher_cells(study, record))
         console.print(table)
         console.print(
-            "Latency: median of one input, tokenization apart. * marks the measured front.",
+            "ms: median latency of one input, tokenization apart; smaller, faster: than the teacher; *: on the front.",
             highlight=False,
         )
     found = _last_search(study)
@@ -148,12 +135,12 @@ def _student_cells(student: Student, study: AvatarStudy) -> list[str]:
         str(student.job),
         "*" if student.on_front else "",
         f"{100 * predicted['effectiveness']:.1f} ± {196 * predicted['std']:.1f}" if predicted is not None else "",
-        f"{100 * result.effectiveness:.1f} %",
-        f"{100 * result.test[metric]:.1f} %",
+        f"{100 * result.effectiveness:.1f}",
+        f"{100 * result.test[metric]:.1f}",
         _megabytes(student.size_bytes),
-        _flops(student.flops),
-        f"{latency_ms:.2f} ms",
-        *(f"{times[key]:.1f}x" if key in times else "" for key in ("size", "flops", "latency")),
+        _megaflops(student.flops),
+        f"{latency_ms:.2f}",
+        *(f"{times[key]:.0f}x" if key in times else "" for key in ("size", "latency")),
     ]
 
 
@@ -164,12 +151,11 @@ def _teacher_cells(study: AvatarStudy, record: Any) -> list[str]:
         "teacher",
         "",
         "",
-        f"{100 * record.valid[metric]:.1f} %",
-        f"{100 * record.test[metric]:.1f} %" if record.test is not None else "",
+        f"{100 * record.valid[metric]:.1f}",
+        f"{100 * record.test[metric]:.1f}" if record.test is not None else "",
         _megabytes(record.size_bytes) if record.size_bytes is not None else "",
-        _flops(record.flops) if record.flops is not None else "",
-        f"{latency:.2f} ms" if latency is not None else "",
-        "",
+        _megaflops(record.flops) if record.flops is not None else "",
+        f"{latency:.2f}" if latency is not None else "",
         "",
         "",
     ]
@@ -186,13 +172,13 @@ def _predicted(students: Sequence[Student], console: Console, some_are_distilled
     for heading in (
         "trial",
         "predicted",
-        "size",
-        "FLOPs",
+        "MB",
+        "MFLOPs",
         "layers",
         "width",
         "inner",
         "heads",
-        "vocabulary",
+        "vocab",
         "tokens",
         "tokenizer",
         "positions",
@@ -205,7 +191,7 @@ def _predicted(students: Sequence[Student], console: Console, some_are_distilled
             str(student.trial),
             f"{100 * predicted['effectiveness']:.1f} ± {196 * predicted['std']:.1f}",
             _megabytes(student.size_bytes),
-            _flops(student.flops),
+            _megaflops(student.flops),
             *map(str, (h.num_hidden_layers, h.hidden_size, h.intermediate_size, h.num_attention_heads, h.vocab_size)),
             *map(str, (h.max_sequence_length, h.tokenizer, h.position_embedding_type)),
         )
@@ -273,8 +259,8 @@ def _last_search(study: AvatarStudy) -> Any:
 
 
 def _megabytes(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:.2f} MB"
+    return f"{size_bytes / 1e6:.2f}"
 
 
-def _flops(flops: int) -> str:
-    return f"{flops / 1e9:.2f} G" if flops >= 1e8 else f"{flops / 1e6:.1f} M"
+def _megaflops(flops: int) -> str:
+    return f"{flops / 1e6:,.1f}"
