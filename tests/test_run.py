@@ -158,6 +158,14 @@ def _looks_right(folder: Path) -> None:
     front = json.loads(_output(folder, "front", "--study-name", "tiny", "-f", "json"))
     assert all(student["size_bytes"] <= 100_000 for student in front["students"])
     assert all(0 <= student["effectiveness"] <= 1 for student in front["students"])
+    best = front["students"][0]
+    _output(folder, "export", "--study-name", "tiny", "--trial", str(best["job"]), "--out", "student")
+    card = (folder / "student/README.md").read_text()
+    assert f"{best['size_bytes']:,} bytes on disk" in card
+    assert (folder / "student/model.safetensors").stat().st_size == best["size_bytes"]
+    (folder / "a.c").write_text("int a(int n) { char *p = malloc(3); return 0; }")
+    said = json.loads(_output(folder, "predict", "student", "a.c", "-f", "json"))
+    assert 0 <= said["inputs"][0]["probability"] <= 1
     header, *rows = _output(folder, "front", "--study-name", "tiny", "-f", "csv").splitlines()
     assert len(rows) == len(front["students"]) + len(front["predicted"])
     assert "predicted_effectiveness" in header

@@ -135,6 +135,28 @@ def _front(options: Namespace, console: Console) -> None:
         _render.front_csv(study, console)
 
 
+def _export(options: Namespace, console: Console) -> None:
+    from avatar_optuna.export import export_student
+
+    study = _open(options)
+    export_student(study, options.trial, options.out)
+    console.print(f"student {options.trial} of {study.name} written to {options.out}", highlight=False, soft_wrap=True)
+
+
+def _predict(options: Namespace, console: Console) -> None:
+    from avatar_optuna.export import predict_files
+
+    found = predict_files(options.directory, options.files)
+    if options.format == "json":
+        _print_json(console, found)
+        return
+    for entry in found["inputs"]:
+        names = ", ".join(entry["files"])
+        console.print(
+            f"{entry['label']}  {entry['probability']:.3f}  {names}", highlight=False, markup=False, soft_wrap=True
+        )
+
+
 def _open(options: Namespace, url: str | None = None) -> AvatarStudy:
     storage: Storage = open_storage(url or storage_url(options.storage), create=False)
     return AvatarStudy(storage, options.study_name)
@@ -153,4 +175,6 @@ COMMANDS: Mapping[str, Callable[[Namespace, Console], None]] = {
     "status": _status,
     "copy": _copy,
     "front": _front,
+    "export": _export,
+    "predict": _predict,
 }

@@ -34,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     _study_file_commands(commands)
     _study_commands(commands)
     _looking_commands(commands)
+    _taking_commands(commands)
     return parser
 
 
@@ -94,6 +95,19 @@ def _looking_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
     _study_name(front)
     _storage(front)
     _format(front, ("table", "json", "csv"))
+
+
+def _taking_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
+    export = commands.add_parser("export", help="a student as a Hugging Face directory with a model card")
+    _study_name(export)
+    _storage(export)
+    export.add_argument("--trial", type=natural, required=True, metavar="N", help="number of the student's job")
+    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="new directory for the student")
+
+    predict = commands.add_parser("predict", help="run an exported student on source files")
+    predict.add_argument("directory", type=Path, metavar="DIR", help="an exported student")
+    predict.add_argument("files", type=Path, nargs="+", metavar="FILE", help="source files; two for a pair")
+    _format(predict, ("table", "json"))
 
 
 def _study_file(parser: argparse.ArgumentParser) -> None:
