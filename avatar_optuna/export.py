@@ -83,7 +83,7 @@ The validation split chose the epoch and the student; the test split is only rep
 
 - weights: {result.size_bytes:,} bytes on disk, {result.parameters:,} parameters
 - {result.flops / 1e6:,.1f} MFLOPs an input at full length (matrix products, by formula)
-- latency: {result.latency_ms:.2f} ms, median of one input on {result.device.get("model", result.device)}, tokenization apart
+- latency: {result.latency_ms:.2f} ms, median of one input on {device}, tokenization apart
 - energy: {joules}
 
 | hyperparameter | value |
