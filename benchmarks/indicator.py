@@ -1,0 +1,99 @@
+"""How well the effectiveness indicator ranks students it has not seen: ours against the paper's regression.
+
+    python benchmarks/indicator.py [--splits 200]
+
+Reads `benchmarks/data/indicator_*.csv` (students really distilled, briefly), fits on a random part and predicts the
+rest, over and over. The paper's regression is a Bayesian ridge on raw columns, categories as ordinal numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+from sklearn.linear_model import BayesianRidge
+
+from avatar_optuna.columns import Columns
+from avatar_optuna.hyperparameters import CATEGORIES, INTEGERS, NAMES, Hyperparameters
+from avatar_optuna.indicator import Indicator
+from avatar_optuna.settings import load_study_file
+from avatar_optuna.space import SearchSpace
+
+FOLDER = Path(__file__).parent / "data"
+SPACES = {
+    "indicator_bigclonebench": "clone_detection",
+    "indicator_bigclonebench_paper_space": None,
+    "indicator_python_clones": "python_clones",
+}
+
+
+def read(path: Path) -> tuple[list[Hyperparameters], np.ndarray]:
+    """Students and their balanced accuracy on validation."""
+    students, measured = [], []
+    for row in csv.DictReader(path.open()):
+        values: dict[str, Any] = {}
+        for name in NAMES:
+            kind = str if name in CATEGORIES else int if name in INTEGERS else float
+            values[name] = kind(row[name])
+        students.append(Hyperparameters.from_mapping(values))
+        measured.append(float(row["valid_balanced_accuracy"]))
+    return students, np.asarray(measured)
+
+
+def paper(
+    train: list[Hyperparameters], measured: np.ndarray, test: list[Hyperparameters]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation by the paper's regression."""
+
+    def raw(students: list[Hyperparameters]) -> np.ndarray:
+        columns = Columns.from_students(students)
+        ordinal = [
+            [CATEGORIES[name].index(value) for value in columns.values[name]]
+            if name in CATEGORIES
+            else columns.values[name]
+            for name in NAMES
+        ]
+        return np.asarray(ordinal, dtype=np.float64).T
+
+    model = BayesianRidge().fit(raw(train), measured)
+    mean, std = model.predict(raw(test), return_std=True)
+    return np.asarray(mean), np.asarray(std)
+
+
+def main() -> None:
+    """Print a markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--splits", type=int, default=200)
+    splits = parser.parse_args().splits
+    print("| data | fitted on | indicator | rank correlation | error, points | 95 % coverage |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name, study in SPACES.items():
+        students, measured = read(FOLDER / f"{name}.csv")
+        space = load_study_file(f"studies/{study}.toml").space if study else SearchSpace.paper()
+        for count in (10, 20, 40, 60):
+            if count + 8 > len(students):
+                continue
+            rows: dict[str, list[tuple[float, float, float]]] = {"paper's": [], "ours": []}
+            for split in range(splits):
+                order = np.random.default_rng(split).permutation(len(students))
+                train, test = [students[i] for i in order[:count]], [students[i] for i in order[count:]]
+                seen, hidden = measured[order[:count]], measured[order[count:]]
+                ours = Indicator.fit(train, seen.tolist(), space=space)
+                for key, (mean, std) in (("paper's", paper(train, seen, test)), ("ours", ours.predict(test))):
+                    correlation = spearmanr(mean, hidden).statistic if np.ptp(mean) > 0 else 0.0
+                    error = float(np.sqrt(np.mean((mean - hidden) ** 2)))
+                    rows[key].append(
+                        (float(correlation), 100 * error, float(np.mean(np.abs(mean - hidden) <= 1.96 * std)))
+                    )
+            for key, figures in rows.items():
+                correlation, error, coverage = np.nanmedian(np.asarray(figures), axis=0)
+                label = f"{name.removeprefix('indicator_')} ({len(students)})"
+                print(f"| {label} | {count} | {key} | {correlation:.2f} | {error:.1f} | {coverage:.0%} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
