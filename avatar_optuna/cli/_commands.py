@@ -135,6 +135,19 @@ def _front(options: Namespace, console: Console) -> None:
         _render.front_csv(study, console)
 
 
+def _dashboard(options: Namespace, console: Console) -> None:
+    from avatar_optuna.dashboard import serve
+
+    serve(
+        storage_url(options.storage),
+        host=options.host,
+        port=options.port,
+        allow_edits=options.allow_edits,
+        artifacts=artifacts_location(options.artifacts),
+        say=Progress(console).say,
+    )
+
+
 def _export(options: Namespace, console: Console) -> None:
     from avatar_optuna.export import export_student
 
@@ -175,6 +188,7 @@ COMMANDS: Mapping[str, Callable[[Namespace, Console], None]] = {
     "status": _status,
     "copy": _copy,
     "front": _front,
+    "dashboard": _dashboard,
     "export": _export,
     "predict": _predict,
 }

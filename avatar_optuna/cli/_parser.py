@@ -98,6 +98,15 @@ def _looking_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
 
 
 def _taking_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
+    dashboard = commands.add_parser("dashboard", help="optuna-dashboard, read-only unless told otherwise")
+    _storage(dashboard)
+    _artifacts(dashboard)
+    dashboard.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    dashboard.add_argument("--port", type=natural, default=8080, help="port to listen on, 0 for any (default: 8080)")
+    dashboard.add_argument(
+        "--allow-edits", action="store_true", help="let whoever has the printed token change studies"
+    )
+
     export = commands.add_parser("export", help="a student as a Hugging Face directory with a model card")
     _study_name(export)
     _storage(export)

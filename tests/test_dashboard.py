@@ -1,0 +1,91 @@
+"""The dashboard in front of a real database: read by anyone here, changed by nobody without the token."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from avatar_optuna.dashboard import Application, guarded_dashboard, is_loopback
+from avatar_optuna.storage import open_storage
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path}/studies.db"
+    study = optuna.create_study(study_name="kept", storage=open_storage(url))
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
+    return url
+
+
+def _request(
+    application: Application, method: str, path: str, *, query: str = "", host: str = "localhost:8080", cookie: str = ""
+) -> tuple[str, dict[str, str], bytes]:
+    answered: dict[str, Any] = {}
+
+    def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
+        answered.update(status=status, headers=dict(headers))
+
+    environment = {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": path,
+        "QUERY_STRING": query,
+        "HTTP_HOST": host,
+        "HTTP_COOKIE": cookie,
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "8080",
+        "wsgi.input": io.BytesIO(b""),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.url_scheme": "http",
+        "CONTENT_LENGTH": "0",
+    }
+    body = b"".join(application(environment, start_response))
+    return answered["status"][:3], answered["headers"], body
+
+
+def _names(application: Application) -> list[str]:
+    status, _, body = _request(application, "GET", "/api/studies")
+    assert status == "200"
+    return [study["study_name"] for study in json.loads(body)["study_summaries"]]
+
+
+def test_it_reads_and_changes_nothing(url: str) -> None:
+    application = guarded_dashboard(url, artifacts=None, host="127.0.0.1", token=None)
+    assert _names(application) == ["kept"]
+    for method in ("DELETE", "POST", "PUT", "PATCH"):
+        status, _, body = _request(application, method, "/api/studies/1")
+        assert status == "403"
+        assert b"read-only" in body
+    assert _names(application) == ["kept"]
+
+
+def test_the_token_lets_its_owner_delete(url: str) -> None:
+    application = guarded_dashboard(url, artifacts=None, host="127.0.0.1", token="secret")
+    for cookie in ("", "avatar_token=guess"):
+        assert _request(application, "DELETE", "/api/studies/1", cookie=cookie)[0] == "403"
+    assert _request(application, "GET", "/dashboard", query="token=guess")[0] == "403"
+    status, headers, _ = _request(application, "GET", "/dashboard", query="token=secret")
+    assert (status, headers["Location"]) == ("303", "/dashboard")
+    cookie = headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert _names(application) == ["kept"]
+    assert _request(application, "DELETE", "/api/studies/1", cookie=cookie.partition(";")[0])[0] in ("200", "204")
+    assert _names(application) == []
+
+
+@pytest.mark.parametrize(("host", "status"), [("evil.example", "403"), ("[::1]:8080", "200"), ("127.0.0.1", "200")])
+def test_only_names_of_this_machine_reach_it(url: str, host: str, status: str) -> None:
+    application = guarded_dashboard(url, artifacts=None, host="127.0.0.1", token=None)
+    assert _request(application, "GET", "/api/studies", host=host)[0] == status
+
+
+def test_what_is_a_loopback_address() -> None:
+    assert [is_loopback(host) for host in ("localhost", "127.0.0.9", "::1", "0.0.0.0", "example.org")] == [
+        *(True, True, True),
+        *(False, False),
+    ]
