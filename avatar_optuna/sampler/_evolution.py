@@ -60,6 +60,7 @@ class Evolution:
             signs, given = self._signs[1:], costs
             self._screening = Screening(feasibility, lambda columns: given(columns) * signs, seed=seed)
         self._generation = 0
+        self._skips = 0
         self._seen: set[bytes] = set()
         self._codes: Codes = np.zeros((0, len(NAMES)), dtype=np.int64)
         self._values: Values = np.zeros((0, len(self._signs)))
@@ -81,10 +82,16 @@ class Evolution:
         kept = survivors(self._values, self._size if self._screening is None else self._size * _ARCHIVE)
         self._codes, self._values = self._codes[kept], self._values[kept]
         self._generation += 1
+        self._skips = 0
+
+    def skip(self, students: Sequence[Hyperparameters]) -> None:
+        """Never ask for these again, though they may never be told; what is asked next is drawn anew."""
+        self._seen.update(row.tobytes() for row in self._lattice.encode(Columns.from_students(students)))
+        self._skips += 1
 
     def ask(self) -> list[Hyperparameters]:
         """The next generation: feasible, distinct and never seen before; shorter or empty where the space runs out."""
-        rng = np.random.default_rng([self._seed, self._generation])
+        rng = np.random.default_rng([self._seed, self._generation, self._skips])
         codes = self._first(rng) if not len(self._codes) else self._children(rng)
         return self._lattice.decode(codes).students()
 
