@@ -129,7 +129,7 @@ def _student_cells(student: Student, study: AvatarStudy) -> list[str]:
     assert result is not None
     metric = study.settings.measurement.effectiveness
     times = ratios(student, study).get("teacher", {})
-    latency_ms = compared_latency_ms(student, study) or result.latency_ms
+    latency_ms = compared_latency_ms(str(student.job), study) or result.latency_ms
     predicted = student.predicted
     return [
         str(student.job),
@@ -146,7 +146,7 @@ def _student_cells(student: Student, study: AvatarStudy) -> list[str]:
 
 def _teacher_cells(study: AvatarStudy, record: Any) -> list[str]:
     metric = study.settings.measurement.effectiveness
-    latency = next((entry["median_ms"] for entry in record.latency if entry["batch_size"] == 1), None)
+    latency = compared_latency_ms("teacher", study)
     return [
         "teacher",
         "",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -39,14 +38,15 @@ def compare(
         batch_sizes: Batch 1 is always among them.
         repeats: Timed passes of each model and batch size.
         device: Where all of them are.
-        threads: On a CPU; None takes all cores.
+        threads: On a CPU; None takes one: threads that wait for each other cost a model this small more than they
+            give, and on a busy machine a hundred times more.
 
     Returns:
         `device`, and by model name `latency` (a list of objects), `parameters`, `size_bytes`, `flops` and `energy`.
     """
     before = torch.get_num_threads()
     if device == "cpu":
-        torch.set_num_threads(threads or os.cpu_count() or 1)
+        torch.set_num_threads(threads or 1)
     try:
         models = {**students, **({TEACHER: teacher} if teacher is not None else {})}
         makers = {name: predictor_runs(predictor, split) for name, predictor in models.items()}

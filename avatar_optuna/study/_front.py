@@ -134,9 +134,14 @@ def ratios(student: Student, study: AvatarStudy) -> dict[str, dict[str, float]]:
     return found
 
 
-def compared_latency_ms(student: Student, study: AvatarStudy) -> float | None:
-    """Median latency at batch 1 as timed beside the teacher; None before the comparison."""
-    own = study.attributes.get(COMPARISON, {"models": {}})["models"].get(str(student.job))
+def compared_latency_ms(name: str, study: AvatarStudy) -> float | None:
+    """Median latency at batch 1 as timed side by side; None before the comparison.
+
+    Args:
+        name: A job's number, "teacher" or "codebert".
+        study: The study.
+    """
+    own = study.attributes.get(COMPARISON, {"models": {}})["models"].get(name)
     return _median_ms(own) if own is not None else None
 
 
