@@ -73,7 +73,7 @@ class Objective:
         self._space = space
         self._formulas = [formulas[name] for name in objectives if name != "effectiveness"]
         self._feasibility = feasibility
-        self._indicator = indicator
+        self.indicator = indicator
 
     def costs(self, columns: Columns) -> npt.NDArray[np.float64]:
         """Every objective but effectiveness, by formula; shape (n, objectives - 1)."""
@@ -113,7 +113,7 @@ class Objective:
 
     def _values(self, students: Sequence[Hyperparameters]) -> Scores:
         columns = Columns.from_students(students)
-        mean, std = self._indicator.predict_columns(columns)
+        mean, std = self.indicator.predict_columns(columns)
         return Scores(values=np.column_stack([mean, self.costs(columns)]), predicted_std=std)
 
 

@@ -24,6 +24,7 @@ from avatar_optuna.objective import Objective
 from avatar_optuna.pool import Pool, Slot, WorkerProcesses, pool_status
 from avatar_optuna.progress import Progress
 from avatar_optuna.records import (
+    ATTAINED,
     BASELINE,
     COMPARISON,
     COST,
@@ -36,7 +37,7 @@ from avatar_optuna.records import (
     TeacherRecord,
 )
 from avatar_optuna.storage import artifact_store, download_directory
-from avatar_optuna.study import AvatarStudy, Searched, choose_students, pareto_indices, search, searched
+from avatar_optuna.study import AvatarStudy, Searched, attained, choose_students, pareto_indices, search, searched
 from avatar_optuna.tasks import Task, baseline, load_task, task_form
 
 _POLL_S = 0.5
@@ -189,7 +190,22 @@ class Run:
             self.progress.say(
                 f"search     {len(found)} feasible trials in {found.seconds:.1f} s; {front} are on the front"
             )
+            self._attained(found, feasibility, indicator, objective, round_)
         return found
+
+    def _attained(
+        self, found: Searched, feasibility: Feasibility, indicator: Indicator, objective: Objective, round_: int
+    ) -> None:
+        try:
+            reached = attained(found, feasibility, indicator, objective.costs)
+        except StudyError as error:
+            self.progress.say(f"search     how far from the best is not known: {error}")
+            return
+        self.study.set_attribute(f"{ATTAINED}:{round_}", reached.to_dict())
+        self.progress.say(
+            f"search     {reached.share:.1%} of the attainable hypervolume, by the exact front of "
+            f"{reached.lattice_points:,} feasible lattice points ({reached.seconds:.1f} s)"
+        )
 
     def _last_front(self, round_: int) -> list[Hyperparameters]:
         if round_ == 0:

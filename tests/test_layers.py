@@ -32,7 +32,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "storage": {"exceptions", "records"},
     "objective": {"exceptions", "hyperparameters", "columns", "costs", "space", "feasibility", "indicator", "records"},
     "study": {
-        *("exceptions", "hyperparameters", "costs", "settings", "records", "feasibility", "front", "sampler"),
+        *(
+            "exceptions",
+            "hyperparameters",
+            "columns",
+            "costs",
+            "settings",
+            "records",
+            "feasibility",
+            "front",
+            "sampler",
+        ),
         *("indicator", "tasks", "storage", "objective"),
     },
     "pool": {

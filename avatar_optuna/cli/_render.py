@@ -12,7 +12,7 @@ from rich.table import Table
 from avatar_optuna.feasibility import Tightened
 from avatar_optuna.hyperparameters import CATEGORIES
 from avatar_optuna.pool import PoolStatus
-from avatar_optuna.records import BASELINE
+from avatar_optuna.records import ATTAINED, BASELINE
 from avatar_optuna.study import (
     AvatarStudy,
     Student,
@@ -119,6 +119,13 @@ def front(study: AvatarStudy, console: Console) -> None:
         )
     found = _last_search(study)
     if found is not None and len(found):
+        if (reached := study.attributes.get(f"{ATTAINED}:{study.settings.search.rounds - 1}")) is not None:
+            console.print(
+                f"\nthe search reached {reached['share']:.1%} of the attainable hypervolume ({reached['method']}: "
+                f"{reached['lattice_points']:,} points)",
+                highlight=False,
+                soft_wrap=True,
+            )
         _predicted(predicted_students(found, study.settings.search.objectives, form), console, bool(distilled))
     if not distilled and (found is None or not len(found)):
         console.print(f"the study {study.name} has no students yet", highlight=False)

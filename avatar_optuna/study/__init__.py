@@ -1,5 +1,6 @@
 """A study: created or resumed, searched, and read as a front."""
 
+from avatar_optuna.study._attained import Attained, attained
 from avatar_optuna.study._front import (
     Student,
     choose_students,
@@ -13,9 +14,11 @@ from avatar_optuna.study._open import AvatarStudy, create_study
 from avatar_optuna.study._search import Searched, pareto_indices, search, searched
 
 __all__ = [
+    "Attained",
     "AvatarStudy",
     "Searched",
     "Student",
+    "attained",
     "choose_students",
     "compared_latency_ms",
     "create_study",
