@@ -69,6 +69,14 @@ def _run(options: Namespace, console: Console) -> None:
     _render.front(run.study, console)
 
 
+def _create(options: Namespace, console: Console) -> None:
+    settings = load_study_file(options.study_file)
+    study = create_study(
+        settings, open_storage(storage_url(options.storage)), artifacts=artifacts_location(options.artifacts)
+    )
+    console.print(f"the study {study.name} is there: search and workers may begin", highlight=False)
+
+
 def _search(options: Namespace, console: Console) -> None:
     run = _begin(options, console, ())
     run.search_alone()
@@ -183,6 +191,7 @@ COMMANDS: Mapping[str, Callable[[Namespace, Console], None]] = {
     "space": _space,
     "teacher": _teacher,
     "run": _run,
+    "create": _create,
     "search": _search,
     "worker": _worker,
     "status": _status,

@@ -50,6 +50,13 @@ def _study_file_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
     _study_file(teacher)
     _cache(teacher)
 
+    create = commands.add_parser(
+        "create", help="make the study and its tables, and no more: before many machines begin"
+    )
+    _study_file(create)
+    _storage(create)
+    _artifacts(create)
+
     search = commands.add_parser("search", help="only the search: needs the indicator's samples")
     _study_file(search)
     _storage(search)
