@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -88,6 +89,7 @@ class Feasibility:
         texts = dict.fromkeys([HEADS_DIVIDE_WIDTH, *constraints])
         self.constraints: tuple[Constraint, ...] = tuple(parse_constraint(text) for text in texts)
         self.predicted = dict(predicted or {})
+        self._one_at_a_time = threading.RLock()  # Z3 crashes where two threads use, or free, terms of one context
         context = z3.Context()
         self._variables = make_variables(context)
         self._terms = Terms(form=form, variables=self._variables, predicted=self.predicted)
@@ -149,6 +151,10 @@ class Feasibility:
         Raises:
             KeyError: One of the thirteen is missing.
         """
+        with self._one_at_a_time:
+            return self._judged(values)
+
+    def _judged(self, values: Mapping[str, Any]) -> Verdict:
         substitution = [(self._variables[name], self.term(name, values[name])) for name in NAMES]
         heads = values["num_attention_heads"]
         head_size = max(values["hidden_size"] // heads, 1)
@@ -209,8 +215,9 @@ class Feasibility:
         Raises:
             UndecidedError: The solver could not tell in time.
         """
-        self._solver.set("timeout", timeout_ms)
-        values = self._solve(conditions)
+        with self._one_at_a_time:
+            self._solver.set("timeout", timeout_ms)
+            values = self._solve(conditions)
         return Hyperparameters.from_mapping(values) if values is not None else None
 
     def _solve(self, conditions: Sequence[Any]) -> dict[str, Any] | None:
