@@ -19,12 +19,20 @@ from avatar_optuna.storage._attributes import get_attributes, set_attributes
 from avatar_optuna.storage._database import engine_of, find_study_id, reading
 from avatar_optuna.storage._generations import insert_trials
 from avatar_optuna.storage._search_lock import search_lock
-from avatar_optuna.storage._tables import STUDIES, STUDY_DIRECTIONS, STUDY_SYSTEM_ATTRIBUTES, STUDY_USER_ATTRIBUTES
+from avatar_optuna.storage._tables import (
+    STUDIES,
+    STUDY_DIRECTIONS,
+    STUDY_SYSTEM_ATTRIBUTES,
+    STUDY_USER_ATTRIBUTES,
+    TRIALS,
+)
 from avatar_optuna.storage._trials import read_trials
 from avatar_optuna.storage._workers import WORKER_PREFIX
 
 # Optuna's NSGA-II caches a generation's parents as trial ids, which are others in another database; it recomputes them.
 _PARENT_CACHE = re.compile(r".*:parent:\d+")
+# optuna-dashboard keeps the notes of trials in the study, by trial id.
+_NOTE = re.compile(r"dashboard:(?P<trial_id>\d+):(?P<rest>note_.*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +41,17 @@ class _Study:
     user_attributes: Mapping[str, Any]
     system_attributes: Mapping[str, Any]
     trials: tuple[FrozenTrial, ...]
+
+    def renamed_system_attributes(self, ids: Mapping[int, int]) -> dict[str, Any]:
+        """The system attributes, with trial ids as they are in the target."""
+        found = {}
+        for key, value in self.system_attributes.items():
+            note = _NOTE.fullmatch(key)
+            if note is None:
+                found[key] = value
+            elif int(note["trial_id"]) in ids:
+                found[f"dashboard:{ids[int(note['trial_id'])]}:{note['rest']}"] = value
+        return found
 
 
 def copy_study(*, source: BaseStorage, target: BaseStorage, study_name: str) -> dict[str, int]:
@@ -104,5 +123,8 @@ def _write(connection: Connection, name: str, study: _Study) -> None:
     ]
     connection.execute(insert(STUDY_DIRECTIONS), rows)
     set_attributes(connection, STUDY_USER_ATTRIBUTES, study_id, study.user_attributes)
-    set_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id, study.system_attributes)
     insert_trials(connection, study_id, study.trials)
+    ordered = select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id).order_by(TRIALS.c.number)
+    new_ids = connection.execute(ordered).scalars()
+    ids = {trial._trial_id: new_id for trial, new_id in zip(study.trials, new_ids, strict=True)}
+    set_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id, study.renamed_system_attributes(ids))

@@ -7,6 +7,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.storages import BaseStorage
+from optuna_dashboard import get_note, save_note
 
 from avatar_optuna.exceptions import InputError, StudyBusyError
 from avatar_optuna.storage import (
@@ -43,11 +44,15 @@ def _contents(storage: BaseStorage, name: str) -> tuple[Any, ...]:
 
 def test_a_copy_equals_its_source(storages: tuple[BaseStorage, BaseStorage]) -> None:
     source, target = storages
+    noted = optuna.load_study(study_name="s", storage=source).trials[1]
+    save_note(optuna.Trial(optuna.load_study(study_name="s", storage=source), noted._trial_id), "a note")
     assert copy_study(source=source, target=target, study_name="s") == {"s": 3, "s/distilled": 3}
     assert _contents(target, "s") == _contents(source, "s")
     assert _contents(target, "s/distilled") == _contents(source, "s/distilled")
     system = target.get_study_system_attrs(target.get_study_id_from_name("s"))
     assert "NSGAIISampler:parent:3" not in system
+    copied = optuna.load_study(study_name="s", storage=target)
+    assert get_note(optuna.Trial(copied, copied.trials[1]._trial_id)) == "a note"
 
 
 def test_jobs_at_work_are_queued_in_the_copy(storages: tuple[BaseStorage, BaseStorage]) -> None:
