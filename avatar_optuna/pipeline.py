@@ -34,6 +34,8 @@ from avatar_optuna.records import (
     TEACHER,
     Job,
     JobResult,
+    PhaseCost,
+    StudyCost,
     TeacherRecord,
 )
 from avatar_optuna.storage import artifact_store, download_directory
@@ -94,7 +96,8 @@ class Run:
             )
         if TEACHER not in self.study.attributes:
             record = teacher_record(self.study, task, teacher)
-            self.study.set_attribute(f"{COST}:teacher", {"seconds": time.monotonic() - begun})
+            cost = StudyCost(phases={"teacher": PhaseCost(seconds=time.monotonic() - begun)})
+            self.study.set_attribute(COST, cost.to_dict())
             self.study.set_attribute(TEACHER, record.to_dict())
             self.did_something = True
             figure = _percent(record.valid["balanced_accuracy"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -12,8 +14,14 @@ from avatar_optuna.exceptions import StudyError
 from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.records import (
     DISTILLED_DIRECTIONS,
+    Audit,
+    AuditedStudent,
     Job,
     JobResult,
+    MisorderedPair,
+    PhaseCost,
+    RankCorrelation,
+    StudyCost,
     TeacherRecord,
     directions,
     metric_names,
@@ -83,3 +91,77 @@ def test_what_is_predicted_says_so() -> None:
     objectives = ("effectiveness", "size_bytes", "latency_ms")
     assert metric_names(objectives) == ["predicted_effectiveness", "size_bytes", "latency_ms"]
     assert directions(objectives) == ["maximize", "minimize", "minimize"]
+
+
+def example_audit(values: dict[str, Any]) -> Audit:
+    """Three students, the one with the fewest FLOPs slower than the next."""
+    figures = [(1_000_000, 50_000, 2.0), (1_500_000, 40_000, 1.2), (9_000_000, 90_000, 6.1)]
+    return Audit(
+        students=tuple(
+            AuditedStudent(
+                hyperparameters=values,
+                flops=flops,
+                parameters=parameters,
+                latency_ms=latency_ms,
+                latency_interval_ms=(0.9 * latency_ms, 1.1 * latency_ms),
+                energy_j=latency_ms / 50,
+            )
+            for flops, parameters, latency_ms in figures
+        ),
+        correlations=tuple(
+            RankCorrelation(
+                stand_in=stand_in,
+                figure=figure,
+                spearman=0.5,
+                spearman_interval=(-0.5, 1.0),
+                kendall=0.33,
+                kendall_interval=(-0.6, 1.0),
+            )
+            for stand_in in ("flops", "parameters")
+            for figure in ("latency_ms", "energy_j")
+        ),
+        pairs=3,
+        misordered=1,
+        misordered_interval=(0.0, 0.8),
+        worst=(MisorderedPair(fewer_flops=0, more_flops=1, times_flops=1.5, times_latency=2.0 / 1.2),),
+        trusted=False,
+        verdict="FLOPs may not stand in for latency here: they order 1 of 3 pairs wrongly.",
+        device={"name": "cpu", "model": "some processor", "threads": 1},
+        batch_size=1,
+        repeats=15,
+        waited_share=0.02,
+        seconds=12.5,
+        measured_utc="2026-11-24T02:00:00+00:00",
+    )
+
+
+EXAMPLE_COST = StudyCost(
+    phases={
+        "teacher": PhaseCost(seconds=60.0, energy_j=900.0, energy_source="nvml"),
+        "samples": PhaseCost(seconds=240.0, energy_j=4_000.0, energy_source="nvml", jobs=8),
+        "search": PhaseCost(seconds=1.5, energy_j=30.0, energy_source="nvml"),
+        "distillation": PhaseCost(seconds=120.0, energy_j=2_000.0, energy_source="nvml", jobs=4),
+    }
+)
+
+
+def test_an_audit_comes_back_equal_through_json(student_values: dict[str, Any]) -> None:
+    audit = example_audit(student_values)
+    assert Audit.from_dict(json.loads(json.dumps(audit.to_dict()))) == audit
+    assert audit.misordered_share == pytest.approx(1 / 3)
+
+
+def test_a_cost_comes_back_equal_and_adds_up() -> None:
+    assert StudyCost.from_dict(json.loads(json.dumps(EXAMPLE_COST.to_dict()))) == EXAMPLE_COST
+    assert EXAMPLE_COST.seconds == 421.5
+    assert EXAMPLE_COST.energy_j == 6_930.0
+    assert EXAMPLE_COST.inferences_to_repay_time(saved_ms=10.0) == 42_150
+    assert EXAMPLE_COST.inferences_to_repay_time(saved_ms=0.0) is None
+    assert EXAMPLE_COST.inferences_to_repay_energy(saved_j=2.0) == 3_465
+
+
+def test_energy_of_which_a_part_was_not_counted_is_no_figure() -> None:
+    phases = {**EXAMPLE_COST.phases, "search": replace(EXAMPLE_COST.phases["search"], energy_j=None)}
+    cost = StudyCost(phases=phases)
+    assert cost.energy_j is None
+    assert cost.inferences_to_repay_energy(saved_j=2.0) is None

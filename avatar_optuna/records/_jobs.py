@@ -1,72 +1,16 @@
-"""What stands in the database beside Optuna's own columns: the one home of every attribute name.
-
-Two studies share a database: `NAME` (a trial is a drawn configuration) and `NAME/distilled` (a trial is a job). Whoever
-writes or reads an attribute goes through the names and objects here, so the searcher, the workers and the report cannot
-disagree. Attributes of Optuna are JSON; so is everything here.
-"""
+"""Distillation jobs, what they measured, and the teacher they learnt from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from optuna.trial import FrozenTrial
 
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.hyperparameters import NAMES, Hyperparameters
-
-# User attributes of the search study.
-SETTINGS = "avatar:settings"  # StudySettings.to_dict()
-ARTIFACTS = "avatar:artifacts"  # path or URL of the artifact store
-TEACHER = "avatar:teacher"  # TeacherRecord
-BASELINE = "avatar:baseline"  # {"valid": metrics, "test": metrics} of TF-IDF + logistic regression
-FEASIBLE = "avatar:feasible"  # {"share": ..., "interval": [low, high], "binding": {...}, "ranges": {...}}
-INDICATOR = "avatar:indicator"  # + ":0", ":1"...: the indicator of a round, as its JSON object
-ATTAINED = "avatar:attained"  # + ":0"...: {"share": ..., "method": ...} of the attainable hypervolume
-PREDICTOR = "avatar:predictor"  # + ":latency_ms": a calibrated cost predictor, as its JSON object
-AUDIT = "avatar:audit"  # the audit of the stand-ins
-REFERENCE = "avatar:reference"  # the CodeBERT architecture: {"parameters", "size_bytes", "flops", "latency": [...]}
-COMPARISON = "avatar:comparison"  # students, teacher and CodeBERT timed side by side (measurement.compare)
-COST = "avatar:cost"  # + ":teacher", ":samples", ":search", ":distillation": {"seconds": ..., "energy": ...}
-PROVENANCE = "avatar:provenance"  # {"versions": ..., "host": ..., "device": ..., "data": ...}
-
-# User attributes of a trial of the search study.
-ROUND = "round"  # which round of the search drew it, from 0
-GENERATION = "generation"  # which generation of the round, from 0
-PREDICTED_STD = "predicted_std"  # standard deviation of the predicted effectiveness
-INFEASIBLE = "infeasible"  # why a draw was PRUNED, as a sentence
-
-# User attributes of a job.
-KEY = "key"
-PROGRESS = "progress"  # while RUNNING: {"epoch", "epochs", "worker", "host", "device", "since"}
-FAILED = "failed"  # why the job failed, as a sentence
-ATTEMPTS = "attempts"  # how many times it was begun
-ERRORS = "errors"  # why each failed attempt failed, one sentence each
-LOSSES = "losses"  # how many workers it lost since it last finished an epoch
-CHECKPOINT = "checkpoint"  # the last epoch's checkpoint in the artifact store
-
-Purpose = Literal["indicator", "front"]
-
-Direction = Literal["maximize", "minimize"]
-
-DISTILLED_DIRECTIONS: tuple[Direction, ...] = ("maximize", "minimize", "minimize")
-DISTILLED_METRIC_NAMES = ("effectiveness", "size_bytes", "latency_ms")
-
-
-def distilled_name(study_name: str) -> str:
-    """Name of the study that holds the distillation jobs of a search study."""
-    return f"{study_name}/distilled"
-
-
-def metric_names(objectives: tuple[str, ...]) -> list[str]:
-    """Metric names of the search study: what is predicted says so."""
-    return ["predicted_effectiveness" if name == "effectiveness" else name for name in objectives]
-
-
-def directions(objectives: tuple[str, ...]) -> list[Direction]:
-    """Effectiveness goes up, every cost goes down."""
-    return ["maximize" if name == "effectiveness" else "minimize" for name in objectives]
+from avatar_optuna.records._attributes import KEY, Purpose
 
 
 @dataclass(frozen=True, kw_only=True)

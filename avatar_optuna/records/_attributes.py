@@ -1,0 +1,58 @@
+"""Names of attributes, studies and metrics."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+# User attributes of the search study.
+SETTINGS = "avatar:settings"  # StudySettings.to_dict()
+ARTIFACTS = "avatar:artifacts"  # path or URL of the artifact store
+TEACHER = "avatar:teacher"  # TeacherRecord
+BASELINE = "avatar:baseline"  # {"valid": metrics, "test": metrics} of TF-IDF + logistic regression
+FEASIBLE = "avatar:feasible"  # {"share": ..., "interval": [low, high], "binding": {...}, "ranges": {...}}
+INDICATOR = "avatar:indicator"  # + ":0", ":1"...: the indicator of a round, as its JSON object
+ATTAINED = "avatar:attained"  # + ":0"...: {"share": ..., "method": ...} of the attainable hypervolume
+LATENCY_MODEL = "avatar:latency_model"  # the calibrated predictor of `latency_ms`, as its JSON object
+ENERGY_MODEL = "avatar:energy_model"  # the same of `energy_j`
+AUDIT = "avatar:audit"  # Audit
+REFERENCE = "avatar:reference"  # the CodeBERT architecture: {"parameters", "size_bytes", "flops", "latency": [...]}
+COMPARISON = "avatar:comparison"  # students, teacher and CodeBERT timed side by side (measurement.compare)
+COST = "avatar:cost"  # StudyCost
+PROVENANCE = "avatar:provenance"  # {"versions": ..., "host": ..., "device": ..., "data": ...}
+
+# User attributes of a trial of the search study.
+ROUND = "round"  # which round of the search drew it, from 0
+GENERATION = "generation"  # which generation of the round, from 0
+PREDICTED_STD = "predicted_std"  # standard deviation of the predicted effectiveness
+INFEASIBLE = "infeasible"  # why a draw was PRUNED, as a sentence
+
+# User attributes of a job.
+KEY = "key"
+PROGRESS = "progress"  # while RUNNING: {"epoch", "epochs", "worker", "host", "device", "since"}
+FAILED = "failed"  # why the job failed, as a sentence
+ATTEMPTS = "attempts"  # how many times it was begun
+ERRORS = "errors"  # why each failed attempt failed, one sentence each
+LOSSES = "losses"  # how many workers it lost since it last finished an epoch
+CHECKPOINT = "checkpoint"  # the last epoch's checkpoint in the artifact store
+
+Purpose = Literal["indicator", "front"]
+
+Direction = Literal["maximize", "minimize"]
+
+DISTILLED_DIRECTIONS: tuple[Direction, ...] = ("maximize", "minimize", "minimize")
+DISTILLED_METRIC_NAMES = ("effectiveness", "size_bytes", "latency_ms")
+
+
+def distilled_name(study_name: str) -> str:
+    """Name of the study that holds the distillation jobs of a search study."""
+    return f"{study_name}/distilled"
+
+
+def metric_names(objectives: tuple[str, ...]) -> list[str]:
+    """Metric names of the search study: what is predicted says so."""
+    return ["predicted_effectiveness" if name == "effectiveness" else name for name in objectives]
+
+
+def directions(objectives: tuple[str, ...]) -> list[Direction]:
+    """Effectiveness goes up, every cost goes down."""
+    return ["maximize" if name == "effectiveness" else "minimize" for name in objectives]

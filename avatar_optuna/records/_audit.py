@@ -1,0 +1,142 @@
+"""The audit of the stand-ins: do FLOPs and parameters order students as a device does?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditedStudent:
+    """A student with random weights, timed: what a model costs does not depend on its weights.
+
+    Args:
+        hyperparameters: The thirteen.
+        flops: Forward FLOPs of one input at full length, by `costs`.
+        parameters: By `costs`.
+        latency_ms: Median of one input at full length.
+        latency_interval_ms: 95 % interval of that median, [low, high], from the order of its repeats.
+        energy_j: Of one input, from a counter; None without one.
+    """
+
+    hyperparameters: Mapping[str, Any]
+    flops: int
+    parameters: int
+    latency_ms: float
+    latency_interval_ms: tuple[float, float]
+    energy_j: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankCorrelation:
+    """How well a stand-in orders students, over all audited students.
+
+    Args:
+        stand_in: "flops" or "parameters".
+        figure: What it stands in for: "latency_ms" or "energy_j".
+        spearman: Spearman's rank correlation.
+        spearman_interval: Its 95 % interval, by bootstrap over students.
+        kendall: Kendall's tau-b.
+        kendall_interval: Likewise.
+    """
+
+    stand_in: str
+    figure: str
+    spearman: float
+    spearman_interval: tuple[float, float]
+    kendall: float
+    kendall_interval: tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MisorderedPair:
+    """Two students of which the one with fewer FLOPs is the slower.
+
+    Args:
+        fewer_flops: Index of the student that FLOPs call cheaper.
+        more_flops: Index of the other.
+        times_flops: FLOPs of the other over those of the first: above 1.
+        times_latency: Latency of the first over that of the other: above 1.
+    """
+
+    fewer_flops: int
+    more_flops: int
+    times_flops: float
+    times_latency: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """Whether FLOPs and parameters stand in for time (and energy) on a device.
+
+    Args:
+        students: What was timed, by turns.
+        correlations: One for each stand-in and figure; `energy_j` only where a counter could be read.
+        pairs: Pairs of students whose latencies can be told apart: one is the faster in significantly more turns.
+        misordered: How many of them FLOPs order the other way.
+        misordered_interval: 95 % interval of their share, [low, high], by bootstrap over students.
+        worst: The misordered pairs with the largest difference in latency, the worst first.
+        trusted: Whether FLOPs may stand in for latency here.
+        verdict: That, as one sentence.
+        device: `{"name", "model", "threads"}`.
+        batch_size: Inputs a pass.
+        repeats: Timed passes of each student.
+        waited_share: Share of the timed seconds in which the process computed nothing, for other work had the
+            processor; None where that cannot be told (a GPU, several threads).
+        seconds: How long the audit took.
+        measured_utc: When, ISO 8601.
+    """
+
+    students: tuple[AuditedStudent, ...]
+    correlations: tuple[RankCorrelation, ...]
+    pairs: int
+    misordered: int
+    misordered_interval: tuple[float, float]
+    worst: tuple[MisorderedPair, ...]
+    trusted: bool
+    verdict: str
+    device: Mapping[str, Any]
+    batch_size: int
+    repeats: int
+    waited_share: float | None
+    seconds: float
+    measured_utc: str
+
+    @property
+    def misordered_share(self) -> float:
+        """Share of the pairs that FLOPs order wrongly."""
+        return self.misordered / self.pairs if self.pairs else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        values: dict[str, Any] = _plain(asdict(self))
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Audit:
+        """Read what `to_dict` wrote."""
+        return cls(
+            **{
+                **values,
+                "students": tuple(_read(AuditedStudent, row) for row in values["students"]),
+                "correlations": tuple(_read(RankCorrelation, row) for row in values["correlations"]),
+                "worst": tuple(_read(MisorderedPair, row) for row in values["worst"]),
+                "misordered_interval": tuple(values["misordered_interval"]),
+            }
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, at any depth, as JSON gives them back."""
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+_Record = TypeVar("_Record")
+
+
+def _read(kind: type[_Record], row: Mapping[str, Any]) -> _Record:
+    """A flat record, its lists as tuples."""
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
