@@ -252,6 +252,7 @@ class DistillationSettings(_Section):
     hard_label_weight: float = _setting(_real(0.0, 1.0), 0.0)
     weight_decay: float = _setting(_real(0.0, 10.0), 0.01)
     warmup_ratio: float = _setting(_real(0.0, 1.0), 0.1)
+    token_dropout_prob: float = _setting(_real(0.0, 0.9), 0.0)
     max_train_inputs: int | None = _setting(_optional(_whole(1)), None)
     max_retries: int = _setting(_whole(0, 100), 2)
     seed: int = _setting(_whole(0), 0)

@@ -101,6 +101,7 @@ def distil(
         hard_label_weight=settings.hard_label_weight,
         weight_decay=settings.weight_decay,
         warmup_ratio=settings.warmup_ratio,
+        token_dropout_prob=settings.token_dropout_prob,
         max_train_inputs=settings.max_train_inputs,
         compiled=compiled,
         seed=chosen_seed,

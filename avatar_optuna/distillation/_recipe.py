@@ -25,6 +25,7 @@ class Recipe:
         hard_label_weight: Share of the labels in the loss, from 0 (the teacher alone) to 1.
         weight_decay: Of AdamW, on matrices alone.
         warmup_ratio: Share of all steps in which the learning rate climbs.
+        token_dropout_prob: Share of tokens that a training step hides behind the mask token ("word dropout").
         averaging: Keep an exponential average of the weights over about an epoch; it is what is evaluated and kept.
         patience: Stop after this many epochs without a better one; None never stops early.
         max_train_inputs: Most inputs an epoch, where inputs are what is passed over.
@@ -39,6 +40,7 @@ class Recipe:
     hard_label_weight: float = 0.0
     weight_decay: float = 0.01
     warmup_ratio: float = 0.1
+    token_dropout_prob: float = 0.0
     averaging: bool = True
     patience: int | None = None
     max_train_inputs: int | None = None

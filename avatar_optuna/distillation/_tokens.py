@@ -22,6 +22,7 @@ class Tokens:
         lengths: Tokens of each function, shape (functions,), on that device.
         host_lengths: The same in NumPy, so that a batch is planned without waiting for the device.
         pad_token_id: What fills a shorter function.
+        mask_token_id: What stands for a token that is dropped in training.
         max_sequence_length: Tokens of a function at most; no batch is padded beyond it.
     """
 
@@ -30,6 +31,7 @@ class Tokens:
     lengths: Tensor
     host_lengths: npt.NDArray[np.int64]
     pad_token_id: int
+    mask_token_id: int
     max_sequence_length: int
 
     @classmethod
@@ -46,13 +48,15 @@ class Tokens:
         lengths = np.array([len(row) for row in encoded], dtype=np.int64)
         flat = np.fromiter((token for row in encoded for token in row), dtype=np.int32, count=int(lengths.sum()))
         starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
-        pad = tokenizer.pad_token_id
+        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+        mask = tokenizer.mask_token_id
         return cls(
             ids=torch.from_numpy(flat).to(device),
             starts=torch.from_numpy(starts).to(device),
             lengths=torch.from_numpy(lengths).to(device),
             host_lengths=lengths,
-            pad_token_id=int(pad if pad is not None else 0),
+            pad_token_id=int(pad),
+            mask_token_id=int(mask if mask is not None else pad),
             max_sequence_length=max_sequence_length,
         )
 
@@ -71,6 +75,12 @@ class Tokens:
         places = (self.starts[rows, None] + columns).clamp_(max=len(self.ids) - 1)  # (n, t)
         ids = torch.where(mask, self.ids[places], self.pad_token_id).long()  # (n, t)
         return ids, mask if longest > int(lengths.min()) else None
+
+    def with_dropout(self, ids: Tensor, probability: float) -> Tensor:
+        """A batch's ids (n, t) with each token but the first replaced by the mask token at this probability."""
+        is_dropped = torch.rand(ids.shape, device=ids.device) < probability  # (n, t)
+        is_dropped[:, 0] = False  # the token whose vector stands for the function
+        return torch.where(is_dropped & (ids != self.pad_token_id), self.mask_token_id, ids)
 
     def chunks(self, functions: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
         """Places in `functions`, by length, in chunks of at most `size`, so that a chunk holds little padding."""

@@ -233,6 +233,8 @@ class Trainer:
         parts, order = [], []
         for chunk in self.train.tokens.chunks(functions, self.chunk):
             ids, mask = self.train.tokens.batch(functions[chunk])
+            if self.recipe.token_dropout_prob:
+                ids = self.train.tokens.with_dropout(ids, self.recipe.token_dropout_prob)
             with self._autocast():
                 if self.is_recomputing:
                     parts.append(recompute(self._encode, ids, mask, use_reentrant=False))

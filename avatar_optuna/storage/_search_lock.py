@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,8 @@ from avatar_optuna.exceptions import StudyBusyError
 from avatar_optuna.storage._database import advisory_key, engine_of
 from avatar_optuna.storage._file_lock import file_lock
 from avatar_optuna.storage._url import database_file
+
+_PATIENCE_S = 3.0  # a server learns that a process was killed only once the statement it was running has ended
 
 
 @contextmanager
@@ -43,8 +46,11 @@ def _advisory_lock(engine: Engine, study_name: str) -> Iterator[None]:
     key = advisory_key("search", study_name)
     connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
     try:
-        if not connection.execute(select(func.pg_try_advisory_lock(key))).scalar():
-            raise StudyBusyError(study_name)
+        until = time.monotonic() + _PATIENCE_S
+        while not connection.execute(select(func.pg_try_advisory_lock(key))).scalar():
+            if time.monotonic() > until:
+                raise StudyBusyError(study_name)
+            time.sleep(0.1)
         yield
     finally:
         connection.invalidate()  # closes the session, and with it the lock, even where the server has gone

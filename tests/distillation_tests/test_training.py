@@ -242,3 +242,21 @@ def test_listed_inputs_alone_teach_too(pair_teacher: Teacher, small_student: Hyp
         out_dir=tmp_path,
     )
     assert done.history[-1].loss < done.history[0].loss
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3, 0.9])
+def test_token_dropout_hides_its_share_but_neither_padding_nor_the_first_token(
+    pair_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path, probability: float
+) -> None:
+    tokens = _trainer(small_student, pair_teacher, tmp_path).train.tokens
+    functions = np.arange(len(tokens))
+    ids, _ = tokens.batch(functions)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        given = tokens.with_dropout(ids, probability)
+    is_hidden = given != ids
+    assert not is_hidden[:, 0].any()
+    assert not is_hidden[ids == tokens.pad_token_id].any()
+    assert (given[is_hidden] == tokens.mask_token_id).all()
+    words = int((ids != tokens.pad_token_id).sum()) - len(tokens)
+    assert abs(int(is_hidden.sum()) / words - probability) < 4 * math.sqrt(0.25 / words)
