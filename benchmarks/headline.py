@@ -14,7 +14,9 @@ import numpy as np
 import torch
 
 from avatar_optuna.distillation import Predictor, Teacher
-from avatar_optuna.tasks import Task
+from avatar_optuna.storage import open_storage
+from avatar_optuna.study import AvatarStudy, predicted_students, searched
+from avatar_optuna.tasks import Task, task_form
 from benchmarks.trials import (
     Bench,
     Outcome,
@@ -27,6 +29,7 @@ from benchmarks.trials import (
     run_trials,
 )
 
+BUDGETS = (("3MB", 3_000_000), ("1MB", 1_000_000), ("0.5MB", 500_000))  # bytes of weights
 SHARED = Path(__file__).parents[2] / "shared"
 
 
@@ -36,6 +39,10 @@ def arguments(description: str | None, *, data: str, teacher: str) -> argparse.N
     parser.add_argument("--data", default=str(SHARED / "data" / data))
     parser.add_argument("--teacher", default=str(SHARED / "teachers" / teacher))
     parser.add_argument("--trials", type=Path, help="JSON lines of students, in place of the built-in ones")
+    parser.add_argument(
+        "--study-name", help="take the students that the search of this study chose"
+    )
+    parser.add_argument("--storage", help="URL of that study's database")
     parser.add_argument("--only", nargs="*", help="names of the students to distil")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, help="in place of each student's own")
@@ -66,7 +73,7 @@ def run(options: argparse.Namespace, kind: str, built_in: Sequence[Trial]) -> No
     )
     task, teacher = bench.load()
     print(f"teacher ready after {time.time() - started:.0f} s on {device_name(options.device)}", flush=True)
-    trials = read_trials(options.trials) if options.trials else list(built_in)
+    trials = described(options, built_in)
     trials = [trial for trial in trials if not options.only or trial.name in options.only]
     if options.epochs is not None:
         trials = [Trial(**{**vars(trial), "epochs": options.epochs}) for trial in trials]
@@ -84,6 +91,26 @@ def run(options: argparse.Namespace, kind: str, built_in: Sequence[Trial]) -> No
         time_students(options, teacher, task, rows, reference)
     write(options, reference, rows, started)
     print((options.out / "results.md").read_text())
+
+
+def described(options: argparse.Namespace, built_in: Sequence[Trial]) -> list[Trial]:
+    """The students to distil: of a file, of a study's search, or the script's own."""
+    if options.trials:
+        return read_trials(options.trials)
+    if not options.study_name:
+        return list(built_in)
+    study = AvatarStudy(open_storage(options.storage), options.study_name)
+    return [searched_trial(study, name, budget, like) for (name, budget), like in zip(BUDGETS, built_in, strict=False)]
+
+
+def searched_trial(study: AvatarStudy, name: str, budget_bytes: int, like: Trial) -> Trial:
+    """The most effective student within a budget, as the search of a study predicts it; distilled as `like` is."""
+    settings = study.settings
+    found = searched(study, round_=settings.search.rounds - 1)
+    front = predicted_students(found, settings.search.objectives, task_form(settings.task.kind))
+    within = [student for student in front if student.size_bytes <= budget_bytes and student.predicted is not None]
+    best = max(within, key=lambda student: student.predicted["effectiveness"])  # type: ignore[index]
+    return Trial(name=name, epochs=like.epochs, settings=like.settings, hyperparameters=best.hyperparameters.to_dict())
 
 
 def reference_row(task: Task, teacher: Teacher, *, with_test: bool) -> dict[str, Any]:
