@@ -16,8 +16,17 @@ from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility import Feasibility
 from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.indicator import Indicator
+from avatar_optuna.predictor import READS
 from avatar_optuna.records import INFEASIBLE, PREDICTED_STD
 from avatar_optuna.space import SearchSpace
+
+SHAPE_NAMES = frozenset(
+    {
+        *("vocab_size", "num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads"),
+        *("max_sequence_length", "position_embedding_type"),
+    }
+)
+"""What the cost formulas read."""
 
 CostFormula = Callable[[Any], Any]
 """Of a shape: a student, or columns of students."""
@@ -72,6 +81,7 @@ class Objective:
             )
         self._space = space
         self._formulas = [formulas[name] for name in objectives if name != "effectiveness"]
+        self.cost_names = SHAPE_NAMES | (READS if set(predictors or ()) & set(objectives) else frozenset())
         self._feasibility = feasibility
         self.indicator = indicator
 

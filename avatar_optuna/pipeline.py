@@ -200,7 +200,7 @@ class Run:
         self, found: Searched, feasibility: Feasibility, indicator: Indicator, objective: Objective, round_: int
     ) -> None:
         try:
-            reached = attained(found, feasibility, indicator, objective.costs)
+            reached = attained(found, feasibility, indicator, objective.costs, cost_names=objective.cost_names)
         except StudyError as error:
             self.progress.say(f"search     how far from the best is not known: {error}")
             return

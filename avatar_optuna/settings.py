@@ -16,7 +16,8 @@ from typing import Any, Self
 
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 
-from avatar_optuna.constraints import parse_constraint
+from avatar_optuna.carbon import is_known_country
+from avatar_optuna.constraints import PREDICTED_NAMES, parse_constraint
 from avatar_optuna.exceptions import InputError, StudyFileError
 from avatar_optuna.space import SearchSpace
 
@@ -69,8 +70,9 @@ def _device(value: Any) -> str | None:
 
 
 def _country(value: Any) -> str | None:
-    valid = isinstance(value, str) and re.fullmatch(r"[A-Z]{3}", value)
-    return None if valid else "must be an ISO 3166 code of three capitals, such as FRA"
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Z]{3}", value):
+        return "must be an ISO 3166 code of three capitals, such as FRA"
+    return None if is_known_country(value) else "must be a country whose grid codecarbon's table knows, such as FRA"
 
 
 def _each(rule: Rule) -> Rule:
@@ -289,6 +291,12 @@ class StudySettings:
     distillation: DistillationSettings
     measurement: MeasurementSettings
 
+    @property
+    def predicted_names(self) -> frozenset[str]:
+        """The figures that only a calibrated predictor gives, among the objectives and in the constraints."""
+        named = [parse_constraint(text).names for text in self.constraints]
+        return frozenset(PREDICTED_NAMES) & frozenset(self.search.objectives).union(*named)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` reads them back equal."""
         sections = {key: getattr(self, key).to_dict() for key in _SECTIONS}
@@ -362,12 +370,18 @@ def _read_section(
         return None
     table = document.get(key, {})
     if isinstance(table, Mapping):
+        if isinstance(table.get("objectives"), list):
+            table = {**table, "objectives": [_METRICS.get(name, name) for name in map(str, table["objectives"])]}
         table = {k: _resolve(v, path) if k in _PATHS.get(key, ()) else v for k, v in table.items()}
     try:
         return section.from_mapping(table)
     except SectionError as error:
         faults.extend(_placed(key, fault) for fault in error.faults)
         return None
+
+
+_METRICS = {"predicted_effectiveness": "effectiveness"}
+"""Names that the stored study gives its metrics, as a study file may write them too."""
 
 
 def _resolve(value: Any, study_file: Path) -> Any:
@@ -390,7 +404,7 @@ def _read_space(table: Any, faults: list[str]) -> SearchSpace | None:
         return None
 
 
-_COMPARISON = re.compile(r"\s*(<=|>=|<|>|==)\s*(.+)")
+_COMPARISON = re.compile(r"\s*(<=|>=|<|>|==|!=)\s*(.+)")
 
 
 def _read_constraints(table: Any, faults: list[str]) -> tuple[str, ...]:

@@ -39,9 +39,7 @@ def arguments(description: str | None, *, data: str, teacher: str) -> argparse.N
     parser.add_argument("--data", default=str(SHARED / "data" / data))
     parser.add_argument("--teacher", default=str(SHARED / "teachers" / teacher))
     parser.add_argument("--trials", type=Path, help="JSON lines of students, in place of the built-in ones")
-    parser.add_argument(
-        "--study-name", help="take the students that the search of this study chose"
-    )
+    parser.add_argument("--study-name", help="take the students that the search of this study chose")
     parser.add_argument("--storage", help="URL of that study's database")
     parser.add_argument("--only", nargs="*", help="names of the students to distil")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])

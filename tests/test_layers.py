@@ -19,8 +19,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "costs": {"hyperparameters"},
     "space": {"exceptions", "hyperparameters"},
     "columns": {"hyperparameters", "space"},
+    "predictor": {"exceptions", "hyperparameters", "costs"},
     "constraints": {"exceptions", "hyperparameters", "costs"},
-    "settings": {"exceptions", "space", "constraints"},
+    "carbon": {"exceptions"},
+    "settings": {"exceptions", "space", "constraints", "carbon"},
     "records": {"exceptions", "hyperparameters"},
     "feasibility": {"exceptions", "hyperparameters", "costs", "space", "columns", "constraints"},
     "front": {"exceptions", "hyperparameters", "costs", "space", "columns", "feasibility"},
@@ -28,9 +30,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "indicator": {"exceptions", "hyperparameters", "costs", "space", "columns"},
     "tasks": {"exceptions", "costs", "settings"},
     "distillation": {"exceptions", "hyperparameters", "costs", "settings", "tasks"},
-    "measurement": {"exceptions", "hyperparameters", "costs", "settings", "tasks", "distillation"},
+    "measurement": {
+        *("exceptions", "hyperparameters", "costs", "columns", "space", "predictor", "settings", "records", "carbon"),
+        *("tasks", "distillation"),
+    },
     "storage": {"exceptions", "records"},
-    "objective": {"exceptions", "hyperparameters", "columns", "costs", "space", "feasibility", "indicator", "records"},
+    "objective": {
+        *("exceptions", "hyperparameters", "columns", "costs", "predictor", "space", "feasibility", "indicator"),
+        "records",
+    },
     "study": {
         *(
             "exceptions",
@@ -50,8 +58,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("storage", "progress"),
     },
     "pipeline": {
-        *("exceptions", "progress", "hyperparameters", "costs", "settings", "records", "feasibility", "front"),
-        *("indicator", "tasks", "distillation", "measurement", "storage", "objective", "study", "pool"),
+        *("exceptions", "progress", "hyperparameters", "costs", "predictor", "settings", "records", "feasibility"),
+        *("front", "indicator", "tasks", "distillation", "measurement", "storage", "objective", "study", "pool"),
     },
     "report": {
         *("exceptions", "hyperparameters", "costs", "settings", "records", "front", "tasks", "storage", "study"),

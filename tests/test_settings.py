@@ -131,3 +131,20 @@ def test_an_architecture_is_complete(tmp_path: Path, value: Any) -> None:
     )
     with pytest.raises(StudyFileError, match=r"teacher\.architecture must be a table with exactly"):
         load_study_file(_write(tmp_path, text))
+
+
+def test_what_needs_a_predictor_is_known(tmp_path: Path) -> None:
+    assert load_study_file(_write(tmp_path, MINIMAL)).predicted_names == frozenset()
+    text = MINIMAL + (
+        '[search]\nobjectives = ["predicted_effectiveness", "size_bytes", "latency_ms"]\n'
+        '[constraints]\nenergy_j = "<= 0.5"\nhidden_act = "!= \'relu\'"\n'
+    )
+    settings = load_study_file(_write(tmp_path, text))
+    assert settings.search.objectives == ("effectiveness", "size_bytes", "latency_ms")
+    assert settings.predicted_names == {"latency_ms", "energy_j"}
+    assert settings.constraints[1] == "hidden_act != 'relu'"
+
+
+def test_a_country_without_a_grid_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyFileError, match=r"measurement\.country must be a country whose grid .* got 'XYZ'"):
+        load_study_file(_write(tmp_path, MINIMAL + '[measurement]\ncountry = "XYZ"'))

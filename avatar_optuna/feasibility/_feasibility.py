@@ -28,6 +28,7 @@ from avatar_optuna.hyperparameters import CATEGORIES, NAMES, POSITION_EMBEDDING_
 from avatar_optuna.space import SearchSpace
 
 _TIMEOUT_MS = 10_000
+_ROUNDING = 1e-9
 _WITNESSES = 5_000
 _COSTLY_NAMES = (
     "vocab_size",
@@ -38,6 +39,7 @@ _COSTLY_NAMES = (
     "max_sequence_length",
     "position_embedding_type",
 )
+_PREDICTED_COSTLY_NAMES = (*_COSTLY_NAMES, "hidden_act")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +101,7 @@ class Feasibility:
         self._solver = z3.Solver(ctx=context)
         self._solver.set("timeout", _TIMEOUT_MS)
         self._solver.add(domains(self._variables, space))
+        self._solver.add(self._predicted_bounds())
         for mark, condition in zip(self._marks, self._conditions, strict=True):
             self._solver.add(z3.Implies(mark, condition))
         self._refuse_conflict()
@@ -108,6 +111,25 @@ class Feasibility:
             v = self._variables
             return v["hidden_size"] == v["head_size"] * v["num_attention_heads"]
         return constraint.holds(self._terms)
+
+    def _predicted_bounds(self) -> list[Any]:
+        """What each predicted figure is at least and at most: true anyway, but hard for the solver to find out.
+
+        Predictions grow with every size; so the cheapest values together bound them below, the dearest above.
+        """
+        used = {name for constraint in self.constraints for name in constraint.names} & set(self.predicted)
+        axes = {name: self.lattice.axes[index].tolist() for index, name in enumerate(NAMES)}
+        bounds = []
+        for name in sorted(used):
+            figures = [
+                float(self.predicted[name](_fixed({**end, "position_embedding_type": kind, "hidden_act": activation})))
+                for end in ({n: axis[0] for n, axis in axes.items()}, {n: axis[-1] for n, axis in axes.items()})
+                for kind in axes["position_embedding_type"]
+                for activation in axes["hidden_act"]
+            ]
+            term = self.predicted[name](self._terms)
+            bounds += [term >= min(figures) * (1 - _ROUNDING), term <= max(figures) * (1 + _ROUNDING)]
+        return bounds
 
     def _refuse_conflict(self) -> None:
         if self._has_witness():
@@ -248,7 +270,10 @@ class Feasibility:
         named: set[str] = set()
         for constraint in self.constraints:
             for name in constraint.names:
-                named |= set(_COSTLY_NAMES) if name in (*COST_NAMES, *PREDICTED_NAMES) else {name}
+                if name in PREDICTED_NAMES:
+                    named |= set(_PREDICTED_COSTLY_NAMES)
+                else:
+                    named |= set(_COSTLY_NAMES) if name in COST_NAMES else {name}
         return frozenset(named)
 
 

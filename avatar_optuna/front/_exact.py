@@ -7,7 +7,7 @@ hyperparameters; where it would not, the sum is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +18,12 @@ from avatar_optuna.columns import Codes, Columns
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility import Boxes, Feasibility, judged
 from avatar_optuna.front._pareto import Values, non_dominated
-from avatar_optuna.hyperparameters import NAMES
+from avatar_optuna.hyperparameters import CATEGORIES, NAMES
 
 Effectiveness = Callable[[Columns], npt.NDArray[np.float64]]
 Costs = Callable[[Columns], npt.NDArray[np.float64]]
 
-# What costs depend on, in the order in which it is fixed: what rules out most comes first.
+# What every cost formula reads, in the order in which it is fixed: what rules out most comes first.
 _SHAPE = (
     "position_embedding_type",
     "num_attention_heads",
@@ -71,20 +71,27 @@ class ExactFront:
 
 
 def exact_front(
-    feasibility: Feasibility, effectiveness: Effectiveness, costs: Costs, *, resolution: Resolution | None = None
+    feasibility: Feasibility,
+    effectiveness: Effectiveness,
+    costs: Costs,
+    *,
+    cost_names: Collection[str] = _SHAPE,
+    resolution: Resolution | None = None,
 ) -> ExactFront:
     """Look at every feasible point of the lattice.
 
     Args:
         feasibility: The space and its constraints.
         effectiveness: Of columns, shape (n,); an increasing function of a sum over hyperparameters.
-        costs: Of columns, shape (n, costs), to be minimised; a function of the student's shape alone.
+        costs: Of columns, shape (n, costs), to be minimised.
+        cost_names: The hyperparameters that costs depend on: the student's shape, and for calibrated predictors
+            `hidden_act`.
         resolution: Steps of the lattice.
 
     Raises:
         StudyError: The effectiveness of hyperparameters that cost nothing depends on the shape.
     """
-    axes = _axes(feasibility, effectiveness, resolution or Resolution())
+    axes = _axes(feasibility, effectiveness, cost_names, resolution or Resolution())
     values, codes, looked_at = np.zeros((0, 0)), np.zeros((0, len(NAMES)), dtype=np.int64), 0
     for points in _feasible_points(feasibility, axes):
         columns = _columns(feasibility, points)
@@ -97,21 +104,25 @@ def exact_front(
     return ExactFront(values=values, columns=feasibility.lattice.decode(codes), looked_at=looked_at)
 
 
-def _axes(feasibility: Feasibility, effectiveness: Effectiveness, resolution: Resolution) -> list[Codes]:
+def _axes(
+    feasibility: Feasibility, effectiveness: Effectiveness, cost_names: Collection[str], resolution: Resolution
+) -> list[Codes]:
     """The codes of each hyperparameter that are looked at: the lattice's, and of those that cost nothing the best."""
     concerned, lattice = feasibility.costly_names(), feasibility.lattice
-    best = _best_free_codes(feasibility, effectiveness)
+    best = _best_free_codes(feasibility, effectiveness, cost_names)
     axes = []
     for index, name in enumerate(NAMES):
         values = lattice.axes[index]
-        if name in _SHAPE:
+        if name in cost_names:
             axes.append(np.flatnonzero(np.isin(values, resolution.axis(name, values))))
         else:  # one that a constraint depends on may not have its best value: all are looked at
             axes.append(np.arange(len(values)) if name in concerned else np.asarray([best[name]]))
     return axes
 
 
-def _best_free_codes(feasibility: Feasibility, effectiveness: Effectiveness) -> dict[str, int]:
+def _best_free_codes(
+    feasibility: Feasibility, effectiveness: Effectiveness, cost_names: Collection[str]
+) -> dict[str, int]:
     """For each hyperparameter that costs nothing, the value that is best whatever the rest is.
 
     Raises:
@@ -121,7 +132,7 @@ def _best_free_codes(feasibility: Feasibility, effectiveness: Effectiveness) -> 
     probes = np.random.default_rng(0).integers(0, lattice.sizes, size=(200, len(NAMES)))
     best = {}
     for index, name in enumerate(NAMES):
-        if name in _SHAPE:
+        if name in cost_names:
             continue
         scores = []
         for code in range(lattice.sizes[index]):
@@ -146,9 +157,9 @@ def _feasible_points(feasibility: Feasibility, axes: Sequence[Codes]) -> Iterato
     """
     ends = np.asarray([[axis[0], axis[-1]] for axis in axes])
     whole = Boxes(low=ends[:, 0][None, :], high=ends[:, 1][None, :])
-    free = [index for index, name in enumerate(NAMES) if name not in _SHAPE]
-    order = [*free, *(NAMES.index(name) for name in _SHAPE)]
-    yield from _fixed(feasibility, axes, whole, order)
+    names = [*(name for name in NAMES if name not in _SHAPE), *_SHAPE]
+    names.sort(key=lambda name: name not in CATEGORIES)  # stable: boxes are judged once every category is a single one
+    yield from _fixed(feasibility, axes, whole, [NAMES.index(name) for name in names])
 
 
 def _fixed(feasibility: Feasibility, axes: Sequence[Codes], boxes: Boxes, order: Sequence[int]) -> Iterator[Codes]:
@@ -157,8 +168,9 @@ def _fixed(feasibility: Feasibility, axes: Sequence[Codes], boxes: Boxes, order:
     for start in range(0, len(boxes), size):
         slices = boxes.chosen(slice(start, start + size)).expanded(index, axes[index])
         if rest:
-            possible = slices.chosen(judged(feasibility, slices)[0])
-            yield from _fixed(feasibility, axes, possible, rest)
+            if NAMES[rest[0]] not in CATEGORIES:
+                slices = slices.chosen(judged(feasibility, slices)[0])
+            yield from _fixed(feasibility, axes, slices, rest)
         else:
             points = slices.low[feasibility.holds(_columns(feasibility, slices.low))]
             if len(points):

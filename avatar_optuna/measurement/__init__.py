@@ -1,6 +1,7 @@
-"""What is measured, and how each figure was obtained: effectiveness, latency, energy, carbon."""
+"""What is measured, and how each figure was obtained: effectiveness, latency, energy, and what stands in for them."""
 
-from avatar_optuna.measurement._carbon import carbon_g, grid_intensity_g_per_kwh
+from avatar_optuna.measurement._audit import AUDITED_STUDENTS, audit_stand_ins, rank_correlation, told_apart
+from avatar_optuna.measurement._calibration import CALIBRATION_STUDENTS, calibrate_energy, calibrate_latency
 from avatar_optuna.measurement._comparison import CODEBERT_NAME, TEACHER, compare, forward_flops
 from avatar_optuna.measurement._effectiveness import effectiveness, wilson
 from avatar_optuna.measurement._energy import (
@@ -11,12 +12,25 @@ from avatar_optuna.measurement._energy import (
     ReplayedCounter,
     measure_energy,
     open_counter,
+    require_counter,
 )
-from avatar_optuna.measurement._latency import Latency, describe_device, interleaved_latencies, use_threads
+from avatar_optuna.measurement._latency import (
+    Latency,
+    Turns,
+    computing_threads,
+    describe_device,
+    interleaved_latencies,
+    require_device,
+    timed_turns,
+    use_threads,
+)
 from avatar_optuna.measurement._models import CODEBERT, CodebertArchitecture, predictor_runs
+from avatar_optuna.measurement._random_students import TimedStudents, student_run, time_students
 from avatar_optuna.measurement._student import Measured, measure
 
 __all__ = [
+    "AUDITED_STUDENTS",
+    "CALIBRATION_STUDENTS",
     "CODEBERT",
     "CODEBERT_NAME",
     "CodebertArchitecture",
@@ -28,17 +42,28 @@ __all__ = [
     "RaplCounter",
     "ReplayedCounter",
     "TEACHER",
-    "carbon_g",
+    "TimedStudents",
+    "Turns",
+    "audit_stand_ins",
+    "calibrate_energy",
+    "calibrate_latency",
     "compare",
+    "computing_threads",
     "describe_device",
     "effectiveness",
     "forward_flops",
-    "grid_intensity_g_per_kwh",
     "interleaved_latencies",
     "measure",
     "measure_energy",
     "open_counter",
     "predictor_runs",
+    "rank_correlation",
+    "require_counter",
+    "require_device",
+    "student_run",
+    "time_students",
+    "timed_turns",
+    "told_apart",
     "use_threads",
     "wilson",
 ]

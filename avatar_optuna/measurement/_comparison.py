@@ -10,7 +10,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from avatar_optuna.distillation import Predictor
 from avatar_optuna.measurement._energy import measure_energy, open_counter
-from avatar_optuna.measurement._latency import Run, describe_device, interleaved_latencies, synchronize
+from avatar_optuna.measurement._latency import (
+    Run,
+    computing_threads,
+    describe_device,
+    interleaved_latencies,
+    synchronize,
+)
 from avatar_optuna.measurement._models import CodebertArchitecture, predictor_runs
 from avatar_optuna.tasks import Split
 
@@ -38,16 +44,12 @@ def compare(
         batch_sizes: Batch 1 is always among them.
         repeats: Timed passes of each model and batch size.
         device: Where all of them are.
-        threads: On a CPU; None takes one: threads that wait for each other cost a model this small more than they
-            give, and on a busy machine a hundred times more.
+        threads: On a CPU; None takes one.
 
     Returns:
         `device`, and by model name `latency` (a list of objects), `parameters`, `size_bytes`, `flops` and `energy`.
     """
-    before = torch.get_num_threads()
-    if device == "cpu":
-        torch.set_num_threads(threads or 1)
-    try:
+    with computing_threads(device, threads):
         models = {**students, **({TEACHER: teacher} if teacher is not None else {})}
         makers = {name: predictor_runs(predictor, split) for name, predictor in models.items()}
         reference = CodebertArchitecture(device)
@@ -66,8 +68,6 @@ def compare(
                 "energy": _energy(make, device),
             }
         return {"device": describe_device(device), "repeats": repeats, "models": found}
-    finally:
-        torch.set_num_threads(before)
 
 
 def forward_flops(predictor: Predictor) -> int:

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from avatar_optuna.exceptions import InputError
+
 logger = logging.getLogger(__name__)
 
 _RAPL_ROOT = Path("/sys/class/powercap")
@@ -120,12 +122,28 @@ class ReplayedCounter:
 def open_counter(device: str) -> EnergyCounter | None:
     """The counter of a device, or None where it has none that can be read."""
     try:
-        if device.startswith("cuda"):
-            return NvmlCounter(_visible_index(device))
-        return RaplCounter()
+        return _counter(device)
     except OSError as error:
         logger.info("no measured energy: %s", error)
         return None
+
+
+def require_counter(device: str) -> EnergyCounter:
+    """The counter of a device, which an objective or a constraint on `energy_j` needs: estimates will not do.
+
+    Raises:
+        InputError: There is none that can be read, with the reason.
+    """
+    try:
+        return _counter(device)
+    except OSError as error:
+        raise InputError(
+            f"energy_j must be measured by a counter to be an objective or a constraint, and {device} has none: {error}"
+        ) from error
+
+
+def _counter(device: str) -> EnergyCounter:
+    return NvmlCounter(_visible_index(device)) if device.startswith("cuda") else RaplCounter()
 
 
 def _visible_index(device: str) -> int:

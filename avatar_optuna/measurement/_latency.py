@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
+
+from avatar_optuna.exceptions import InputError
 
 Run = Callable[[], object]
 
@@ -64,6 +68,35 @@ def use_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
+@contextmanager
+def computing_threads(device: str, threads: int | None) -> Iterator[None]:
+    """Compute with so many threads for a while: on a CPU, None takes one.
+
+    Threads that wait for each other cost a model this small more than they give, and on a busy machine a hundred times
+    more.
+    """
+    before = torch.get_num_threads()
+    if device == "cpu":
+        torch.set_num_threads(threads or 1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def require_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        InputError: torch does not see it.
+    """
+    if not device.startswith("cuda"):
+        return
+    count = torch.cuda.device_count()
+    if int(device.partition(":")[2] or 0) >= count:
+        raise InputError(f"measurement.device must be here, got {device!r}, and torch sees {count} GPUs")
+
+
 def synchronize(device: str) -> None:
     """Wait for what a GPU was told to do."""
     if device.startswith("cuda"):
@@ -87,19 +120,8 @@ def interleaved_latencies(
     about = describe_device(device)
     found: dict[str, list[Latency]] = {name: [] for name in models}
     for batch_size in batch_sizes:
-        runs = {name: make(batch_size) for name, make in models.items()}
-        for run in runs.values():
-            for _ in range(_WARM_UPS):
-                run()
-        times: dict[str, list[float]] = {name: [] for name in runs}
-        for _ in range(repeats):
-            for name, run in runs.items():
-                synchronize(device)
-                begun = time.perf_counter()
-                run()
-                synchronize(device)
-                times[name].append((time.perf_counter() - begun) * 1000)
-        for name, taken in times.items():
+        turns = timed_turns([make(batch_size) for make in models.values()], repeats=repeats, device=device)
+        for name, taken in zip(models, turns.times_ms, strict=True):
             found[name].append(
                 Latency(
                     batch_size=batch_size,
@@ -110,6 +132,56 @@ def interleaved_latencies(
                 )
             )
     return {name: tuple(latencies) for name, latencies in found.items()}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Turns:
+    """Several models, timed by turns.
+
+    Args:
+        times_ms: Shape (models, repeats).
+        computed_ms: The same without the time in which other work had the processor: what a quiet machine would take.
+            None where that cannot be told (a GPU, several threads).
+    """
+
+    times_ms: npt.NDArray[np.float64]
+    computed_ms: npt.NDArray[np.float64] | None
+
+    @property
+    def waited_share(self) -> float | None:
+        """Share of the time in which other work had the processor, or None where unknown."""
+        if self.computed_ms is None:
+            return None
+        return max(1 - float(self.computed_ms.sum()) / float(self.times_ms.sum()), 0.0)
+
+
+def timed_turns(
+    runs: Sequence[Run], *, repeats: int, device: str, on_turn: Callable[[int], None] | None = None
+) -> Turns:
+    """Warm each model up, then time all of them once, and again.
+
+    Args:
+        runs: One pass of each.
+        repeats: How many turns.
+        device: Where they run.
+        on_turn: Called with the number of turns done.
+    """
+    for run in runs:
+        for _ in range(_WARM_UPS):
+            run()
+    times, computed = np.zeros((len(runs), repeats)), np.zeros((len(runs), repeats))
+    for turn in range(repeats):
+        for index, run in enumerate(runs):
+            synchronize(device)
+            begun, computing = time.perf_counter(), time.thread_time()
+            run()
+            synchronize(device)
+            times[index, turn] = (time.perf_counter() - begun) * 1000
+            computed[index, turn] = (time.thread_time() - computing) * 1000
+        if on_turn is not None:
+            on_turn(turn + 1)
+    is_alone = device == "cpu" and torch.get_num_threads() == 1
+    return Turns(times_ms=times, computed_ms=computed if is_alone else None)
 
 
 def cycling(batches: Sequence[Run]) -> Run:

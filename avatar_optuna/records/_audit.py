@@ -15,8 +15,8 @@ class AuditedStudent:
         hyperparameters: The thirteen.
         flops: Forward FLOPs of one input at full length, by `costs`.
         parameters: By `costs`.
-        latency_ms: Median of one input at full length.
-        latency_interval_ms: 95 % interval of that median, [low, high], from the order of its repeats.
+        latency_ms: Of one input at full length: the fastest of its turns, which is what it takes undisturbed.
+        latency_interval_ms: From that to the 95th percentile of its turns.
         energy_j: Of one input, from a counter; None without one.
     """
 

@@ -6,7 +6,7 @@ it had never stopped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ class Evolution:
         costs: Exact values of all objectives but the first for columns of configurations, shape (n, objectives - 1),
             in the directions given. With it children are screened before they are asked about; without it this is
             plain NSGA-II.
+        cost_names: Hyperparameters that `costs` depends on besides the student's shape.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Evolution:
         seed: int,
         initial: Sequence[Hyperparameters] = (),
         costs: Costs | None = None,
+        cost_names: Collection[str] = (),
     ) -> None:
         self._lattice = feasibility.lattice
         self._feasibility = feasibility
@@ -58,7 +60,9 @@ class Evolution:
         self._screening: Screening | None = None
         if costs is not None:
             signs, given = self._signs[1:], costs
-            self._screening = Screening(feasibility, lambda columns: given(columns) * signs, seed=seed)
+            self._screening = Screening(
+                feasibility, lambda columns: given(columns) * signs, seed=seed, cost_names=cost_names
+            )
         self._generation = 0
         self._skips = 0
         self._seen: set[bytes] = set()

@@ -6,7 +6,7 @@ before anything is evaluated; a regression on what was told so far says the rest
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 import numpy.typing as npt
@@ -43,11 +43,12 @@ class Screening:
         feasibility: Draws, repairs and judges.
         costs: Every objective but the first of columns of configurations, shape (n, objectives - 1), minimised.
         seed: Draws the pool.
+        cost_names: Hyperparameters that costs depend on besides the student's shape.
     """
 
-    def __init__(self, feasibility: Feasibility, costs: Costs, *, seed: int) -> None:
+    def __init__(self, feasibility: Feasibility, costs: Costs, *, seed: int, cost_names: Collection[str] = ()) -> None:
         self._lattice, self._repairer, self._costs_of = feasibility.lattice, Repairer(feasibility), costs
-        interacting = _SHAPE | feasibility.costly_names()
+        interacting = _SHAPE | feasibility.costly_names() | frozenset(cost_names)
         self._free = [index for index, name in enumerate(NAMES) if name not in interacting]
         self._regression = RunningRegression(feasibility.lattice, interacting)
         self._pool = np.unique(candidates(feasibility, _POOL, np.random.default_rng(seed)), axis=0)

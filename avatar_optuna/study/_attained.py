@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -45,8 +45,17 @@ def attained(
     feasibility: Feasibility,
     indicator: Indicator,
     costs: Callable[[Columns], npt.NDArray[np.float64]],
+    *,
+    cost_names: Collection[str],
 ) -> Attained:
     """Compare a search with the exact front under its indicator.
+
+    Args:
+        found: The search.
+        feasibility: What was searched.
+        indicator: What it was searched with.
+        costs: Every objective but effectiveness, of columns; shape (n, objectives - 1).
+        cost_names: The hyperparameters that costs depend on.
 
     Volumes are taken after each objective is scaled to [0, 1] over the exact front, below the point (1.1, 1.1, ...).
 
@@ -54,7 +63,7 @@ def attained(
         StudyError: The indicator does not add up over hyperparameters, so that no exact front can be computed.
     """
     begun = time.perf_counter()
-    exact = exact_front(feasibility, indicator.rank_columns, costs)
+    exact = exact_front(feasibility, indicator.rank_columns, costs, cost_names=cost_names)
     own = found.values * np.where(np.arange(found.values.shape[1]) == 0, -1.0, 1.0)
     low, high = exact.values.min(axis=0), exact.values.max(axis=0)
     span = np.where(high > low, high - low, 1.0)

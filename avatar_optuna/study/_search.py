@@ -99,6 +99,7 @@ def search(
         seed=_round_seed(settings.search.seed, round_),
         initial=initial,
         costs=objective.costs,
+        cost_names=objective.cost_names,
     )
     with search_lock(study.storage, study.name):
         past = searched(study, round_=round_)

@@ -7,12 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from avatar_optuna.exceptions import InputError
 from avatar_optuna.measurement import (
     RaplCounter,
     ReplayedCounter,
-    carbon_g,
-    grid_intensity_g_per_kwh,
     measure_energy,
     open_counter,
 )
@@ -78,10 +75,3 @@ def test_a_machine_without_counters_has_none(tmp_path: Path) -> None:
         RaplCounter(tmp_path)
     if not torch.cuda.is_available():
         assert open_counter("cuda:0") is None
-
-
-def test_carbon_is_energy_times_the_country_s_grid() -> None:
-    assert carbon_g(3_600_000.0, "FRA") == pytest.approx(grid_intensity_g_per_kwh("FRA"))
-    assert grid_intensity_g_per_kwh("POL") > 5 * grid_intensity_g_per_kwh("FRA")
-    with pytest.raises(InputError, match=r"measurement\.country must be .* got 'XYZ'"):
-        carbon_g(1.0, "XYZ")

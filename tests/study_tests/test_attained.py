@@ -39,7 +39,7 @@ def test_a_search_that_saw_the_whole_space_reached_all_of_it(tmp_path: Path) -> 
         objective, feasibility = make_objective(settings)
         search(study, objective, feasibility)
         found = searched(study, round_=0)
-        reached = attained(found, feasibility, objective.indicator, objective.costs)
+        reached = attained(found, feasibility, objective.indicator, objective.costs, cost_names=objective.cost_names)
         assert reached.lattice_points == 16 * 1  # tokenizer and learning rate cost nothing: the best is taken
         shares.append(reached.share)
     assert len(found) == 64

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from avatar_optuna.exceptions import InputError
@@ -31,18 +32,29 @@ def grid_intensity_g_per_kwh(country: str) -> float:
     Raises:
         InputError: The table does not know the country.
     """
-    table = _table()
-    if country not in table:
+    if not is_known_country(country):
         raise InputError(
             f"measurement.country must be an ISO 3166 code that codecarbon's table knows, such as FRA, got {country!r}"
         )
-    return table[country]
+    return _table()[country]
+
+
+def is_known_country(country: str) -> bool:
+    """Whether the table has a figure for the country's grid.
+
+    Raises:
+        InputError: There is no table.
+    """
+    return country in _table()
 
 
 @cache
 def _table() -> dict[str, float]:
     """Country code to grams a kilowatt-hour."""
-    path = files("codecarbon") / "data" / "private_infra" / "global_energy_mix.json"
+    spec = find_spec("codecarbon")  # found, not imported: it loads pandas and more
+    if spec is None or spec.origin is None:
+        raise InputError("measurement.country needs the package codecarbon for its table of grids, and it is missing")
+    path = Path(spec.origin).parent / "data" / "private_infra" / "global_energy_mix.json"
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return {
         code: float(entry["carbon_intensity"])

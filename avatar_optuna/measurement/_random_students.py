@@ -1,0 +1,141 @@
+"""Students with random weights, measured: what a model costs does not depend on its weights, so none is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from avatar_optuna.costs import TaskForm, size_bytes
+from avatar_optuna.distillation import build_student
+from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.measurement._energy import EnergyCounter, measure_energy
+from avatar_optuna.measurement._latency import Run, synchronize, timed_turns
+
+Array = npt.NDArray[np.float64]
+
+BATCH_SIZE = 1
+_GROUP_BYTES = 2_000_000_000
+_FIRST_TOKEN = 5  # after the special ones
+_ENERGY_WINDOW_S = 1.5
+_ENERGY_IDLE_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TimedStudents:
+    """Times of students, turn by turn.
+
+    Args:
+        times_ms: Shape (students, repeats): one input at full length. Where it can be told, without the time in which
+            other work had the processor, so that a busy machine gives nearly the figures of a quiet one.
+        waited_share: Share of the time that was so taken off, or None where that cannot be told.
+    """
+
+    times_ms: Array
+    waited_share: float | None
+
+    @property
+    def latencies_ms(self) -> Array:
+        """The fastest turn of each: what it takes undisturbed, which is nearly the median of a quiet machine.
+
+        Returns:
+            Shape (students,).
+        """
+        return np.asarray(self.times_ms.min(axis=1))
+
+
+def time_students(
+    students: Sequence[Hyperparameters],
+    form: TaskForm,
+    *,
+    device: str,
+    repeats: int,
+    on_progress: Callable[[int], None] | None = None,
+) -> TimedStudents:
+    """Time one input at full length, the students by turns, in an order of their own.
+
+    Args:
+        students: What is built, with random weights; as many at a time as 2 GB hold.
+        form: Single functions or pairs: a pair is two passes of the encoder.
+        device: Where they run.
+        repeats: Timed passes of each.
+        on_progress: Called with the number of timed passes done.
+    """
+    times = np.zeros((len(students), repeats))
+    waited, weights = [], []
+    done = 0
+    for group in _groups(students, form):
+        runs = [student_run(students[index], form, device) for index in group]
+        before = done
+
+        def on_turn(turn: int, before: int = before, size: int = len(group)) -> None:
+            if on_progress is not None:
+                on_progress(before + turn * size)
+
+        turns = timed_turns(runs, repeats=repeats, device=device, on_turn=on_turn)
+        times[group] = turns.times_ms if turns.computed_ms is None else turns.computed_ms
+        waited.append(turns.waited_share)
+        weights.append(float(turns.times_ms.sum()))
+        done += repeats * len(group)
+    known = [share for share in waited if share is not None]
+    return TimedStudents(
+        times_ms=times,
+        waited_share=float(np.average(known, weights=weights)) if len(known) == len(waited) and known else None,
+    )
+
+
+def energies_of_students(
+    students: Sequence[Hyperparameters],
+    form: TaskForm,
+    counter: EnergyCounter,
+    *,
+    device: str,
+    on_progress: Callable[[int], None] | None = None,
+) -> list[float | None]:
+    """Joules of one input at full length, idle subtracted; None where the counter failed or counted nothing."""
+    found: list[float | None] = []
+    for index, student in enumerate(students):
+        energy = measure_energy(
+            student_run(student, form, device),
+            counter,
+            window_s=_ENERGY_WINDOW_S,
+            idle_s=_ENERGY_IDLE_S,
+            settle=lambda: synchronize(device),
+        )
+        found.append(energy.joules if energy is not None and energy.joules > 0 else None)
+        if on_progress is not None:
+            on_progress(index + 1)
+    return found
+
+
+def student_run(student: Hyperparameters, form: TaskForm, device: str) -> Run:
+    """Passes of a random student over one input of random tokens at full length."""
+    network = build_student(student, form)
+    network.to(device).eval()  # type: ignore[arg-type]
+    shape = (form.num_functions, student.max_sequence_length)
+    drawn = np.random.default_rng(0).integers(_FIRST_TOKEN, student.vocab_size, size=shape)
+    tokens = torch.from_numpy(drawn).to(device)
+
+    @torch.inference_mode()
+    def run() -> object:
+        return network.classify(network.encode(tokens).reshape(1, -1))
+
+    return run
+
+
+def _groups(students: Sequence[Hyperparameters], form: TaskForm) -> Iterator[list[int]]:
+    """Indices of students that fit in memory together."""
+    group: list[int] = []
+    held = 0
+    for index, student in enumerate(students):
+        size = int(size_bytes(student, form))
+        if group and held + size > _GROUP_BYTES:
+            yield group
+            group, held = [], 0
+        group.append(index)
+        held += size
+    if group:
+        yield group

@@ -1,0 +1,229 @@
+"""What a student costs on a device, predicted from its shape: a sum of cost terms with calibrated weights.
+
+Latency and energy have no formula, but they are nearly sums: so much for each layer, each product, each element that is
+touched. The weights are fitted, none below zero, on students that were measured on the device. The terms are
+polynomials in the sizes that `costs` reads, so that one predictor takes an int, an array, an interval or a Z3 term.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from avatar_optuna.costs import TaskForm
+from avatar_optuna.exceptions import InputError, StudyError
+from avatar_optuna.hyperparameters import Hyperparameters
+
+Array = npt.NDArray[np.float64]
+
+READS = frozenset(
+    {
+        *("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads", "max_sequence_length"),
+        *("position_embedding_type", "hidden_act"),
+    }
+)
+"""The hyperparameters that a prediction depends on."""
+MIN_STUDENTS = 12
+
+_FORMAT = 1
+_DIGITS = 9
+_RULE = "a predictor must be the JSON that avatar-optuna wrote"
+_UNITS = {"latency_ms": "ms", "energy_j": "J"}
+
+
+def device_terms(shape: Any, form: TaskForm) -> dict[str, Any]:
+    """What one input at full length makes a device do, by kind; each is a count.
+
+    Calls (a kernel launched, whatever its size) cost a small student most; then come the elements that are touched, and
+    the products. A relative student's distance scores are as many elements as its heads times the square of its
+    tokens, which no count of FLOPs shows. `gelu_new` is composed of eight element-wise operations, where the other
+    activations are one.
+
+    Args:
+        shape: The student: ints, arrays, intervals or Z3 terms. Its vocabulary costs memory, not time.
+        form: One function or a pair an input.
+    """
+    tokens, width, layers = shape.max_sequence_length, shape.hidden_size, shape.num_hidden_layers
+    inner, heads, distances = shape.intermediate_size, shape.num_attention_heads, shape.num_distance_products
+    functions = form.num_functions
+    rows = layers * tokens * functions
+    scores = rows * tokens * heads
+    is_relative = 1 - shape.has_absolute_positions
+    is_composed = _has(shape, "hidden_act", "gelu_new")
+    return {
+        "pass": layers * 0 + 1,
+        "layer_calls": layers,
+        "relative_layer_calls": layers * is_relative,
+        "composed_activation_calls": layers * is_composed,
+        "embedding_elements": tokens * width * functions,
+        "vector_elements": rows * width,
+        "score_elements": scores,
+        "distance_elements": scores * distances,
+        "transposed_distance_elements": scores * (distances * (distances - 1)),
+        "inner_elements": rows * inner,
+        "composed_activation_elements": rows * inner * is_composed,
+        "projection_products": rows * width * width,
+        "attention_products": rows * tokens * width,
+        "distance_products": rows * tokens * width * distances,
+        "feed_forward_products": rows * width * inner,
+    }
+
+
+def _has(shape: Any, name: str, category: str) -> Any:
+    """Whether a shape has a category, in its own kind of truth; it multiplies like 1 or 0."""
+    if hasattr(shape, "is_category"):
+        return shape.is_category(name, category)
+    return getattr(shape, name) == category
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostPredictor:
+    """A calibrated predictor; calling it with a shape gives the figure, in the reading of the shape.
+
+    Args:
+        quantity: "latency_ms" or "energy_j": of one input at full length.
+        form: Single functions or pairs.
+        weights: By term of `device_terms`, those above 0.
+        device: `{"name", "model", "threads"}`, where it was calibrated.
+        host: Name of the machine.
+        batch_size: Inputs a pass.
+        num_students: How many students it was fitted on.
+        median_error: Of each student predicted from all others: the median of the relative errors, a fraction.
+        p90_error: Their 90th percentile.
+        rank_correlation: Spearman's, of those predictions with what was measured.
+        range: Lowest and highest figure that was measured; outside it predicts what it never saw.
+        waited_share: Share of the timed seconds in which other work had the processor, or None where unknown.
+        measured_utc: When, ISO 8601.
+    """
+
+    quantity: str
+    form: TaskForm
+    weights: Mapping[str, float]
+    device: Mapping[str, Any]
+    host: str
+    batch_size: int
+    num_students: int
+    median_error: float
+    p90_error: float
+    rank_correlation: float
+    range: tuple[float, float]
+    waited_share: float | None
+    measured_utc: str
+
+    def __call__(self, shape: Any) -> Any:
+        """The figure of a shape: a float, an array, an interval or a Z3 term."""
+        terms = device_terms(shape, self.form)
+        return sum(terms[name] * weight for name, weight in self.weights.items())
+
+    @property
+    def unit(self) -> str:
+        """ms or J."""
+        return _UNITS[self.quantity]
+
+    def is_of(self, device: Mapping[str, Any]) -> bool:
+        """Whether it was calibrated on such a device: the same model, with as many threads."""
+        return all(self.device[key] == device[key] for key in ("model", "threads"))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        values = asdict(self)
+        return {"format": _FORMAT, **values, "form": str(self.form), "range": list(self.range)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> CostPredictor:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InputError: It is something else.
+        """
+        fields = {key: value for key, value in values.items() if key != "format"}
+        try:
+            predictor = cls(**{**fields, "form": TaskForm(values["form"]), "range": tuple(values["range"])})
+            known = set(device_terms(_EXAMPLE, predictor.form))
+            sound = all(np.isfinite(weight) and weight > 0 for weight in predictor.weights.values())
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{_RULE}, got a faulty one: {error}") from error
+        if values.get("format") != _FORMAT or not sound or not set(predictor.weights) <= known:
+            raise InputError(f"{_RULE}, got one that does not fit together")
+        return predictor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """Weights, and how far to trust them.
+
+    Args:
+        weights: By term, those above 0.
+        median_error, p90_error, rank_correlation: See `CostPredictor`.
+    """
+
+    weights: Mapping[str, float]
+    median_error: float
+    p90_error: float
+    rank_correlation: float
+
+
+def fit(students: Sequence[Hyperparameters], measured: Sequence[float], form: TaskForm) -> Fit:
+    """Non-negative least squares of the relative errors; each student is left out in turn to say how far to trust it.
+
+    Args:
+        students: What was measured.
+        measured: Its figures, above 0.
+        form: Single functions or pairs.
+
+    Raises:
+        StudyError: There are too few students, or a figure is not above 0.
+    """
+    from scipy.stats import spearmanr
+
+    figures = np.asarray(measured, dtype=np.float64)
+    if len(figures) < MIN_STUDENTS or len(figures) != len(students):
+        raise StudyError(f"a predictor needs at least {MIN_STUDENTS} measured students, got {len(figures)}")
+    if not (np.isfinite(figures) & (figures > 0)).all():
+        raise StudyError("a predictor is fitted on figures above 0")
+    rows = [device_terms(student, form) for student in students]
+    names = list(rows[0])
+    matrix = np.asarray([[float(row[name]) for name in names] for row in rows])
+    predicted = np.zeros(len(figures))
+    for index in range(len(figures)):
+        others = np.arange(len(figures)) != index
+        predicted[index] = matrix[index] @ _solved(matrix[others], figures[others])
+    errors = np.abs(predicted - figures) / figures
+    weights = _solved(matrix, figures)
+    return Fit(
+        weights={name: float(w) for name, w in zip(names, weights, strict=True) if w > 0},
+        median_error=float(np.median(errors)),
+        p90_error=float(np.percentile(errors, 90)),
+        rank_correlation=float(spearmanr(predicted, figures).statistic),
+    )
+
+
+def _solved(matrix: Array, figures: Array) -> Array:
+    """Weights of the terms, rounded to what Z3 reads exactly."""
+    from scipy.optimize import nnls
+
+    relative = matrix / figures[:, None]
+    scale = np.where(relative.any(axis=0), np.abs(relative).max(axis=0), 1.0)
+    weights = nnls(relative / scale, np.ones(len(figures)))[0] / scale
+    return np.asarray([float(f"{weight:.{_DIGITS}g}") for weight in weights])
+
+
+_EXAMPLE = Hyperparameters(
+    tokenizer="BPE",
+    vocab_size=1000,
+    num_hidden_layers=1,
+    hidden_size=16,
+    hidden_act="gelu",
+    hidden_dropout_prob=0.0,
+    intermediate_size=16,
+    num_attention_heads=1,
+    attention_probs_dropout_prob=0.0,
+    max_sequence_length=16,
+    position_embedding_type="absolute",
+    learning_rate=1e-3,
+    batch_size=16,
+)
