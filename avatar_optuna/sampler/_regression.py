@@ -37,8 +37,9 @@ class RunningRegression:
         self._numbers = [(i, _scaled(axis)) for i, axis in enumerate(lattice.axes) if i in numbers and len(axis) > 1]
         pairs = len(self._numbers) * (len(self._numbers) - 1) // 2
         size = int(ends[-1]) + pairs
-        self._count, self._squares = 0, 0.0
-        self._gram, self._moments = np.zeros((size, size)), np.zeros(size)
+        self._count, self._gram = 0, np.zeros((size, size))
+        self._scales = [_Scale(size=size), _FractionScale(size=size)]
+        self._scale = self._scales[0]
         self._weights, self._spread = np.zeros(size), np.zeros((size, size))
 
     def features(self, codes: Codes) -> Array:
@@ -55,22 +56,30 @@ class RunningRegression:
             return
         features = self.features(codes)
         self._count += len(features)
-        self._squares += float(values @ values)
         self._gram += features.T @ features
-        self._moments += features.T @ values
+        for scale in self._scales:
+            scale.tell(features, values)
         self._fit()
 
     def _fit(self) -> None:
         spectrum, axes = np.linalg.eigh(self._gram)
-        spectrum, turned = np.maximum(spectrum, 0.0), axes.T @ self._moments
-        best = -np.inf
-        for penalty in _PENALTIES * max(float(spectrum[-1]), 1e-300):
-            shrunk = turned / (spectrum + penalty)
-            variance = max(self._squares - float(turned @ shrunk), 1e-12 * self._squares, 1e-300) / self._count
-            evidence = -0.5 * (self._count * np.log(variance) + np.log1p(spectrum / penalty).sum())
-            if evidence > best:
-                best, self._weights = evidence, axes @ shrunk
-                self._spread = axes * np.sqrt(variance / (spectrum + penalty))
+        spectrum, best = np.maximum(spectrum, 0.0), -np.inf
+        for scale in self._scales:
+            if not scale.fits:
+                continue
+            turned = axes.T @ scale.moments
+            for penalty in _PENALTIES * max(float(spectrum[-1]), 1e-300):
+                shrunk = turned / (spectrum + penalty)
+                residual = max(scale.squares - float(turned @ shrunk), 1e-12 * scale.squares, 1e-300)
+                variance = residual / self._count
+                evidence = scale.stretch - 0.5 * (self._count * np.log(variance) + np.log1p(spectrum / penalty).sum())
+                if evidence > best:
+                    best, self._scale, self._weights = evidence, scale, axes @ shrunk
+                    self._spread = axes * np.sqrt(variance / (spectrum + penalty))
+
+    def expected(self, features: Array, weights: Array) -> Array:
+        """Values of configurations under some weights, on the scale that they were told on; shape (n,)."""
+        return self._scale.back(features @ weights)
 
     def drawn(self, rng: np.random.Generator) -> Array:
         """Weights drawn from what is believed of them, so that what is not known yet gets tried (Thompson sampling)."""
@@ -79,6 +88,37 @@ class RunningRegression:
     def least(self, index: int, weights: Array) -> int:
         """The code of one hyperparameter, outside of all products, that makes the value least under some weights."""
         return int((self._tables[index] @ weights[self._blocks[index]]).argmin())
+
+
+class _Scale:
+    """Sums over what was told, on the scale that it was told on."""
+
+    def __init__(self, *, size: int) -> None:
+        self.fits = True
+        self.moments, self.squares = np.zeros(size), 0.0
+        self.stretch = 0.0  # logarithm of how much the scale stretches what was told, so that evidence compares
+
+    def tell(self, features: Array, values: Array) -> None:
+        """Add features of shape (n, features) with values of shape (n,)."""
+        self.moments += features.T @ values
+        self.squares += float(values @ values)
+
+    def back(self, values: Array) -> Array:
+        """From this scale to the one that values are told on; shape (n,)."""
+        return values
+
+
+class _FractionScale(_Scale):
+    """The same by the logit, for fractions that are to go up (told as negative numbers): no sum leaves [0, 1]."""
+
+    def tell(self, features: Array, values: Array) -> None:
+        self.fits = self.fits and bool(((values > -1) & (values < 0)).all())
+        if self.fits:
+            super().tell(features, np.log1p(values) - np.log(-values))
+            self.stretch -= float(np.log(-values * (1 + values)).sum())
+
+    def back(self, values: Array) -> Array:
+        return np.asarray(-1 / (1 + np.exp(values)))
 
 
 def _table(name: str, axis: npt.NDArray[np.generic]) -> Array:

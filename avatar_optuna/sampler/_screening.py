@@ -93,4 +93,4 @@ class Screening:
         return self._costs_of(self._lattice.decode(codes))
 
     def _expected(self, codes: Codes, costs: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> Values:
-        return np.column_stack([self._regression.features(codes) @ weights, costs])
+        return np.column_stack([self._regression.expected(self._regression.features(codes), weights), costs])

@@ -50,3 +50,18 @@ def test_what_was_never_told_is_drawn_from_widely(lattice: Lattice) -> None:
     regression.tell(codes, _response(lattice.decode(codes)))
     draws = [regression.least(NAMES.index("tokenizer"), regression.drawn(rng)) for _ in range(60)]
     assert set(draws) == {0, 1, 2, 3}
+
+
+def test_fractions_that_saturate_are_learnt_as_fractions(lattice: Lattice) -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, lattice.sizes, size=(300, len(NAMES)))
+    fractions = 1 / (1 + np.exp(-1 - _response(lattice.decode(codes))))
+    told, fresh = codes[:200], codes[200:]
+    regression = RunningRegression(lattice, INTERACTING)
+    regression.tell(told, -fractions[:200])
+    expected = regression.expected(regression.features(fresh), regression.drawn(rng))
+    assert ((expected > -1) & (expected < 0)).all()
+    assert np.std(expected + fractions[200:]) < 0.05 * np.std(fractions)
+    regression.tell(told[:1], np.asarray([-1.0]))  # one that no logit can express
+    regression.tell(told, -fractions[:200])
+    assert np.isfinite(regression.expected(regression.features(fresh), regression.drawn(rng))).all()
