@@ -2,7 +2,7 @@
 
     python benchmarks/indicator.py [--splits 200]
 
-Reads `benchmarks/data/indicator_*.csv` (students really distilled, briefly), fits on a random part and predicts the
+Reads `benchmarks/data/indicator_*.csv` (students really distilled, briefly; the space they were drawn from beside it), fits on a random part and predicts the
 rest, over and over. The paper's regression is a Bayesian ridge on raw columns, categories as ordinal numbers.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,9 @@ from sklearn.linear_model import BayesianRidge
 from avatar_optuna.columns import Columns
 from avatar_optuna.hyperparameters import CATEGORIES, INTEGERS, NAMES, Hyperparameters
 from avatar_optuna.indicator import Indicator
-from avatar_optuna.settings import load_study_file
 from avatar_optuna.space import SearchSpace
 
 FOLDER = Path(__file__).parent / "data"
-SPACES = {
-    "indicator_bigclonebench": "clone_detection",
-    "indicator_bigclonebench_paper_space": None,
-    "indicator_python_clones": "python_clones",
-}
 
 
 def read(path: Path) -> tuple[list[Hyperparameters], np.ndarray]:
@@ -42,6 +37,12 @@ def read(path: Path) -> tuple[list[Hyperparameters], np.ndarray]:
         students.append(Hyperparameters.from_mapping(values))
         measured.append(float(row["valid_balanced_accuracy"]))
     return students, np.asarray(measured)
+
+
+def space_of(path: Path) -> SearchSpace:
+    """The space that the students were drawn from: of the TOML file beside them, else the paper's."""
+    beside = path.with_suffix(".toml")
+    return SearchSpace.from_mapping(tomllib.loads(beside.read_text())["space"] if beside.is_file() else {})
 
 
 def paper(
@@ -71,9 +72,8 @@ def main() -> None:
     splits = parser.parse_args().splits
     print("| data | fitted on | indicator | rank correlation | error, points | 95 % coverage |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for name, study in SPACES.items():
-        students, measured = read(FOLDER / f"{name}.csv")
-        space = load_study_file(f"studies/{study}.toml").space if study else SearchSpace.paper()
+    for path in sorted(FOLDER.glob("indicator_*.csv")):
+        (students, measured), space = read(path), space_of(path)
         for count in (10, 20, 40, 60):
             if count + 8 > len(students):
                 continue
@@ -91,7 +91,7 @@ def main() -> None:
                     )
             for key, figures in rows.items():
                 correlation, error, coverage = np.nanmedian(np.asarray(figures), axis=0)
-                label = f"{name.removeprefix('indicator_')} ({len(students)})"
+                label = f"{path.stem.removeprefix('indicator_')} ({len(students)})"
                 print(f"| {label} | {count} | {key} | {correlation:.2f} | {error:.1f} | {coverage:.0%} |", flush=True)
 
 

@@ -4,7 +4,7 @@
 
 The students are drawn by Z3 as a study draws its indicator's samples, for as many epochs as its `[indicator]` says. A
 row is appended as soon as its student is distilled; one that stands is not distilled again, so more come with the same
-command and a larger `--count`. Add the file to `SPACES` of `benchmarks/indicator.py`.
+command and a larger `--count`. `benchmarks/indicator.py` reads the file, and the study's `[space]` as NAME.toml.
 """
 
 from __future__ import annotations
