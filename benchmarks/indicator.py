@@ -2,8 +2,9 @@
 
     python benchmarks/indicator.py [--splits 200]
 
-Reads `benchmarks/data/indicator_*.csv` (students really distilled, briefly; the space they were drawn from beside it), fits on a random part and predicts the
-rest, over and over. The paper's regression is a Bayesian ridge on raw columns, categories as ordinal numbers.
+Reads `benchmarks/data/indicator_*.csv` (students really distilled, briefly; the space that they were drawn from stands
+beside it), fits on a random part and predicts the rest, over and over. The paper's regression: a Bayesian ridge on raw
+columns, categories as ordinal numbers.
 """
 
 from __future__ import annotations
