@@ -5,12 +5,17 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
+import numpy as np
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.front import non_dominated
 from avatar_optuna.storage import artifact_store, open_storage
 
 Environment = dict[str, Any]
@@ -99,12 +104,28 @@ def guarded_dashboard(storage_url: str, *, artifacts: str | None, host: str, tok
         host: What it listens on: on a loopback address only loopback names may call it.
         token: For changes; None makes it read-only.
     """
-    from optuna_dashboard import wsgi
+    from optuna_dashboard import _app, wsgi
 
+    _app.get_pareto_front_trials = pareto_front_trials
     store = artifact_store(artifacts) if artifacts is not None else None
     application: Application = wsgi(open_storage(storage_url, create=False), artifact_store=store)
     hosts = {"localhost", "127.0.0.1", "::1", host} if is_loopback(host) else set()
     return Guard(application, hosts=hosts, token=token)
+
+
+def pareto_front_trials(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> list[FrozenTrial]:
+    """The front as the dashboard wants it, in place of its own, which compares all pairs of trials at every poll.
+
+    Args:
+        trials: Of which the COMPLETE ones count.
+        directions: One for each of their values.
+    """
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    if not complete:
+        return []
+    signs = np.where([direction is StudyDirection.MAXIMIZE for direction in directions], -1.0, 1.0)
+    kept = non_dominated(np.asarray([trial.values for trial in complete], dtype=np.float64) * signs)
+    return [complete[index] for index in np.flatnonzero(kept)]
 
 
 def serve(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
+from avatar_optuna.annotations import save_figures, write_notes
 from avatar_optuna.distillation import EpochRecord, Predictor, Teacher, load_teacher
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility import Feasibility, draw, tighten
@@ -28,6 +29,7 @@ from avatar_optuna.records import (
     BASELINE,
     COMPARISON,
     COST,
+    DATA,
     FAILED,
     FEASIBLE,
     INDICATOR,
@@ -39,11 +41,19 @@ from avatar_optuna.records import (
     TeacherRecord,
 )
 from avatar_optuna.storage import artifact_store, download_directory
-from avatar_optuna.study import AvatarStudy, Searched, attained, choose_students, pareto_indices, search, searched
+from avatar_optuna.study import (
+    AvatarStudy,
+    Searched,
+    attained,
+    choose_students,
+    measured_students,
+    pareto_indices,
+    search,
+    searched,
+)
 from avatar_optuna.tasks import Task, baseline, load_task, task_form
 
 _POLL_S = 0.5
-_MIN_SAMPLES = 4
 
 
 @dataclass
@@ -75,6 +85,8 @@ class Run:
             found = self.search(feasibility, indicator, round_)
             self.distil_front(found, round_)
         self.compare(task, teacher)
+        write_notes(self.study)
+        save_figures(self.study)
         return self.did_something
 
     # Teacher ----------------------------------------------------------------------------------------------------------
@@ -83,8 +95,9 @@ class Run:
         """The task and its teacher, trained where it must be, measured once."""
         settings = self.study.settings
         begun = time.monotonic()
-        task = load_task(settings.task, cache_dir=self.cache_dir)
-        self._baseline(task)
+        with self.progress.busy(f"reading the data of {settings.task.kind}"):
+            task = load_task(settings.task, cache_dir=self.cache_dir)
+            self._baseline(task)
         epochs = settings.teacher.epochs
         with self.progress.bar("teacher: epochs", epochs) as update:
             teacher = load_teacher(
@@ -95,7 +108,8 @@ class Run:
                 on_epoch=lambda record: self._teacher_epoch(record, update),
             )
         if TEACHER not in self.study.attributes:
-            record = teacher_record(self.study, task, teacher)
+            with self.progress.busy("measuring the teacher"):
+                record = teacher_record(self.study, task, teacher)
             cost = StudyCost(phases={"teacher": PhaseCost(seconds=time.monotonic() - begun)})
             self.study.set_attribute(COST, cost.to_dict())
             self.study.set_attribute(TEACHER, record.to_dict())
@@ -110,6 +124,9 @@ class Run:
         self.progress.say(f"teacher    epoch {record.epoch}/{record.epochs}: {_percent(figure)} on validation")
 
     def _baseline(self, task: Task) -> None:
+        if DATA not in self.study.attributes:
+            inputs = {name: len(split) for name, split in task.splits.items()}
+            self.study.set_attribute(DATA, {"fingerprint": task.fingerprint, "inputs": inputs})
         if BASELINE in self.study.attributes:
             return
         figures = baseline(task)
@@ -128,7 +145,8 @@ class Run:
         settings = self.study.settings
         feasibility = Feasibility(space=settings.space, constraints=settings.constraints, form=task.form)
         if FEASIBLE not in self.study.attributes:
-            found = tighten(feasibility)
+            with self.progress.busy("tightening the space"):
+                found = tighten(feasibility)
             self.study.set_attribute(FEASIBLE, found.to_dict())
             self.did_something = True
             binding = found.binding or "nothing"
@@ -154,7 +172,7 @@ class Run:
             for index, student in enumerate(samples)
         ]
         self.work(jobs, "samples")
-        indicator = Indicator.fit(*_measured(self.study, round_), space=settings.space)
+        indicator = Indicator.fit(*measured_students(self.study, round_), space=settings.space)
         self.study.set_attribute(key, indicator.to_json())
         self.did_something = True
         self.progress.say(
@@ -265,14 +283,13 @@ class Run:
         store = artifact_store(self.study.artifacts)
         with (
             tempfile.TemporaryDirectory() as folder,
-            self.progress.bar("comparison: students loaded", len(wanted)) as update,
+            self.progress.busy("timing students, teacher and CodeBERT by turns"),
         ):
             students = {}
-            for count, (name, result) in enumerate(wanted.items()):
+            for name, result in wanted.items():
                 directory = Path(folder) / name
                 download_directory(store, result.files, directory)
                 students[name] = Predictor.load(directory, form=task.form, device=settings.device)
-                update(count + 1)
             compared = compare(
                 students,
                 teacher.predictor,
@@ -300,7 +317,9 @@ class Run:
             self.did_something = True
             begun = time.monotonic()
             with self.progress.bar(f"{what}: distilled", len(jobs)) as update:
-                self._wait(keys, update)
+                self._wait(keys, self._noting(update))
+            write_notes(self.study)
+            save_figures(self.study)
             self.progress.say(f"{what:<10} {len(jobs)} distilled in {time.monotonic() - begun:.0f} s")
         trials = self._trials(keys)
         failed = [trial for trial in trials if trial.state is TrialState.FAIL]
@@ -310,6 +329,19 @@ class Run:
             )
         if trials and len(failed) == len(trials):
             raise StudyError(f"all {len(failed)} {what} failed; `avatar-optuna status` tells why")
+
+    def _noting(self, update: Callable[[int], None]) -> Callable[[int], None]:
+        """Writes the dashboard's notes whenever a job was done."""
+        noted = 0
+
+        def told(done: int) -> None:
+            nonlocal noted
+            update(done)
+            if done > noted:
+                noted = done
+                write_notes(self.study)
+
+        return told
 
     def _wait(self, keys: set[str], update: Callable[[int], None]) -> None:
         if not self.slots:
@@ -361,37 +393,6 @@ def teacher_record(study: AvatarStudy, task: Task, teacher: Teacher) -> TeacherR
         latency=measured.latency,
         energy=measured.energy,
     )
-
-
-def _measured(study: AvatarStudy, round_: int) -> tuple[list[Hyperparameters], list[float]]:
-    """Students and effectiveness to fit a round's indicator on.
-
-    The first round has brief samples alone. Later ones also have students of the front, distilled for longer; the
-    brief samples are lifted by what longer distillation gave over what was predicted, so that all speak of one scale.
-
-    Raises:
-        StudyError: Too few samples were distilled.
-    """
-    trials = study.distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    jobs = [
-        (Job.from_trial(trial), JobResult.from_trial(trial))
-        for trial in sorted(trials, key=lambda t: t.user_attrs["key"])
-    ]
-    brief = [(job, result) for job, result in jobs if job.purpose == "indicator"]
-    full = [(job, result) for job, result in jobs if job.purpose == "front" and job.round < round_]
-    if len(brief) < _MIN_SAMPLES:
-        raise StudyError(
-            f"the indicator needs at least {_MIN_SAMPLES} distilled samples, and only {len(brief)} succeeded"
-        )
-    gains = [
-        result.effectiveness - job.predicted["effectiveness"]
-        for job, result in full
-        if job.predicted is not None and job.round == 0
-    ]
-    lift = sum(gains) / len(gains) if gains else 0.0
-    students = [job.hyperparameters for job, _ in (*brief, *full)]
-    lifted = [min(max(result.effectiveness + lift, 0.0), 1.0) for _, result in brief]
-    return students, lifted + [result.effectiveness for _, result in full]
 
 
 def _percent(fraction: float) -> str:

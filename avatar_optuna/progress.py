@@ -6,11 +6,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as RichProgress
+from rich.text import Text
 
 Update = Callable[[int], None]
 """Takes how much is done so far."""
+
+_RATE_WINDOW_S = 1800.0
+"""A job may take many minutes: rate and time to go look back as far as this."""
 
 
 class Progress:
@@ -39,12 +52,46 @@ class Progress:
             yield lambda done: None
             return
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
+            RateColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        with RichProgress(*columns, console=self.console, transient=True) as bars:
+        with RichProgress(*columns, console=self.console, transient=True, speed_estimate_period=_RATE_WINDOW_S) as bars:
             bar = bars.add_task(what, total=total)
             yield lambda done: bars.update(bar, completed=done)
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """What is being done and for how long already, where it cannot be counted; erased when it is done.
+
+        Args:
+            what: What is being done, such as "measuring the teacher".
+        """
+        if not self.console.is_terminal:
+            yield
+            return
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        with RichProgress(*columns, console=self.console, transient=True) as bars:
+            bars.add_task(what, total=None)
+            yield
+
+
+class RateColumn(ProgressColumn):
+    """How much is done in a second, a minute or an hour, whichever reads best."""
+
+    def render(self, task: Task) -> Text:
+        """The rate, or nothing while it is unknown."""
+        return Text(rate(task.finished_speed or task.speed), style="progress.data.speed")
+
+
+def rate(per_second: float | None) -> str:
+    """`12.0/s`, `4.5/min`, `1.2/h`; nothing where it is unknown."""
+    if not per_second:
+        return ""
+    for seconds, unit in ((1, "s"), (60, "min")):
+        if per_second * seconds >= 1:
+            return f"{per_second * seconds:,.1f}/{unit}"
+    return f"{per_second * 3600:,.1f}/h"

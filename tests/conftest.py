@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 
 from avatar_optuna.hyperparameters import Hyperparameters
+from tests.finished_study import FinishedStudy, write_study
 from tests.postgres import PostgresServer
 
 hypothesis.settings.register_profile("avatar", deadline=None)  # a busy machine is no failure
@@ -73,3 +74,12 @@ def sqlite_url(tmp_path: Path) -> str:
 def storage_url(request: pytest.FixtureRequest) -> str:
     """The URL of a fresh database: a test with this fixture runs on both kinds."""
     return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture(scope="session")
+def finished_study(tmp_path_factory: pytest.TempPathFactory) -> FinishedStudy:
+    """A real finished study of this test run, to be read only."""
+    study = FinishedStudy(folder=tmp_path_factory.mktemp("finished"))
+    write_study(study.folder)
+    study.command("run", "study.toml", "--workers", "1")
+    return study

@@ -7,10 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
+import optuna_dashboard._pareto_front as dashboards_own
 import pytest
+from optuna.study import StudyDirection
+from optuna.trial import TrialState, create_trial
 
-from avatar_optuna.dashboard import Application, guarded_dashboard, is_loopback
+from avatar_optuna.dashboard import Application, guarded_dashboard, is_loopback, pareto_front_trials
 from avatar_optuna.storage import open_storage
 
 
@@ -89,3 +93,17 @@ def test_what_is_a_loopback_address() -> None:
         *(True, True, True),
         *(False, False),
     ]
+
+
+@pytest.mark.parametrize("directions", [("maximize", "minimize", "minimize"), ("minimize", "maximize")])
+def test_its_front_is_the_one_that_the_dashboard_would_compute(directions: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(0)
+    trials = [
+        create_trial(values=[float(value) for value in values])
+        for values in rng.integers(0, 12, size=(200, len(directions)))  # of few values, so that some are equal
+    ]
+    trials += [create_trial(state=TrialState.PRUNED), create_trial(state=TrialState.FAIL)]
+    wanted = [StudyDirection[direction.upper()] for direction in directions]
+    found = pareto_front_trials(trials, wanted)
+    assert {id(trial) for trial in found} == {id(t) for t in dashboards_own.get_pareto_front_trials(trials, wanted)}
+    assert pareto_front_trials(trials[200:], wanted) == []

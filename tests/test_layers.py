@@ -57,15 +57,17 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("exceptions", "hyperparameters", "costs", "settings", "records", "tasks", "distillation", "measurement"),
         *("storage", "progress"),
     },
+    "report": {
+        *("exceptions", "hyperparameters", "costs", "settings", "records", "front", "tasks", "storage", "study"),
+        *("indicator", "carbon"),
+    },
+    "annotations": {"hyperparameters", "records", "tasks", "storage", "study", "report"},
     "pipeline": {
         *("exceptions", "progress", "hyperparameters", "costs", "predictor", "settings", "records", "feasibility"),
         *("front", "indicator", "tasks", "distillation", "measurement", "storage", "objective", "study", "pool"),
+        *("report", "annotations"),
     },
-    "report": {
-        *("exceptions", "hyperparameters", "costs", "settings", "records", "front", "tasks", "storage", "study"),
-        *("measurement", "indicator"),
-    },
-    "dashboard": {"exceptions", "records", "storage", "study", "report", "progress"},
+    "dashboard": {"exceptions", "records", "front", "storage", "study", "report", "progress"},
     "export": {"exceptions", "hyperparameters", "records", "settings", "tasks", "storage", "study", "distillation"},
     "cli": {
         *("exceptions", "progress", "settings", "records", "feasibility", "costs", "tasks", "distillation", "storage"),
@@ -81,6 +83,8 @@ HOMES: dict[str, set[str]] = {
     "torch": {"distillation", "measurement"},
     "transformers": {"distillation", "measurement"},
     "tokenizers": {"distillation"},
+    "plotly": {"report"},
+    "optuna_dashboard": {"annotations", "dashboard"},
 }
 
 

@@ -6,6 +6,7 @@ import json
 import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -30,7 +31,8 @@ def _space(options: Namespace, console: Console) -> None:
 
     settings = load_study_file(options.study_file)
     form = task_form(settings.task.kind)
-    found = tighten(Feasibility(space=settings.space, constraints=settings.constraints, form=form))
+    with Progress(console).busy("tightening the space"):
+        found = tighten(Feasibility(space=settings.space, constraints=settings.constraints, form=form))
     if options.format == "json":
         _print_json(console, found.to_dict())
     else:
@@ -45,7 +47,8 @@ def _teacher(options: Namespace, console: Console) -> None:
     settings = load_study_file(options.study_file)
     cache_dir = cache_folder(options.cache)
     progress = Progress(console)
-    task = load_task(settings.task, cache_dir=cache_dir)
+    with progress.busy(f"reading the data of {settings.task.kind}"):
+        task = load_task(settings.task, cache_dir=cache_dir)
     with progress.bar("teacher: epochs", settings.teacher.epochs) as update:
         teacher = load_teacher(
             settings.teacher,
@@ -55,8 +58,12 @@ def _teacher(options: Namespace, console: Console) -> None:
             on_epoch=lambda record: update(record.epoch),
         )
     splits = ("valid", "test") if teacher.predictor is not None else ("valid",)
-    figures = {name: effectiveness(task.splits[name].labels, teacher.logits(name).argmax(axis=1)) for name in splits}
-    _render.teacher(teacher.source, figures, baseline(task), console)
+    with progress.busy("evaluating teacher and baseline"):
+        figures = {
+            name: effectiveness(task.splits[name].labels, teacher.logits(name).argmax(axis=1)) for name in splits
+        }
+        plain = baseline(task)
+    _render.teacher(teacher.source, figures, plain, console)
 
 
 def _run(options: Namespace, console: Console) -> None:
@@ -129,7 +136,8 @@ def _copy(options: Namespace, console: Console) -> None:
     from avatar_optuna.storage import copy_study
 
     source, target = open_storage(options.source, create=False), open_storage(options.target)
-    copy_study(source=source, target=target, study_name=options.study_name)
+    with Progress(console).busy(f"copying {options.study_name}"):
+        copy_study(source=source, target=target, study_name=options.study_name)
     console.print(f"copied {options.study_name}: the same commands go on there", highlight=False)
 
 
@@ -141,6 +149,21 @@ def _front(options: Namespace, console: Console) -> None:
         _print_json(console, _render.front_rows(study))
     else:
         _render.front_csv(study, console)
+
+
+def _report(options: Namespace, console: Console) -> None:
+    from avatar_optuna.report import write_report
+
+    study = _open(options)
+    with Progress(console).bar("report: rounds read", study.settings.search.rounds) as update:
+        path = write_report(study, options.out or Path(f"{study.name}-report.html"), update=update)
+    megabytes = path.stat().st_size / 1e6
+    console.print(
+        f"report of {study.name} written to {path} ({megabytes:.1f} MB): open it in any browser",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _dashboard(options: Namespace, console: Console) -> None:
@@ -197,6 +220,7 @@ COMMANDS: Mapping[str, Callable[[Namespace, Console], None]] = {
     "status": _status,
     "copy": _copy,
     "front": _front,
+    "report": _report,
     "dashboard": _dashboard,
     "export": _export,
     "predict": _predict,

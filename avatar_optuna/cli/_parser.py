@@ -103,6 +103,11 @@ def _looking_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
     _storage(front)
     _format(front, ("table", "json", "csv"))
 
+    report = commands.add_parser("report", help="one HTML file that shows a study, finished or not")
+    _study_name(report)
+    _storage(report)
+    report.add_argument("--out", type=Path, metavar="FILE", help="the file (default: NAME-report.html)")
+
 
 def _taking_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
     dashboard = commands.add_parser("dashboard", help="optuna-dashboard, read-only unless told otherwise")

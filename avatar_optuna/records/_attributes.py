@@ -18,7 +18,8 @@ AUDIT = "avatar:audit"  # Audit
 REFERENCE = "avatar:reference"  # the CodeBERT architecture: {"parameters", "size_bytes", "flops", "latency": [...]}
 COMPARISON = "avatar:comparison"  # students, teacher and CodeBERT timed side by side (measurement.compare)
 COST = "avatar:cost"  # StudyCost
-PROVENANCE = "avatar:provenance"  # {"versions": ..., "host": ..., "device": ..., "data": ...}
+PROVENANCE = "avatar:provenance"  # {"versions", "host", "system", "begun_utc"}
+DATA = "avatar:data"  # {"fingerprint": SHA-256, "inputs": {"train": ..., "valid": ..., "test": ...}}
 
 # User attributes of a trial of the search study.
 ROUND = "round"  # which round of the search drew it, from 0

@@ -11,6 +11,7 @@ from avatar_optuna.study._front import (
     teacher_record,
 )
 from avatar_optuna.study._open import AvatarStudy, create_study
+from avatar_optuna.study._samples import measured_students
 from avatar_optuna.study._search import Searched, pareto_indices, search, searched
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "compared_latency_ms",
     "create_study",
     "distilled_students",
+    "measured_students",
     "pareto_indices",
     "predicted_students",
     "ratios",

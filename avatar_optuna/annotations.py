@@ -1,0 +1,160 @@
+"""What optuna-dashboard shows beside the trials: a note on each distilled student, a note and figures on the studies.
+
+A run writes them as students are finished, so that they are there whoever opens the dashboard, and with whatever
+rights: the dashboard itself writes nothing. What stands already is not written again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.records import distilled_name
+from avatar_optuna.study import AvatarStudy, Student, compared_latency_ms, distilled_students, ratios
+from avatar_optuna.tasks import task_form
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+_Z = 1.96
+_REFERENCES = {"teacher": "the teacher", "codebert": "the CodeBERT architecture"}
+
+
+def write_notes(study: AvatarStudy) -> int:
+    """Write the notes of finished jobs that lack one, or whose note says less than is known by now.
+
+    Returns:
+        How many were written.
+    """
+    form = task_form(study.settings.task.kind)
+    students = {student.job: student for student in distilled_students(study, form, purpose=None)}
+    trials = study.distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    written = sum(_write(study.distilled, trial, student_note(study, students[trial.number])) for trial in trials)
+    done = f"{len(students)} students are distilled; each has a note and its files: see a trial's page."
+    _write(study.distilled, None, f"Students of **{study.name}**, distilled and measured. {done}")
+    _write(
+        study.search,
+        None,
+        f"Configurations that the search of **{study.name}** scored: effectiveness is *predicted* by an indicator, "
+        "size and FLOPs are computed by formula. "
+        f"What was measured stands in the study `{distilled_name(study.name)}`.\n\n"
+        f"All of it on one page: `avatar-optuna report --study-name {study.name}`",
+    )
+    return written
+
+
+def save_figures(study: AvatarStudy) -> None:
+    """Save the front in three dimensions, predicted against measured, and the hypervolume, as they now are."""
+    from avatar_optuna.report import front_3d, hypervolume, predicted_against_measured, read_content
+
+    content = read_content(study)
+    figures: dict[str, tuple[str, Any]] = {}
+    if content.rounds:
+        figures["hypervolume"] = ("Hypervolume over configurations scored (predicted)", hypervolume(content))
+    if content.students:
+        title = "Predicted against measured effectiveness, 95 % intervals"
+        figures["predicted-against-measured"] = (title, predicted_against_measured(content))
+    if content.rounds or content.students:
+        figures["front-3d"] = ("Front: blue predicted, orange measured", front_3d(content))
+    for name, (title, figure) in figures.items():
+        figure.update_layout(template="plotly_white", title={"text": title, "y": 0.98}, margin={"t": 90})
+        _save(study.search, name, figure)
+
+
+def student_note(study: AvatarStudy, student: Student) -> str:
+    """What a student is, what it costs, and where its files are, in Markdown."""
+    result, settings = student.result, study.settings
+    assert result is not None
+    metric = settings.measurement.effectiveness
+    kind = "a brief sample that fits the indicator" if student.purpose == "indicator" else "a student of the front"
+    latency_ms = compared_latency_ms(str(student.job), study)
+    timed = "timed side by side with its teacher" if latency_ms is not None else "timed by its worker"
+    rows = [
+        (f"{metric.replace('_', ' ')}, validation", _percent(result.valid, metric), "measured; it selects"),
+        (f"{metric.replace('_', ' ')}, test", _percent(result.test, metric), "measured; only reported"),
+        ("size", f"{result.size_bytes:,} bytes", "measured, on disk"),
+        ("forward FLOPs", f"{result.flops / 1e6:,.1f} million", "by formula"),
+        ("latency of one input", f"{latency_ms or result.latency_ms:.3g} ms", f"measured, median, {timed}"),
+    ]
+    if result.energy is not None:
+        rows.append(("energy of one input", f"{result.energy['joules']:.3g} J", f"measured, {result.energy['source']}"))
+    if student.predicted is not None:
+        mean, std = student.predicted["effectiveness"], student.predicted["std"]
+        rows.insert(0, (f"{metric.replace('_', ' ')}", f"{100 * mean:.1f} ± {100 * _Z * std:.1f} %", "predicted"))
+    table = "\n".join(f"| {name} | {value} | {how} |" for name, value, how in rows)
+    return f"""**Student {student.job}** of {study.name}: {kind}{_origin(student)}.
+
+{_shape(student.hyperparameters)}; epoch {result.best_epoch} of {len(result.history)} kept.
+
+| what | figure | how |
+| --- | --- | --- |
+{table}
+
+{_times(study, student)}Files: {_files(student)}, in the artifact store and below. To take it away:
+
+    avatar-optuna export --study-name {study.name} --trial {student.job} --out student-{student.job}
+"""
+
+
+def _shape(h: Hyperparameters) -> str:
+    layers = f"{h.num_hidden_layers} layer{'s' if h.num_hidden_layers > 1 else ''} of width {h.hidden_size}"
+    return (
+        f"{layers} (inner {h.intermediate_size}, {h.num_attention_heads} heads), {h.vocab_size:,} {h.tokenizer} "
+        f"tokens, {h.max_sequence_length} positions ({h.position_embedding_type})"
+    )
+
+
+def _origin(student: Student) -> str:
+    return f", found by the search as its trial {student.trial}" if student.trial is not None else ""
+
+
+def _percent(figures: Any, metric: str) -> str:
+    low, high = figures.get(f"{metric}_interval", (None, None))
+    between = f" ({100 * low:.1f} to {100 * high:.1f})" if low is not None else ""
+    return f"{100 * figures[metric]:.1f} %{between}"
+
+
+def _times(study: AvatarStudy, student: Student) -> str:
+    words = {"size": "smaller", "latency": "faster", "energy": "less energy"}
+    said = [
+        f"Against {_REFERENCES[name]}: "
+        + ", ".join(f"{_ratio(found[key])} times {word}" for key, word in words.items() if key in found)
+        for name, found in ratios(student, study).items()
+    ]
+    return f"{'. '.join(said)}.\n\n" if said else ""
+
+
+def _ratio(value: float) -> str:
+    return f"{value:,.0f}" if value >= 20 else f"{value:.1f}"
+
+
+def _files(student: Student) -> str:
+    assert student.result is not None
+    return ", ".join(f"`{name}`" for name in student.result.files) or "none were stored"
+
+
+def _write(study: Study, trial: FrozenTrial | None, body: str) -> bool:
+    """Write a note unless it stands; says whether it was written. (A finished trial has no `Trial` for `save_note`.)"""
+    from optuna_dashboard._note import get_note_from_system_attrs, save_note_with_version
+
+    trial_id = trial._trial_id if trial is not None else None
+    note = get_note_from_system_attrs(study._storage.get_study_system_attrs(study._study_id), trial_id)
+    if note["body"] == body:
+        return False
+    save_note_with_version(study._storage, study._study_id, trial_id, note["version"] + 1, body)
+    return True
+
+
+def _save(study: Study, name: str, figure: Any) -> None:
+    """Save a figure unless it stands."""
+    from optuna_dashboard import save_plotly_graph_object
+    from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
+
+    stored = get_plotly_graph_objects(study._storage.get_study_system_attrs(study._study_id))
+    if stored.get(name) != figure.to_json():
+        save_plotly_graph_object(study, figure, graph_object_id=name)
+
+
+__all__ = ["save_figures", "student_note", "write_notes"]

@@ -1,0 +1,85 @@
+"""The one-standard-error rule, held to its definition on drawn students; test figures never move it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis import given
+
+from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.records import JobResult
+from avatar_optuna.report import recommend
+from avatar_optuna.study import Student
+from tests.strategies import small_students
+
+_ERROR = 0.025  # between the hundredths that effectiveness is drawn in, so that nothing lies on the edge
+
+
+def _student(job: int, shape: Hyperparameters, effectiveness: float, latency_ms: float, test: float) -> Student:
+    def figures(value: float) -> dict[str, Any]:
+        return {"accuracy": value, "accuracy_interval": [value - 1.96 * _ERROR, value + 1.96 * _ERROR]}
+
+    result = JobResult(
+        effectiveness=effectiveness,
+        valid=figures(effectiveness),
+        test=figures(test),
+        size_bytes=1000 + job,
+        parameters=250,
+        flops=1000,
+        latency_ms=latency_ms,
+        latency=(),
+        history=(),
+        best_epoch=1,
+        seconds=1.0,
+        device={},
+        host="host",
+        versions={},
+    )
+    return Student(
+        hyperparameters=shape,
+        trial=job,
+        job=job,
+        purpose="front",
+        predicted=None,
+        size_bytes=result.size_bytes,
+        flops=result.flops,
+        result=result,
+    )
+
+
+def _latency_ms(student: Student) -> float:
+    assert student.result is not None
+    return student.result.latency_ms
+
+
+fractions = st.integers(50, 99).map(lambda hundredths: hundredths / 100)
+
+
+@given(st.lists(st.tuples(fractions, st.integers(1, 9), fractions), min_size=1, max_size=6), small_students())
+def test_it_is_the_fastest_within_one_standard_error_of_the_best(
+    figures: list[tuple[float, int, float]], shape: Hyperparameters
+) -> None:
+    students = [_student(job, shape, *row) for job, row in enumerate(figures)]
+    found = recommend(students, "accuracy", _latency_ms)
+    assert found is not None
+    best = max(valid for valid, _, _ in figures)
+    allowed = [(ms, job) for job, (valid, ms, _) in enumerate(figures) if valid >= best - _ERROR]
+    assert found.student.job == min(allowed)[1]
+    upside_down = [
+        replace(s, result=replace(s.result, test={"accuracy": 1 - s.result.test["accuracy"]}))
+        for s in students
+        if s.result is not None
+    ]
+    again = recommend(upside_down, "accuracy", _latency_ms)
+    assert again is not None
+    assert (again.student.job, again.reason) == (found.student.job, found.reason)
+
+
+def test_without_an_interval_the_most_effective_is_it(student: Hyperparameters) -> None:
+    students = [_student(job, student, valid, job + 1.0, 0.5) for job, valid in enumerate((0.80, 0.81))]
+    found = recommend(students, "f1", _latency_ms)
+    assert found is not None
+    assert found.student.job == 1
+    assert recommend([], "f1", _latency_ms) is None
