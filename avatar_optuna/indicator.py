@@ -1,8 +1,10 @@
 """The effectiveness indicator: a student's effectiveness, predicted from its configuration alone.
 
 A Bayesian ridge regression (the paper's choice) on features that fit: sizes and the learning rate by their logarithm,
-categories as categories, everything scaled by the space rather than by the few samples. Effectiveness is a fraction, so
-the regression works on its logit. Scikit-learn's home; a fitted indicator is plain numbers and is stored as JSON.
+width and learning rate with their squares (too small learns nothing, too large falls apart), categories as categories
+that weigh half, everything scaled by the space rather than by the few samples. Effectiveness is a fraction, so the
+regression works on its logit. It adds up over hyperparameters, on which the exact front relies. Scikit-learn's home; a
+fitted indicator is plain numbers and is stored as JSON.
 """
 
 from __future__ import annotations
@@ -29,9 +31,12 @@ _LOGARITHMIC = frozenset(
         *("max_sequence_length", "learning_rate", "batch_size"),
     }
 )
+_CURVED = frozenset({"hidden_size", "learning_rate"})
+_CATEGORY_SCALE = 2.0  # a category is told from half the others by chance alone: it is believed later than a size
 _CLIP = 0.005
 """Effectiveness is kept this far from 0 and 1, where the logit has no end."""
 _MIN_SAMPLES = 4
+_ONE_SIDED_95 = 1.645
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +48,14 @@ class Feature:
         category: The value whose presence it tells, or None for a number.
         centre: Taken off.
         scale: Divided by.
+        degree: Power that the scaled number is raised to.
     """
 
     name: str
     category: str | None
     centre: float
     scale: float
+    degree: int = 1
 
     def of(self, columns: Columns) -> Array:
         """Its values; shape (n,)."""
@@ -57,7 +64,7 @@ class Feature:
             values = (raw == self.category).astype(np.float64)
         else:
             values = np.log2(np.maximum(raw, 1e-12)) if self.name in _LOGARITHMIC else raw.astype(np.float64)
-        return np.asarray((values - self.centre) / self.scale)
+        return np.asarray(((values - self.centre) / self.scale) ** self.degree)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -149,10 +156,32 @@ class Indicator:
         std = math.sqrt(max(float(difference @ self.covariance @ difference), 1e-18))
         return 0.5 * (1 + math.erf(float(difference @ self.coefficients) / std / math.sqrt(2)))
 
-    def can_rank(self, first: Hyperparameters, second: Hyperparameters, *, confidence: float = 0.95) -> bool:
-        """Whether it knows, with this confidence, which of the two is more effective."""
-        probability = self.probability_better(first, second)
-        return max(probability, 1 - probability) >= confidence
+    def can_rank(self, first: Hyperparameters, second: Hyperparameters) -> bool:
+        """Whether it is 95 % sure which of the two is more effective."""
+        return bool(self.rankable([first, second])[0, 1])
+
+    def rankable(self, students: Sequence[Hyperparameters]) -> npt.NDArray[np.bool_]:
+        """For each pair, whether it is 95 % sure which of the two is more effective; shape (students, students)."""
+        matrix = _matrix(self.features, Columns.from_students(students))
+        scores = matrix @ self.coefficients
+        shared = matrix @ self.covariance @ matrix.T
+        own = np.diag(shared)
+        variance = np.maximum(own[:, None] + own[None, :] - 2 * shared, 1e-18)
+        return np.asarray(np.abs(scores[:, None] - scores[None, :]) >= _ONE_SIDED_95 * np.sqrt(variance))
+
+    @property
+    def rank_correlation_interval(self) -> tuple[float, float]:
+        """95 % interval of the rank correlation, by Fisher's transformation (Fieller et al., 1957)."""
+        if self.num_samples <= 4:
+            return (-1.0, 1.0)
+        middle = math.atanh(min(max(self.rank_correlation, -0.999), 0.999))
+        half = 1.96 * math.sqrt(1.06 / (self.num_samples - 3))
+        return math.tanh(middle - half), math.tanh(middle + half)
+
+    @property
+    def ranks(self) -> bool:
+        """Whether it ranked the samples it had not seen better than chance, as far as their number can tell (95 %)."""
+        return self.rank_correlation_interval[0] > 0
 
     def _logits(self, matrix: Array) -> tuple[Array, Array]:
         variance = self.noise_variance + np.einsum("ij,jk,ik->i", matrix, self.covariance, matrix)
@@ -162,7 +191,7 @@ class Indicator:
         """Plain JSON values."""
         return {
             "format": _FORMAT,
-            "features": [[f.name, f.category, f.centre, f.scale] for f in self.features],
+            "features": [[f.name, f.category, f.centre, f.scale, f.degree] for f in self.features],
             "coefficients": self.coefficients.tolist(),
             "intercept": self.intercept,
             "covariance": self.covariance.tolist(),
@@ -182,8 +211,8 @@ class Indicator:
         """
         try:
             features = tuple(
-                Feature(name=name, category=category, centre=float(centre), scale=float(scale))
-                for name, category, centre, scale in values["features"]
+                Feature(name=name, category=category, centre=float(centre), scale=float(scale), degree=int(*degree))
+                for name, category, centre, scale, *degree in ([*row, 1][:5] for row in values["features"])
             )
             indicator = cls(
                 features=features,
@@ -210,7 +239,7 @@ _NUMBERS = ("intercept", "noise_variance", "leave_one_out_error", "rank_correlat
 
 
 def _features(space: SearchSpace) -> tuple[Feature, ...]:
-    """One feature a number that varies and one a category value, centred and scaled by the space's own spread."""
+    """One feature a number that varies (two where it is curved), one a category value, scaled by the space's spread."""
     lattice = Lattice(space)
     found = []
     for index, name in enumerate(NAMES):
@@ -218,15 +247,20 @@ def _features(space: SearchSpace) -> tuple[Feature, ...]:
         if name in CATEGORIES:
             share = 1 / len(axis)
             found += [
-                Feature(name=name, category=str(value), centre=share, scale=1.0) for value in axis if len(axis) > 1
+                Feature(name=name, category=str(value), centre=share, scale=_CATEGORY_SCALE)
+                for value in axis
+                if len(axis) > 1
             ]
         else:
             values = np.log2(np.maximum(axis, 1e-12)) if name in _LOGARITHMIC else axis.astype(np.float64)
             span = float(values.max() - values.min())
             if span > 0:
-                found.append(
-                    Feature(name=name, category=None, centre=float(values.max() + values.min()) / 2, scale=span / 2)
-                )
+                centre = float(values.max() + values.min()) / 2
+                degrees = (1, 2) if name in _CURVED else (1,)
+                found += [
+                    Feature(name=name, category=None, centre=centre, scale=span / 2, degree=degree)
+                    for degree in degrees
+                ]
     return tuple(found)
 
 

@@ -179,6 +179,12 @@ class Run:
             f"indicator  {indicator.num_samples} students; left out one by one: error "
             f"{_percent(indicator.leave_one_out_error)}, rank correlation {indicator.rank_correlation:.2f}"
         )
+        if not indicator.ranks:
+            low, high = indicator.rank_correlation_interval
+            self.progress.say(
+                f"indicator  cannot rank students here, as far as {indicator.num_samples} samples tell (95 % interval "
+                f"of the rank correlation {low:.2f} to {high:.2f}): more samples or more of their epochs may"
+            )
         return indicator
 
     # Search -----------------------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ _SHAPES: dict[str, dict[str, Any]] = {
     },
 }
 STUDENTS = tuple(
-    Trial(name=name, epochs=18, settings=_SETTINGS, hyperparameters={**_COMMON, **shape})
+    Trial(name=name, epochs=20, settings=_SETTINGS, hyperparameters={**_COMMON, **shape})
     for name, shape in _SHAPES.items()
 )
 

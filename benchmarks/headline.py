@@ -15,7 +15,7 @@ import torch
 
 from avatar_optuna.distillation import Predictor, Teacher
 from avatar_optuna.storage import open_storage
-from avatar_optuna.study import AvatarStudy, predicted_students, searched
+from avatar_optuna.study import AvatarStudy, Student, compared_latency_ms, distilled_students
 from avatar_optuna.tasks import Task, task_form
 from benchmarks.trials import (
     Bench,
@@ -30,6 +30,7 @@ from benchmarks.trials import (
 )
 
 BUDGETS = (("3MB", 3_000_000), ("1MB", 1_000_000), ("0.5MB", 500_000))  # bytes of weights
+FASTER = 5  # the teacher takes at least so many times a chosen student's time
 SHARED = Path(__file__).parents[2] / "shared"
 
 
@@ -39,7 +40,7 @@ def arguments(description: str | None, *, data: str, teacher: str) -> argparse.N
     parser.add_argument("--data", default=str(SHARED / "data" / data))
     parser.add_argument("--teacher", default=str(SHARED / "teachers" / teacher))
     parser.add_argument("--trials", type=Path, help="JSON lines of students, in place of the built-in ones")
-    parser.add_argument("--study-name", help="take the students that the search of this study chose")
+    parser.add_argument("--study-name", help="take the best students that this study distilled")
     parser.add_argument("--storage", help="URL of that study's database")
     parser.add_argument("--only", nargs="*", help="names of the students to distil")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
@@ -98,17 +99,32 @@ def described(options: argparse.Namespace, built_in: Sequence[Trial]) -> list[Tr
     if not options.study_name:
         return list(built_in)
     study = AvatarStudy(open_storage(options.storage), options.study_name)
-    return [searched_trial(study, name, budget, like) for (name, budget), like in zip(BUDGETS, built_in, strict=False)]
+    chosen: list[Trial] = []
+    for (name, budget_bytes), like in zip(BUDGETS, built_in, strict=False):
+        found = chosen_trial(study, name, budget_bytes, like)
+        if found is not None and found.hyperparameters not in [trial.hyperparameters for trial in chosen]:
+            chosen.append(found)
+    return chosen
 
 
-def searched_trial(study: AvatarStudy, name: str, budget_bytes: int, like: Trial) -> Trial:
-    """The most effective student within a budget, as the search of a study predicts it; distilled as `like` is."""
-    settings = study.settings
-    found = searched(study, round_=settings.search.rounds - 1)
-    front = predicted_students(found, settings.search.objectives, task_form(settings.task.kind))
-    within = [student for student in front if student.size_bytes <= budget_bytes and student.predicted is not None]
-    best = max(within, key=lambda student: student.predicted["effectiveness"])  # type: ignore[index]
-    return Trial(name=name, epochs=like.epochs, settings=like.settings, hyperparameters=best.hyperparameters.to_dict())
+def chosen_trial(study: AvatarStudy, name: str, budget_bytes: int, like: Trial) -> Trial | None:
+    """The distilled student of a study that is best on validation within a budget, at most a fifth of its teacher's
+    latency where they were timed side by side; distilled anew as `like` is."""
+    students = distilled_students(study, task_form(study.settings.task.kind))
+    teacher_ms = compared_latency_ms("teacher", study)
+
+    def is_within(student: Student) -> bool:
+        own_ms = compared_latency_ms(str(student.job), study)
+        is_fast = teacher_ms is None or own_ms is None or FASTER * own_ms <= teacher_ms
+        return student.size_bytes <= budget_bytes and is_fast
+
+    within = [student for student in students if is_within(student)]
+    if not within:
+        return None
+    best = within[0]  # the most effective first
+    print(f"{name}: job {best.job} of {study.name}, {best.size_bytes:,} bytes", flush=True)
+    hyperparameters = best.hyperparameters.to_dict()
+    return Trial(name=name, epochs=like.epochs, settings=like.settings, hyperparameters=hyperparameters)
 
 
 def reference_row(task: Task, teacher: Teacher, *, with_test: bool) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from avatar_optuna.settings import StudySettings, load_study_file
 from avatar_optuna.tasks import task_form
 from benchmarks.trials import Bench, Outcome, Trial, run_trials
 
-METRICS = ("accuracy", "balanced_accuracy", "f1")
+METRICS = ("accuracy", "balanced_accuracy")
 COLUMNS = (
     *("name", "seed", "epochs", "best_epoch", *NAMES),
     *(f"valid_{metric}" for metric in METRICS),

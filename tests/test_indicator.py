@@ -70,6 +70,38 @@ def test_it_says_when_it_cannot_rank(students: list[Hyperparameters]) -> None:
     assert sure.probability_better(best, worst) > 0.95
 
 
+def test_the_pairs_it_can_rank_are_those_whose_difference_stands_out(students: list[Hyperparameters]) -> None:
+    indicator = Indicator.fit(students[:30], _truth(students)[:30].tolist(), space=SPACE)
+    told = indicator.rankable(students[:12])
+    for i in range(12):
+        for j in range(12):
+            probability = indicator.probability_better(students[i], students[j])  # of one pair, by the normal integral
+            assert told[i, j] == (i != j and max(probability, 1 - probability) >= 0.95)
+
+
+def test_a_rank_correlation_that_may_be_chance_ranks_nothing(students: list[Hyperparameters]) -> None:
+    measured = np.random.default_rng(1).uniform(0.4, 0.6, 20)
+    lost = Indicator.fit(students[:20], measured.tolist(), space=SPACE)
+    low, high = lost.rank_correlation_interval
+    assert low < lost.rank_correlation < high
+    assert not lost.ranks
+    assert Indicator.fit(students, _truth(students).tolist(), space=SPACE).ranks
+    assert not Indicator.fit(students[:4], [0.5, 0.6, 0.7, 0.8], space=SPACE).ranks  # four tell nothing
+
+
+def test_what_an_earlier_version_stored_is_read(students: list[Hyperparameters]) -> None:
+    values = Indicator.fit(students[:20], _truth(students)[:20].tolist(), space=SPACE).to_json()
+    plain = [row for row in values["features"] if row[4] == 1]
+    size = len(plain)
+    old = {
+        **values,
+        "features": [row[:4] for row in plain],
+        "coefficients": [0.1] * size,
+        "covariance": np.eye(size).tolist(),
+    }
+    assert all(feature.degree == 1 for feature in Indicator.from_json(old).features)
+
+
 def test_it_is_stored_as_json(students: list[Hyperparameters]) -> None:
     indicator = Indicator.fit(students[:20], _truth(students)[:20].tolist(), space=SPACE)
     again = Indicator.from_json(json.loads(json.dumps(indicator.to_json())))

@@ -166,6 +166,10 @@ def _looks_right(folder: Path) -> None:
     (folder / "a.c").write_text("int a(int n) { char *p = malloc(3); return 0; }")
     said = json.loads(_output(folder, "predict", "student", "a.c", "-f", "json"))
     assert 0 <= said["inputs"][0]["probability"] <= 1
+    told = [student["told_from_previous"] for student in front["predicted"]]
+    table = _output(folder, "front", "--study-name", "tiny")
+    assert table.count(" ~ ") == sum(not is_told for is_told in told[:10])
+    assert ("it cannot rank students here" in table) == (not front["indicator"]["ranks"])
     header, *rows = _output(folder, "front", "--study-name", "tiny", "-f", "csv").splitlines()
     assert len(rows) == len(front["students"]) + len(front["predicted"])
     assert "predicted_effectiveness" in header

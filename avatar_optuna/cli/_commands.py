@@ -36,7 +36,7 @@ def _space(options: Namespace, console: Console) -> None:
     if options.format == "json":
         _print_json(console, found.to_dict())
     else:
-        _render.space(found, console)
+        _render.space(found, settings.space, console)
 
 
 def _teacher(options: Namespace, console: Console) -> None:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
+from optuna.distributions import CategoricalDistribution
 from rich.console import Console
 from rich.table import Table
 
 from avatar_optuna.feasibility import Tightened
 from avatar_optuna.hyperparameters import CATEGORIES
+from avatar_optuna.indicator import Indicator
 from avatar_optuna.pool import PoolStatus
 from avatar_optuna.records import ATTAINED, BASELINE
+from avatar_optuna.space import SearchSpace
 from avatar_optuna.study import (
     AvatarStudy,
     Student,
     compared_latency_ms,
     distilled_students,
+    fitted_indicator,
     predicted_students,
     ratios,
     searched,
@@ -28,13 +34,14 @@ from avatar_optuna.tasks import task_form
 _PREDICTED_ROWS = 10
 
 
-def space(found: Tightened, console: Console) -> None:
+def space(found: Tightened, asked_for: SearchSpace, console: Console) -> None:
     """The tightened ranges, the feasible share and what binds."""
     table = Table("hyperparameter", "asked for", "feasible", box=None, pad_edge=False)
     for name, feasible in found.ranges.items():
-        asked = found.asked[name]
-        text = _range(name, feasible)
-        table.add_row(name, _range(name, asked), text if feasible != asked else f"[dim]{text}[/dim]")
+        asked, listed = found.asked[name], asked_for.distributions[name]
+        choices = listed.choices if isinstance(listed, CategoricalDistribution) else ()
+        text = _range(name, feasible, choices)
+        table.add_row(name, _range(name, asked, choices), text if feasible != asked else f"[dim]{text}[/dim]")
     console.print(table)
     low, high = found.share_interval
     console.print(
@@ -51,11 +58,18 @@ def space(found: Tightened, console: Console) -> None:
     console.print(f"Ranges: {exact}, in {found.seconds:.1f} s.", highlight=False)
 
 
-def _range(name: str, values: Sequence[Any]) -> str:
+def _range(name: str, values: Sequence[Any], choices: Sequence[Any]) -> str:
+    """A range by its ends, a list of numbers as those of its choices that lie between the ends."""
     if name in CATEGORIES:
         return ", ".join(values)
-    low, high = (f"{value:,}" if isinstance(value, int) else f"{value:g}" for value in values)
-    return f"{low} to {high}" if low != high else low
+    low, high = values
+    if choices:
+        return ", ".join(_number(value) for value in sorted(choices) if low <= value <= high)
+    return f"{_number(low)} to {_number(high)}" if low != high else _number(low)
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def teacher(
@@ -81,8 +95,9 @@ def status(study: AvatarStudy, found: PoolStatus, console: Console) -> None:
         soft_wrap=True,
     )
     for job in found.running:
+        epoch = f"epoch {job.epoch} of {job.epochs}" if job.epochs else "before its first epoch"
         console.print(
-            f"  job {job.number}: epoch {job.epoch} of {job.epochs} on {job.device} of {job.host}, since {job.since}",
+            f"  job {job.number}: {epoch} on {job.device} of {job.host}, since {job.since}",
             highlight=False,
             soft_wrap=True,
         )
@@ -126,7 +141,8 @@ def front(study: AvatarStudy, console: Console) -> None:
                 highlight=False,
                 soft_wrap=True,
             )
-        _predicted(predicted_students(found, study.settings.search.objectives, form), console, bool(distilled))
+        predicted = predicted_students(found, study.settings.search.objectives, form)
+        _predicted(predicted, fitted_indicator(study), console, bool(distilled))
     if not distilled and (found is None or not len(found)):
         console.print(f"the study {study.name} has no students yet", highlight=False)
 
@@ -168,8 +184,11 @@ def _teacher_cells(study: AvatarStudy, record: Any) -> list[str]:
     ]
 
 
-def _predicted(students: Sequence[Student], console: Console, some_are_distilled: bool) -> None:
+def _predicted(
+    students: Sequence[Student], indicator: Indicator | None, console: Console, some_are_distilled: bool
+) -> None:
     shown = students if not some_are_distilled else students[:_PREDICTED_ROWS]
+    like_last = _like_last(students, indicator)
     console.print(
         f"\npredicted front: {len(students)} configurations"
         + (f", the first {len(shown)}:" if len(shown) < len(students) else ":"),
@@ -179,6 +198,7 @@ def _predicted(students: Sequence[Student], console: Console, some_are_distilled
     for heading in (
         "trial",
         "predicted",
+        "",
         "MB",
         "MFLOPs",
         "layers",
@@ -191,18 +211,44 @@ def _predicted(students: Sequence[Student], console: Console, some_are_distilled
         "positions",
     ):
         table.add_column(heading, justify="right")
-    for student in shown:
+    for student, is_like_last in zip(shown, like_last, strict=False):
         h, predicted = student.hyperparameters, student.predicted
         assert predicted is not None
         table.add_row(
             str(student.trial),
             f"{100 * predicted['effectiveness']:.1f} ± {196 * predicted['std']:.1f}",
+            "~" if is_like_last else "",
             _megabytes(student.size_bytes),
             _megaflops(student.flops),
             *map(str, (h.num_hidden_layers, h.hidden_size, h.intermediate_size, h.num_attention_heads, h.vocab_size)),
             *map(str, (h.max_sequence_length, h.tokenizer, h.position_embedding_type)),
         )
     console.print(table)
+    if indicator is not None:
+        console.print(_trust(students, indicator), highlight=False, soft_wrap=True)
+
+
+def _like_last(students: Sequence[Student], indicator: Indicator | None) -> list[bool]:
+    """For each student, whether the indicator cannot tell it from the one before."""
+    if indicator is None:
+        return [False] * len(students)
+    return [False, *(not indicator.can_rank(a.hyperparameters, b.hyperparameters) for a, b in pairwise(students))][
+        : len(students)
+    ]
+
+
+def _trust(students: Sequence[Student], indicator: Indicator) -> str:
+    """What the indicator can rank, in words."""
+    told = indicator.rankable([student.hyperparameters for student in students])
+    pairs = len(students) * (len(students) - 1) // 2
+    sure = int(np.triu(told, 1).sum())
+    low, high = indicator.rank_correlation_interval
+    words = (
+        f"~: not told from the row above. The indicator is 95 % sure of the order of {sure:,} of {pairs:,} pairs of "
+        f"this front; on samples it had not seen its rank correlation was {indicator.rank_correlation:.2f} (95 % "
+        f"interval {low:.2f} to {high:.2f})"
+    )
+    return words + ("." if indicator.ranks else ": as far as that tells, it cannot rank students here.")
 
 
 def front_rows(study: AvatarStudy) -> dict[str, Any]:
@@ -211,13 +257,24 @@ def front_rows(study: AvatarStudy) -> dict[str, Any]:
     record = teacher_record(study)
     found = _last_search(study)
     predicted = predicted_students(found, study.settings.search.objectives, form) if found is not None else []
+    indicator = fitted_indicator(study)
     return {
         "study": study.name,
         "effectiveness": study.settings.measurement.effectiveness,
         "teacher": record.to_dict() if record is not None else None,
         "baseline": study.attributes.get(BASELINE),
         "students": [_row(student, study) for student in distilled_students(study, form)],
-        "predicted": [_row(student, study) for student in predicted],
+        "predicted": [
+            {**_row(student, study), "told_from_previous": not is_like_last}
+            for student, is_like_last in zip(predicted, _like_last(predicted, indicator), strict=True)
+        ],
+        "indicator": {
+            "rank_correlation": indicator.rank_correlation,
+            "rank_correlation_interval": list(indicator.rank_correlation_interval),
+            "ranks": indicator.ranks,
+        }
+        if indicator is not None
+        else None,
     }
 
 

@@ -12,7 +12,8 @@ from optuna.trial import TrialState
 from avatar_optuna.costs import TaskForm, flops, size_bytes
 from avatar_optuna.front import greedy_hypervolume_subset, non_dominated
 from avatar_optuna.hyperparameters import Hyperparameters
-from avatar_optuna.records import COMPARISON, TEACHER, Job, JobResult, TeacherRecord
+from avatar_optuna.indicator import Indicator
+from avatar_optuna.records import COMPARISON, INDICATOR, TEACHER, Job, JobResult, TeacherRecord
 from avatar_optuna.study._open import AvatarStudy
 from avatar_optuna.study._search import Searched, pareto_indices
 
@@ -108,6 +109,14 @@ def predicted_students(found: Searched, objectives: Sequence[str], form: TaskFor
         )
         for index in pareto_indices(found, objectives)
     ]
+
+
+def fitted_indicator(study: AvatarStudy) -> Indicator | None:
+    """The indicator of the last round that has one."""
+    for round_ in reversed(range(study.settings.search.rounds)):
+        if (stored := study.attributes.get(f"{INDICATOR}:{round_}")) is not None:
+            return Indicator.from_json(stored)
+    return None
 
 
 def ratios(student: Student, study: AvatarStudy) -> dict[str, dict[str, float]]:
