@@ -14,6 +14,7 @@ from rich.console import Console
 from avatar_optuna.cli import _render
 from avatar_optuna.cli._places import artifacts_location, cache_folder, storage_url
 from avatar_optuna.progress import Progress
+from avatar_optuna.records import AUDIT, Audit
 from avatar_optuna.settings import load_study_file
 from avatar_optuna.storage import Storage, open_storage
 from avatar_optuna.study import AvatarStudy, create_study
@@ -27,12 +28,16 @@ _WATCH_S = 2.0
 
 def _space(options: Namespace, console: Console) -> None:
     from avatar_optuna.feasibility import Feasibility, tighten
+    from avatar_optuna.pipeline import calibrated
     from avatar_optuna.tasks import task_form
 
     settings = load_study_file(options.study_file)
-    form = task_form(settings.task.kind)
-    with Progress(console).busy("tightening the space"):
-        found = tighten(Feasibility(space=settings.space, constraints=settings.constraints, form=form))
+    form, progress = task_form(settings.task.kind), Progress(_beside(options, console))
+    predicted = calibrated(settings, form, progress)
+    with progress.busy("tightening the space"):
+        found = tighten(
+            Feasibility(space=settings.space, constraints=settings.constraints, form=form, predicted=predicted)
+        )
     if options.format == "json":
         _print_json(console, found.to_dict())
     else:
@@ -103,6 +108,27 @@ def _begin(options: Namespace, console: Console, slots: Sequence[Slot]) -> Run:
         cache_dir=cache_folder(options.cache),
         progress=Progress(console),
     )
+
+
+def _audit(options: Namespace, console: Console) -> None:
+    from avatar_optuna.pipeline import Run
+    from avatar_optuna.tasks import task_form
+
+    url = storage_url(options.storage)
+    study = _open(options, url)
+    progress = Progress(_beside(options, console))
+    run = Run(study=study, storage_url=url, slots=(), cache_dir=cache_folder(None), progress=progress)
+    run.audit(task_form(study.settings.task.kind), is_asked=True)
+    found = study.attributes[AUDIT]
+    if options.format == "json":
+        _print_json(console, found)
+    else:
+        _render.audit(Audit.from_dict(found), console)
+
+
+def _beside(options: Namespace, console: Console) -> Console:
+    """Where progress goes: beside what a program reads."""
+    return Console(stderr=True) if options.format == "json" else console
 
 
 def _worker(options: Namespace, console: Console) -> None:
@@ -218,6 +244,7 @@ COMMANDS: Mapping[str, Callable[[Namespace, Console], None]] = {
     "search": _search,
     "worker": _worker,
     "status": _status,
+    "audit": _audit,
     "copy": _copy,
     "front": _front,
     "report": _report,

@@ -91,6 +91,11 @@ def _study_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
     _format(status, ("table", "json"))
     status.add_argument("--watch", action="store_true", help="refresh every two seconds until nothing is left to do")
 
+    audit = commands.add_parser("audit", help="time random students on this device: may FLOPs stand in for time here?")
+    _study_name(audit)
+    _storage(audit)
+    _format(audit, ("table", "json"))
+
     copy = commands.add_parser("copy", help="move a study to another database, so that it resumes there")
     _study_name(copy)
     copy.add_argument("--from", dest="source", required=True, metavar="URL", help="database that holds the study")

@@ -16,7 +16,8 @@ from avatar_optuna.feasibility import Tightened
 from avatar_optuna.hyperparameters import CATEGORIES
 from avatar_optuna.indicator import Indicator
 from avatar_optuna.pool import PoolStatus
-from avatar_optuna.records import ATTAINED, BASELINE
+from avatar_optuna.predictor import CostPredictor
+from avatar_optuna.records import ATTAINED, BASELINE, Audit
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.study import (
     AvatarStudy,
@@ -27,6 +28,7 @@ from avatar_optuna.study import (
     predicted_students,
     ratios,
     searched,
+    stored_predictors,
     teacher_record,
 )
 from avatar_optuna.tasks import task_form
@@ -110,6 +112,26 @@ def status(study: AvatarStudy, found: PoolStatus, console: Console) -> None:
         )
 
 
+def audit(found: Audit, console: Console) -> None:
+    """Whether FLOPs may stand in for time on the audited device."""
+    console.print(found.verdict, highlight=False, soft_wrap=True)
+    device = found.device.get("model", found.device.get("name"))
+    console.print(
+        f"{len(found.students)} random feasible students, {found.repeats} passes each, on {device}, "
+        f"{found.measured_utc[:10]}; in brackets 95 % intervals:",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    table = Table("stand-in", "for", "Spearman", "Kendall", box=None)
+    for row in found.correlations:
+        cells = ((row.spearman, row.spearman_interval), (row.kendall, row.kendall_interval))
+        table.add_row(
+            row.stand_in, row.figure, *(f"{value:.2f} \\[{low:.2f}, {high:.2f}]" for value, (low, high) in cells)
+        )
+    console.print(table)
+
+
 def front(study: AvatarStudy, console: Console) -> None:
     """The distilled students beside their teacher, then the front that is only predicted."""
     form = task_form(study.settings.task.kind)
@@ -142,7 +164,7 @@ def front(study: AvatarStudy, console: Console) -> None:
                 soft_wrap=True,
             )
         predicted = predicted_students(found, study.settings.search.objectives, form)
-        _predicted(predicted, fitted_indicator(study), console, bool(distilled))
+        _predicted(predicted, study, console, bool(distilled))
     if not distilled and (found is None or not len(found)):
         console.print(f"the study {study.name} has no students yet", highlight=False)
 
@@ -184,9 +206,8 @@ def _teacher_cells(study: AvatarStudy, record: Any) -> list[str]:
     ]
 
 
-def _predicted(
-    students: Sequence[Student], indicator: Indicator | None, console: Console, some_are_distilled: bool
-) -> None:
+def _predicted(students: Sequence[Student], study: AvatarStudy, console: Console, some_are_distilled: bool) -> None:
+    indicator, predictors = fitted_indicator(study), stored_predictors(study)
     shown = students if not some_are_distilled else students[:_PREDICTED_ROWS]
     like_last = _like_last(students, indicator)
     console.print(
@@ -201,6 +222,7 @@ def _predicted(
         "",
         "MB",
         "MFLOPs",
+        *(predictor.unit for predictor in predictors.values()),
         "layers",
         "width",
         "inner",
@@ -220,12 +242,25 @@ def _predicted(
             "~" if is_like_last else "",
             _megabytes(student.size_bytes),
             _megaflops(student.flops),
+            *(f"{predictor(h):.3g}" for predictor in predictors.values()),
             *map(str, (h.num_hidden_layers, h.hidden_size, h.intermediate_size, h.num_attention_heads, h.vocab_size)),
             *map(str, (h.max_sequence_length, h.tokenizer, h.position_embedding_type)),
         )
     console.print(table)
+    for predictor in predictors.values():
+        console.print(_predictor(predictor), highlight=False, markup=False, soft_wrap=True)
     if indicator is not None:
         console.print(_trust(students, indicator), highlight=False, soft_wrap=True)
+
+
+def _predictor(predictor: CostPredictor) -> str:
+    """How far to trust predicted latency or energy, in words."""
+    device = predictor.device.get("model", predictor.device.get("name"))
+    return (
+        f"{predictor.unit}: {predictor.quantity} of one input at full length, predicted for {device} "
+        f"({predictor.num_students} students timed, median error {predictor.median_error:.0%}, rank correlation "
+        f"{predictor.rank_correlation:.2f})."
+    )
 
 
 def _like_last(students: Sequence[Student], indicator: Indicator | None) -> list[bool]:
@@ -285,6 +320,7 @@ def _row(student: Student, study: AvatarStudy) -> dict[str, Any]:
         "on_front": student.on_front,
         "predicted_effectiveness": student.predicted["effectiveness"] if student.predicted is not None else None,
         "predicted_std": student.predicted["std"] if student.predicted is not None else None,
+        **{f"predicted_{name}": float(p(student.hyperparameters)) for name, p in stored_predictors(study).items()},
         "size_bytes": student.size_bytes,
         "flops": student.flops,
         **student.hyperparameters.to_dict(),

@@ -1,7 +1,18 @@
 """What is measured, and how each figure was obtained: effectiveness, latency, energy, and what stands in for them."""
 
-from avatar_optuna.measurement._audit import AUDITED_STUDENTS, audit_stand_ins, rank_correlation, told_apart
-from avatar_optuna.measurement._calibration import CALIBRATION_STUDENTS, calibrate_energy, calibrate_latency
+from avatar_optuna.measurement._audit import (
+    AUDIT_REPEATS,
+    AUDITED_STUDENTS,
+    audit_stand_ins,
+    rank_correlation,
+    told_apart,
+)
+from avatar_optuna.measurement._calibration import (
+    CALIBRATION_REPEATS,
+    CALIBRATION_STUDENTS,
+    calibrate_energy,
+    calibrate_latency,
+)
 from avatar_optuna.measurement._comparison import CODEBERT_NAME, TEACHER, compare, forward_flops
 from avatar_optuna.measurement._effectiveness import effectiveness, wilson
 from avatar_optuna.measurement._energy import (
@@ -14,6 +25,7 @@ from avatar_optuna.measurement._energy import (
     open_counter,
     require_counter,
 )
+from avatar_optuna.measurement._estimate import estimate_power
 from avatar_optuna.measurement._latency import (
     Latency,
     Turns,
@@ -30,6 +42,8 @@ from avatar_optuna.measurement._student import Measured, measure
 
 __all__ = [
     "AUDITED_STUDENTS",
+    "AUDIT_REPEATS",
+    "CALIBRATION_REPEATS",
     "CALIBRATION_STUDENTS",
     "CODEBERT",
     "CODEBERT_NAME",
@@ -51,6 +65,7 @@ __all__ = [
     "computing_threads",
     "describe_device",
     "effectiveness",
+    "estimate_power",
     "forward_flops",
     "interleaved_latencies",
     "measure",

@@ -27,6 +27,7 @@ from avatar_optuna.records._attributes import (
     KEY,
     LATENCY_MODEL,
     LOSSES,
+    POWER,
     PREDICTED_STD,
     PROGRESS,
     PROVENANCE,
@@ -48,6 +49,7 @@ from avatar_optuna.records._audit import (
 )
 from avatar_optuna.records._cost import (
     PHASES,
+    EstimatedPower,
     PhaseCost,
     StudyCost,
 )
@@ -74,6 +76,7 @@ __all__ = [
     "Direction",
     "ENERGY_MODEL",
     "ERRORS",
+    "EstimatedPower",
     "FAILED",
     "FEASIBLE",
     "GENERATION",
@@ -86,6 +89,7 @@ __all__ = [
     "LOSSES",
     "MisorderedPair",
     "PHASES",
+    "POWER",
     "PREDICTED_STD",
     "PROGRESS",
     "PROVENANCE",

@@ -17,6 +17,7 @@ ENERGY_MODEL = "avatar:energy_model"  # the same of `energy_j`
 AUDIT = "avatar:audit"  # Audit
 REFERENCE = "avatar:reference"  # the CodeBERT architecture: {"parameters", "size_bytes", "flops", "latency": [...]}
 COMPARISON = "avatar:comparison"  # students, teacher and CodeBERT timed side by side (measurement.compare)
+POWER = "avatar:power"  # EstimatedPower, where the device has no counter
 COST = "avatar:cost"  # StudyCost
 PROVENANCE = "avatar:provenance"  # {"versions", "host", "system", "begun_utc"}
 DATA = "avatar:data"  # {"fingerprint": SHA-256, "inputs": {"train": ..., "valid": ..., "test": ...}}

@@ -75,3 +75,31 @@ class StudyCost:
     def from_dict(cls, values: Mapping[str, Any]) -> StudyCost:
         """Read what `to_dict` wrote."""
         return cls(phases={name: PhaseCost(**values[name]) for name in PHASES if name in values})
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimatedPower:
+    """An assumption about a device without a counter: an estimate from it is time in disguise, and shown as such.
+
+    Args:
+        watts: Assumed while it computes.
+        assumption: Where that comes from, as a sentence.
+        source: What assumed it.
+    """
+
+    watts: float
+    assumption: str
+    source: str
+
+    def joules(self, seconds: float) -> float:
+        """What the assumption makes of a time."""
+        return self.watts * seconds
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EstimatedPower:
+        """Read what `to_dict` wrote."""
+        return cls(**values)

@@ -22,9 +22,11 @@ from avatar_optuna.records import (
     FAILED,
     FEASIBLE,
     INDICATOR,
+    POWER,
     PROVENANCE,
     SETTINGS,
     Audit,
+    EstimatedPower,
     StudyCost,
     TeacherRecord,
     directions,
@@ -91,6 +93,7 @@ class Content:
         recommendation: One of the students, with the reason.
         audit: Of the stand-ins.
         cost: Of the study itself.
+        estimated_power: What is assumed of a device without a counter, or None.
         provenance: Versions, host, system and when the study was begun.
         artifacts: Where the students' files are.
     """
@@ -112,6 +115,7 @@ class Content:
     recommendation: Recommendation | None
     audit: Audit | None
     cost: StudyCost | None
+    estimated_power: EstimatedPower | None
     provenance: Mapping[str, Any]
     artifacts: str
 
@@ -176,6 +180,7 @@ def read_content(study: AvatarStudy, *, update: Callable[[int], None] = lambda d
         recommendation=None,
         audit=Audit.from_dict(attributes[AUDIT]) if AUDIT in attributes else None,
         cost=StudyCost.from_dict(attributes[COST]) if COST in attributes else None,
+        estimated_power=EstimatedPower.from_dict(attributes[POWER]) if POWER in attributes else None,
         provenance=attributes.get(PROVENANCE, {}),
         artifacts=mask_url(study.artifacts) if "://" in study.artifacts else study.artifacts,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from avatar_optuna.carbon import carbon_g
-from avatar_optuna.records import PHASES, RankCorrelation, StudyCost
+from avatar_optuna.records import PHASES, EstimatedPower, RankCorrelation, StudyCost
 from avatar_optuna.report._content import Content
 from avatar_optuna.report._figures import AXES, axis_title, front_shown, others_shown
 from avatar_optuna.report._markup import Html, element, figure, how, joined, paragraph, section, table
@@ -197,9 +197,19 @@ def cost(content: Content) -> Html:
     )
     if whole is not None and country is not None:
         said += f" On the mean grid of {country} that energy is {carbon_g(whole, country):,.3g} g of CO2-equivalent."
+    if (power := content.estimated_power) is not None:
+        said += _estimate(power, spent.seconds, country)
     marked = [False] * (len(rows) - 1) + [True]
     grid = table(headings, rows, marked=marked, caption=joined([how("measured"), " ", said]))
     return section("cost", title, grid, paragraph(*_pay_back(content, spent)))
+
+
+def _estimate(power: EstimatedPower, seconds: float, country: str | None) -> str:
+    """Energy that nobody measured: said to be an estimate, with what it assumes."""
+    energy_j = power.joules(seconds)
+    grams = f", {carbon_g(energy_j, country):,.3g} g of CO2-equivalent on the mean grid of {country}" if country else ""
+    assumed = f"{power.source}: {power.assumption}"
+    return f" An estimate, and no more than time in disguise ({assumed}): {joules(energy_j)}{grams}."
 
 
 def _pay_back(content: Content, spent: StudyCost) -> list[object]:

@@ -12,6 +12,7 @@ from avatar_optuna.study._front import (
     teacher_record,
 )
 from avatar_optuna.study._open import AvatarStudy, create_study
+from avatar_optuna.study._predictors import store_predictor, stored_predictors
 from avatar_optuna.study._samples import measured_students
 from avatar_optuna.study._search import Searched, pareto_indices, search, searched
 
@@ -32,5 +33,7 @@ __all__ = [
     "ratios",
     "search",
     "searched",
+    "store_predictor",
+    "stored_predictors",
     "teacher_record",
 ]

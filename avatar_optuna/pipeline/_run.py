@@ -8,36 +8,40 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
 from avatar_optuna.annotations import save_figures, write_notes
+from avatar_optuna.costs import TaskForm
 from avatar_optuna.distillation import EpochRecord, Predictor, Teacher, load_teacher
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility import Feasibility, draw, tighten
 from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.indicator import Indicator
-from avatar_optuna.measurement import compare, effectiveness, forward_flops, measure
+from avatar_optuna.measurement import compare, effectiveness, estimate_power, forward_flops, measure, open_counter
 from avatar_optuna.objective import Objective
+from avatar_optuna.pipeline._cost import Meter, add, add_jobs, counted
+from avatar_optuna.pipeline._device import audited, calibrated
 from avatar_optuna.pool import Pool, Slot, WorkerProcesses, pool_status
+from avatar_optuna.predictor import CostPredictor
 from avatar_optuna.progress import Progress
 from avatar_optuna.records import (
     ATTAINED,
+    AUDIT,
     BASELINE,
     COMPARISON,
-    COST,
     DATA,
     FAILED,
     FEASIBLE,
     INDICATOR,
+    POWER,
     TEACHER,
     Job,
     JobResult,
-    PhaseCost,
-    StudyCost,
     TeacherRecord,
 )
 from avatar_optuna.storage import artifact_store, download_directory
@@ -50,6 +54,8 @@ from avatar_optuna.study import (
     pareto_indices,
     search,
     searched,
+    store_predictor,
+    stored_predictors,
 )
 from avatar_optuna.tasks import Task, baseline, load_task, task_form
 
@@ -85,6 +91,7 @@ class Run:
             found = self.search(feasibility, indicator, round_)
             self.distil_front(found, round_)
         self.compare(task, teacher)
+        self.audit(task.form)
         write_notes(self.study)
         save_figures(self.study)
         return self.did_something
@@ -94,7 +101,7 @@ class Run:
     def teacher(self) -> tuple[Task, Teacher]:
         """The task and its teacher, trained where it must be, measured once."""
         settings = self.study.settings
-        begun = time.monotonic()
+        meter = Meter.start([settings.measurement.device])
         with self.progress.busy(f"reading the data of {settings.task.kind}"):
             task = load_task(settings.task, cache_dir=self.cache_dir)
             self._baseline(task)
@@ -110,8 +117,7 @@ class Run:
         if TEACHER not in self.study.attributes:
             with self.progress.busy("measuring the teacher"):
                 record = teacher_record(self.study, task, teacher)
-            cost = StudyCost(phases={"teacher": PhaseCost(seconds=time.monotonic() - begun)})
-            self.study.set_attribute(COST, cost.to_dict())
+            add(self.study, "teacher", meter.spent())
             self.study.set_attribute(TEACHER, record.to_dict())
             self.did_something = True
             figure = _percent(record.valid["balanced_accuracy"])
@@ -142,8 +148,7 @@ class Run:
 
     def tightened(self, task: Task) -> Feasibility:
         """What is feasible, its ranges stored once."""
-        settings = self.study.settings
-        feasibility = Feasibility(space=settings.space, constraints=settings.constraints, form=task.form)
+        feasibility = self.feasibility(task.form)
         if FEASIBLE not in self.study.attributes:
             with self.progress.busy("tightening the space"):
                 found = tighten(feasibility)
@@ -152,6 +157,24 @@ class Run:
             binding = found.binding or "nothing"
             self.progress.say(f"space      {found.share:.2%} of uniform draws are feasible; what binds: {binding}")
         return feasibility
+
+    def feasibility(self, form: TaskForm) -> Feasibility:
+        """The judge of the study, with the predictors that its constraints and objectives name."""
+        settings = self.study.settings
+        return Feasibility(
+            space=settings.space, constraints=settings.constraints, form=form, predicted=self.predictors(form)
+        )
+
+    def predictors(self, form: TaskForm) -> Mapping[str, CostPredictor]:
+        """The study's calibrated predictors, by figure; calibrated on this device where none are stored."""
+        settings, known = self.study.settings, stored_predictors(self.study)
+        is_missing = bool(settings.predicted_names - set(known))
+        with counted(self.study, "calibration", settings.measurement.device) if is_missing else nullcontext():
+            found = calibrated(settings, form, self.progress, known=known)
+        for name in found.keys() - known.keys():
+            store_predictor(self.study, found[name])
+            self.did_something = True
+        return found
 
     # Indicator --------------------------------------------------------------------------------------------------------
 
@@ -171,7 +194,7 @@ class Run:
             )
             for index, student in enumerate(samples)
         ]
-        self.work(jobs, "samples")
+        self.work(jobs, "samples", phase="samples")
         indicator = Indicator.fit(*measured_students(self.study, round_), space=settings.space)
         self.study.set_attribute(key, indicator.to_json())
         self.did_something = True
@@ -201,7 +224,9 @@ class Run:
             objectives=settings.search.objectives,
             feasibility=feasibility,
             indicator=indicator,
+            predictors=stored_predictors(self.study),
         )
+        meter = Meter.start([settings.measurement.device])
         with self.progress.bar("search: trials", settings.search.n_trials) as update:
             found = search(
                 self.study,
@@ -218,6 +243,7 @@ class Run:
                 f"search     {len(found)} feasible trials in {found.seconds:.1f} s; {front} are on the front"
             )
             self._attained(found, feasibility, indicator, objective, round_)
+            add(self.study, "search", meter.spent())
         return found
 
     def _attained(
@@ -250,9 +276,7 @@ class Run:
         fitted = [r for r in range(settings.search.rounds) if f"{INDICATOR}:{r}" in self.study.attributes]
         if not fitted:
             raise StudyError("the search needs the indicator: `avatar-optuna run` distils its samples and fits it")
-        feasibility = Feasibility(
-            space=settings.space, constraints=settings.constraints, form=task_form(settings.task.kind)
-        )
+        feasibility = self.feasibility(task_form(settings.task.kind))
         self.search(feasibility, self.indicator(feasibility, fitted[-1]), fitted[-1])
 
     # Distillation -----------------------------------------------------------------------------------------------------
@@ -274,7 +298,7 @@ class Run:
                     predicted=predicted,
                 )
             )
-        self.work(jobs, "students")
+        self.work(jobs, "students", phase="distillation")
 
     # Comparison -------------------------------------------------------------------------------------------------------
 
@@ -288,6 +312,7 @@ class Run:
             return
         store = artifact_store(self.study.artifacts)
         with (
+            counted(self.study, "comparison", settings.device),
             tempfile.TemporaryDirectory() as folder,
             self.progress.busy("timing students, teacher and CodeBERT by turns"),
         ):
@@ -306,13 +331,31 @@ class Run:
                 threads=settings.threads,
             )
         self.study.set_attribute(COMPARISON, compared)
+        if open_counter(settings.device) is None:
+            self.study.set_attribute(POWER, estimate_power(settings.device, settings.threads).to_dict())
         self.did_something = True
         self.progress.say(f"comparison {len(students)} students, teacher and CodeBERT timed side by side")
 
+    def audit(self, form: TaskForm, *, is_asked: bool = False) -> None:
+        """Hold FLOPs against time on this device, once, where the study file wants it or somebody asks."""
+        settings = self.study.settings
+        if AUDIT in self.study.attributes or not (settings.measurement.audit or is_asked):
+            return
+        with counted(self.study, "audit", settings.measurement.device):
+            found = audited(settings, form, self.progress)
+        self.study.set_attribute(AUDIT, found.to_dict())
+        self.did_something = True
+        self.progress.say(f"audit      {found.verdict}")
+
     # Jobs -------------------------------------------------------------------------------------------------------------
 
-    def work(self, jobs: Sequence[Job], what: str) -> None:
+    def work(self, jobs: Sequence[Job], what: str, *, phase: str) -> None:
         """See that these jobs are done: queue those that are not known, and wait for the workers.
+
+        Args:
+            jobs: All of one purpose.
+            what: What they make, for people.
+            phase: What their cost is kept under.
 
         Raises:
             StudyError: All of the jobs failed.
@@ -322,8 +365,10 @@ class Run:
         if self._left(keys):
             self.did_something = True
             begun = time.monotonic()
+            meter = Meter.start([slot.name for slot in self.slots])
             with self.progress.bar(f"{what}: distilled", len(jobs)) as update:
                 self._wait(keys, self._noting(update))
+            add_jobs(self.study, phase, jobs[0].purpose, meter)
             write_notes(self.study)
             save_figures(self.study)
             self.progress.say(f"{what:<10} {len(jobs)} distilled in {time.monotonic() - begun:.0f} s")

@@ -1,0 +1,6 @@
+"""Everything `avatar-optuna run` does: its phases, what they measure of this device, and what they cost."""
+
+from avatar_optuna.pipeline._device import audited, calibrated, drawn_students
+from avatar_optuna.pipeline._run import Run
+
+__all__ = ["Run", "audited", "calibrated", "drawn_students"]

@@ -1,0 +1,76 @@
+"""A study that searches on measured time: the predictor is calibrated once, and is what its values are made of."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.records import AUDIT, COST, LATENCY_MODEL, Audit, StudyCost
+from avatar_optuna.study import searched, stored_predictors
+from tests.finished_study import NAME, FinishedStudy, write_study
+
+
+@pytest.fixture(scope="module")
+def timed_study(tmp_path_factory: pytest.TempPathFactory) -> FinishedStudy:
+    folder = tmp_path_factory.mktemp("timed")
+    write_study(folder)
+    path = folder / "study.toml"
+    text = path.read_text().replace("n_trials = 60", 'n_trials = 40\nobjectives = ["effectiveness", "latency_ms"]')
+    path.write_text(text.replace('size_mb = "<= 0.1"', 'size_mb = "<= 0.1"\nlatency_ms = "<= 1000"'))
+    study = FinishedStudy(folder=folder)
+    said = study.command("run", "study.toml")
+    assert "calibrated latency_ms on 40 students" in said
+    return study
+
+
+def test_values_are_what_the_stored_predictor_says(timed_study: FinishedStudy) -> None:
+    study = timed_study.open()
+    predictor = stored_predictors(study)["latency_ms"]
+    assert predictor.device["threads"] == 1
+    found = searched(study, round_=0)
+    expected = [float(predictor(student)) for student in found.students]
+    assert np.allclose(found.values[:, 1], expected)
+    assert "calibration" in StudyCost.from_dict(study.attributes[COST]).phases
+
+
+def test_a_rerun_keeps_the_predictor(timed_study: FinishedStudy) -> None:
+    before = timed_study.open().attributes[LATENCY_MODEL]
+    said = timed_study.command("run", "study.toml")
+    assert "all is done" in said
+    assert "calibrated" not in said
+    assert timed_study.open().attributes[LATENCY_MODEL] == before
+
+
+def test_the_front_shows_predicted_latency(timed_study: FinishedStudy) -> None:
+    predictor = stored_predictors(timed_study.open())["latency_ms"]
+    front = json.loads(timed_study.command("front", "--study-name", NAME, "-f", "json"))
+    for row in (*front["students"], *front["predicted"]):
+        student = Hyperparameters.from_mapping({name: row[name] for name in Hyperparameters.__dataclass_fields__})
+        assert row["predicted_latency_ms"] == pytest.approx(float(predictor(student)))
+    assert "of one input at full length, predicted for" in timed_study.command("front", "--study-name", NAME)
+
+
+def test_an_audit_is_made_when_asked_for_and_only_once(timed_study: FinishedStudy) -> None:
+    assert AUDIT not in timed_study.open().attributes  # the study file says: audit = false
+    said = timed_study.command("audit", "--study-name", NAME)
+    found = Audit.from_dict(timed_study.open().attributes[AUDIT])
+    assert len(found.students) >= 30
+    assert found.verdict in " ".join(said.split())
+    again = json.loads(timed_study.command("audit", "--study-name", NAME, "-f", "json"))
+    assert again == found.to_dict()
+
+
+def test_a_constraint_on_time_that_nothing_meets_is_refused(timed_study: FinishedStudy, tmp_path: Path) -> None:
+    write_study(tmp_path)
+    path = tmp_path / "study.toml"
+    path.write_text(path.read_text().replace('size_mb = "<= 0.1"', 'latency_ms = "<= 0.00001"'))
+    with pytest.raises(
+        AssertionError,
+        match=re.escape("no configuration satisfies these constraints together: 'latency_ms <= 0.00001'"),
+    ):
+        FinishedStudy(folder=tmp_path).command("space", "study.toml")
