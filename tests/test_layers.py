@@ -83,6 +83,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "export": {"exceptions", "hyperparameters", "records", "settings", "tasks", "storage", "study", "distillation"},
     "cli": {
         *(
+            "predictor",
             "exceptions",
             "progress",
             "settings",
