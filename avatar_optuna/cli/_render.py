@@ -15,7 +15,7 @@ from rich.table import Table
 from avatar_optuna.feasibility import Tightened
 from avatar_optuna.hyperparameters import CATEGORIES
 from avatar_optuna.indicator import Indicator
-from avatar_optuna.pool import PoolStatus
+from avatar_optuna.pool import PoolStatus, RunningStatus
 from avatar_optuna.predictor import CostPredictor
 from avatar_optuna.records import ATTAINED, BASELINE, Audit
 from avatar_optuna.space import SearchSpace
@@ -89,7 +89,7 @@ def teacher(
 def status(study: AvatarStudy, found: PoolStatus, console: Console) -> None:
     """What the pool is doing."""
     rate = f", {found.jobs_per_minute:.1f} a minute" if found.jobs_per_minute is not None else ""
-    left = f", about {found.seconds_to_go / 60:.0f} min to go" if found.seconds_to_go else ""
+    left = f", about {_duration(found.seconds_to_go)} to go" if found.seconds_to_go else ""
     console.print(
         f"{study.name}: {found.queued} queued, {len(found.running)} running, {found.done} done{rate}, "
         f"{len(found.failed)} failed; {len(found.workers)} worker(s) alive{left}",
@@ -130,6 +130,16 @@ def audit(found: Audit, console: Console) -> None:
             row.stand_in, row.figure, *(f"{value:.2f} \\[{low:.2f}, {high:.2f}]" for value, (low, high) in cells)
         )
     console.print(table)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6_000 else f"{seconds / 3_600:.1f} h"
+
+
+def _epochs(job: RunningStatus) -> str:
+    return f"epoch {job.epoch}" + (f" of {job.epochs}" if job.epochs is not None else "")
 
 
 def front(study: AvatarStudy, console: Console) -> None:

@@ -29,7 +29,7 @@ class RunningStatus:
         host: Where.
         device: On what.
         epoch: Epochs done.
-        epochs: Epochs asked for, or None until its worker has said so.
+        epochs: Epochs asked for; None where it is no distillation job.
         since: When this attempt began, ISO 8601 in UTC.
         attempt: How many times it was begun.
         heartbeat_age_s: Seconds since its last heartbeat.
@@ -150,7 +150,7 @@ def _running(job: RunningJob) -> RunningStatus:
         host=said.get("host"),
         device=said.get("device"),
         epoch=said.get("epoch") or 0,
-        epochs=said.get("epochs"),
+        epochs=job.epochs,
         since=said.get("since"),
         attempt=job.attempt,
         heartbeat_age_s=round(job.heartbeat_age_s, 1),
@@ -191,8 +191,7 @@ def _seconds_to_go(
         return None if running or epochs_queued else 0.0
     left = epochs_queued
     for job in running:
-        epochs = job.progress.get("epochs")
-        left += max(epochs - (job.progress.get("epoch") or 0), 0) if epochs else 1
+        left += max(job.epochs - (job.progress.get("epoch") or 0), 0) if job.epochs else 1
     if not left:
         return 0.0
     seconds = statistics.median((d.done_utc - d.begun_utc).total_seconds() / d.epochs for d in durations)

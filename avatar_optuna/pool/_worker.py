@@ -177,7 +177,7 @@ class Worker:
         def report(epoch: int) -> None:
             if self._lost.is_set():
                 raise JobLostError(claim.trial.number)
-            progress = self._progress(epoch, epochs=job.epochs, since=since)
+            progress = self._progress(epoch, since=since)
             self._patiently(lambda: self._queue.set_attributes(claim, {PROGRESS: progress}))
 
         context = JobContext(
@@ -236,8 +236,8 @@ class Worker:
         """After an outage others must beat again first: their heartbeats are as old as the outage."""
         self._look_for_lost_at = time.monotonic() + self.timing.heartbeat_interval_s
 
-    def _progress(self, epoch: int, *, epochs: int | None = None, since: str | None = None) -> dict[str, Any]:
-        return {**self._about, "worker": self.name, "epoch": epoch, "epochs": epochs, "since": since or _utc_now()}
+    def _progress(self, epoch: int, *, since: str | None = None) -> dict[str, Any]:
+        return {**self._about, "worker": self.name, "epoch": epoch, "since": since or _utc_now()}
 
     @contextmanager
     def _heart(self) -> Iterator[None]:

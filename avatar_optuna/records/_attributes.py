@@ -30,7 +30,7 @@ INFEASIBLE = "infeasible"  # why a draw was PRUNED, as a sentence
 
 # User attributes of a job.
 KEY = "key"
-PROGRESS = "progress"  # while RUNNING: {"epoch", "epochs", "worker", "host", "device", "since"}
+PROGRESS = "progress"  # while RUNNING: {"epoch", "worker", "host", "device", "since"}
 FAILED = "failed"  # why the job failed, as a sentence
 ATTEMPTS = "attempts"  # how many times it was begun
 ERRORS = "errors"  # why each failed attempt failed, one sentence each

@@ -41,6 +41,10 @@ _AGE_S = {
     "postgresql": "extract(epoch from localtimestamp"
     " - greatest(trial_heartbeats.heartbeat, pg_postmaster_start_time()::timestamp))::float",
 }
+# The epochs that a trial asks for, as JSON.
+_EPOCHS = select(TRIAL_USER_ATTRIBUTES.c.value_json).where(
+    TRIAL_USER_ATTRIBUTES.c.trial_id == TRIALS.c.trial_id, TRIAL_USER_ATTRIBUTES.c.key == "epochs"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +73,7 @@ class RunningJob:
         trial_id: The trial's id in the database.
         number: The trial's number.
         attempt: How many times it has been begun.
+        epochs: How many epochs it asks for; None where it is no distillation job.
         heartbeat_age_s: Seconds since its last heartbeat, by the database's clock.
         progress: What its worker last said, see `records.PROGRESS`.
     """
@@ -76,6 +81,7 @@ class RunningJob:
     trial_id: int
     number: int
     attempt: int
+    epochs: int | None
     heartbeat_age_s: float
     progress: Mapping[str, Any]
 
@@ -223,8 +229,9 @@ class JobQueue:
     def running(self) -> list[RunningJob]:
         """The jobs that workers hold, those that plain Optuna runs (without a heartbeat of ours) left out."""
         user, attempts = TRIAL_USER_ATTRIBUTES.alias("progress"), TRIAL_USER_ATTRIBUTES.alias("attempts")
+        epochs = _EPOCHS.scalar_subquery()
         statement = (
-            select(TRIALS.c.trial_id, TRIALS.c.number, attempts.c.value_json, user.c.value_json, self._age_s)
+            select(TRIALS.c.trial_id, TRIALS.c.number, attempts.c.value_json, epochs, user.c.value_json, self._age_s)
             .join(TRIAL_HEARTBEATS, TRIAL_HEARTBEATS.c.trial_id == TRIALS.c.trial_id)
             .join(attempts, and_(attempts.c.trial_id == TRIALS.c.trial_id, attempts.c.key == ATTEMPTS))
             .join(user, and_(user.c.trial_id == TRIALS.c.trial_id, user.c.key == PROGRESS))
@@ -238,10 +245,11 @@ class JobQueue:
                 trial_id=trial_id,
                 number=number,
                 attempt=json.loads(attempt),
+                epochs=json.loads(asked_for) if asked_for is not None else None,
                 heartbeat_age_s=float(age_s),
                 progress=json.loads(progress),
             )
-            for trial_id, number, attempt, progress, age_s in rows
+            for trial_id, number, attempt, asked_for, progress, age_s in rows
         ]
 
     def take_back(self, job: RunningJob, *, max_losses: int) -> bool:
@@ -287,9 +295,7 @@ class JobQueue:
 
     def durations(self, limit: int = 50) -> list[JobDuration]:
         """The jobs done last, newest first."""
-        of_key = TRIAL_USER_ATTRIBUTES.c.trial_id == TRIALS.c.trial_id, TRIAL_USER_ATTRIBUTES.c.key == "epochs"
-        epochs = select(TRIAL_USER_ATTRIBUTES.c.value_json).where(*of_key).scalar_subquery()
-        statement = select(TRIALS.c.datetime_start, TRIALS.c.datetime_complete, epochs)
+        statement = select(TRIALS.c.datetime_start, TRIALS.c.datetime_complete, _EPOCHS.scalar_subquery())
         statement = statement.where(self._in_state(TrialState.COMPLETE)).order_by(TRIALS.c.datetime_complete.desc())
         with reading(self._engine) as connection:
             rows = connection.execute(statement.limit(limit)).all()
