@@ -78,8 +78,8 @@ def student_note(study: AvatarStudy, student: Student) -> str:
         ("forward FLOPs", f"{result.flops / 1e6:,.1f} million", "by formula"),
         ("latency of one input", f"{latency_ms or result.latency_ms:.3g} ms", f"measured, median, {timed}"),
     ]
-    if result.energy is not None:
-        rows.append(("energy of one input", f"{result.energy['joules']:.3g} J", f"measured, {result.energy['source']}"))
+    if (energy := student.energy) is not None:
+        rows.append(("energy of one input", f"{energy['joules']:.3g} J", f"measured, {energy['source']}"))
     if student.predicted is not None:
         mean, std = student.predicted["effectiveness"], student.predicted["std"]
         rows.insert(0, (f"{metric.replace('_', ' ')}", f"{100 * mean:.1f} ± {100 * _Z * std:.1f} %", "predicted"))

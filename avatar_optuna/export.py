@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from avatar_optuna.distillation import Predictor
 from avatar_optuna.exceptions import DataError, InputError
-from avatar_optuna.records import Job, JobResult
+from avatar_optuna.records import COMPARISON, Job, JobResult
 from avatar_optuna.storage import artifact_store, download_directory
 from avatar_optuna.study import AvatarStudy
 from avatar_optuna.tasks import task_form
@@ -59,7 +59,7 @@ def model_card(study: AvatarStudy, number: int, job: Job, result: JobResult) -> 
         f"| {split} | {_figure(figures, 'accuracy')} | {_figure(figures, 'balanced_accuracy')} | {figures['inputs']} |"
         for split, figures in (("validation", result.valid), ("test", result.test))
     ]
-    energy = result.energy
+    energy = study.attributes.get(COMPARISON, {"models": {}})["models"].get(str(number), {}).get("energy")
     joules = (
         f"{energy['joules']:.4g} J an input ({energy['source']}, idle subtracted)"
         if energy

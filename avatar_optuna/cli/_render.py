@@ -342,7 +342,7 @@ def _row(student: Student, study: AvatarStudy) -> dict[str, Any]:
             "valid": dict(result.valid),
             "test": dict(result.test),
             "latency_ms": result.latency_ms,
-            "energy_j": result.energy["joules"] if result.energy is not None else None,
+            "energy_j": student.energy["joules"] if student.energy is not None else None,
             "times_less_than": ratios(student, study),
         }
     return row

@@ -24,7 +24,7 @@ class Measured:
         valid: Of the validation split (see `effectiveness`).
         test: Of the test split: for reporting only.
         latency: One object for each batch size.
-        energy: Measured energy of one pass at batch 1, or None where the device has no counter.
+        energy: Measured energy of one pass at batch 1, or None where the device has no counter or others use it.
     """
 
     valid: Mapping[str, Any]
@@ -33,7 +33,15 @@ class Measured:
     energy: Mapping[str, Any] | None
 
 
-def measure(predictor: Predictor, task: Task, *, batch_sizes: Sequence[int], repeats: int, device: str) -> Measured:
+def measure(
+    predictor: Predictor,
+    task: Task,
+    *,
+    batch_sizes: Sequence[int],
+    repeats: int,
+    device: str,
+    has_device_alone: bool = True,
+) -> Measured:
     """Measure one classifier on its device.
 
     Args:
@@ -42,11 +50,12 @@ def measure(predictor: Predictor, task: Task, *, batch_sizes: Sequence[int], rep
         batch_sizes: For the latency; batch 1 is always among them.
         repeats: Timed passes for each batch size.
         device: Where the predictor is.
+        has_device_alone: Whether nothing else computes there: a counter cannot tell whose joules it counts.
     """
     sizes = sorted({1, *batch_sizes})
     runs = predictor_runs(predictor, task.test)
     latencies = interleaved_latencies({"model": runs}, batch_sizes=sizes, repeats=repeats, device=device)["model"]
-    counter = open_counter(device)
+    counter = open_counter(device) if has_device_alone else None
     energy = None
     if counter is not None:
         energy = measure_energy(runs(1), counter, settle=lambda: synchronize(device))

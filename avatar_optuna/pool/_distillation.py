@@ -52,7 +52,12 @@ class Distiller:
         predictor = Predictor.load(student.directory, form=task.form, device=self._device)
         settings = self._settings.measurement
         measured = measure(
-            predictor, task, batch_sizes=settings.batch_sizes, repeats=settings.repeats, device=self._device
+            predictor,
+            task,
+            batch_sizes=settings.batch_sizes,
+            repeats=settings.repeats,
+            device=self._device,
+            has_device_alone=False,
         )
         result = JobResult(
             effectiveness=measured.valid[settings.effectiveness],
@@ -63,7 +68,6 @@ class Distiller:
             flops=int(flops(job.hyperparameters, task.form)),
             latency_ms=measured.latency[0]["median_ms"],
             latency=measured.latency,
-            energy=measured.energy,
             history=tuple(record.to_dict() for record in student.history),
             best_epoch=student.best_epoch,
             seconds=time.monotonic() - begun,

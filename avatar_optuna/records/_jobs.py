@@ -79,8 +79,6 @@ class JobResult:
         flops: Forward FLOPs of one input at the full sequence length, by `costs`.
         latency_ms: Median at batch 1 on real test inputs.
         latency: One object for each batch size (see `measurement`).
-        energy: The measured energy, or None where no counter was readable.
-        energy_estimate: The estimate, named as such, or None.
         history: One object an epoch: `epoch`, `loss`, `valid` metrics, `seconds`.
         best_epoch: The epoch kept.
         seconds: Wall time of the whole job.
@@ -105,8 +103,6 @@ class JobResult:
     host: str
     versions: Mapping[str, str]
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    energy: Mapping[str, Any] | None = None
-    energy_estimate: Mapping[str, Any] | None = None
 
     def values(self) -> list[float]:
         """The three values of the finished trial, in the order of `DISTILLED_METRIC_NAMES`."""
@@ -129,7 +125,7 @@ class JobResult:
         effectiveness, size_bytes, latency_ms = trial.values
         known = {name for name in cls.__dataclass_fields__ if name not in _VALUES}
         attributes = {k: v for k, v in trial.user_attrs.items() if k in known}
-        if missing := known - set(attributes) - {"energy", "energy_estimate", "files"}:
+        if missing := known - set(attributes) - {"files"}:
             raise StudyError(f"job {trial.number} lacks the attributes {', '.join(sorted(missing))}")
         attributes["latency"] = tuple(attributes["latency"])
         attributes["history"] = tuple(attributes["history"])

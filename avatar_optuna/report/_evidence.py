@@ -28,7 +28,7 @@ def front(content: Content) -> Html:
     axes = ["size_bytes", "flops", "effectiveness"]
     if content.students:
         axes.insert(2, "latency_ms")
-    if any(student.result is not None and student.result.energy is not None for student in content.students):
+    if any(student.energy is not None for student in content.students):
         axes.insert(3, "energy_j")
     controls = [
         element("label", f"{name} ", _axis_select(which, chosen, axes, content))

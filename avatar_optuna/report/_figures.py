@@ -281,8 +281,8 @@ def _measured_series(content: Content) -> dict[str, Any]:
         "flops": _rounded(result.flops / 1e6 for _, result in results),
         "latency_ms": _rounded(content.latency_ms(student) for student, _ in results),
     }
-    if any(result.energy is not None for _, result in results):
-        columns["energy_j"] = [r.energy["joules"] if r.energy is not None else None for _, r in results]
+    if any(student.energy is not None for student, _ in results):
+        columns["energy_j"] = [s.energy["joules"] if s.energy is not None else None for s, _ in results]
     return {
         "name": "distilled and measured",
         "columns": columns,
@@ -314,8 +314,8 @@ def _teacher_series(content: Content) -> dict[str, Any] | None:
     }
     if (latency_ms := content.reference_latency_ms("teacher")) is not None:
         columns["latency_ms"] = [round(latency_ms, 4)]
-    if teacher.energy is not None:
-        columns["energy_j"] = [teacher.energy["joules"]]
+    if (model := content.model("teacher")) is not None and model["energy"] is not None:
+        columns["energy_j"] = [model["energy"]["joules"]]
     return {
         "name": _TEACHER,
         "columns": columns,
@@ -373,7 +373,7 @@ def _axis(figure: go.Figure, which: str, axis: str, content: Content) -> None:
 
 def _scale(axis: str) -> dict[str, str]:
     """Logarithmic axes are ticked at 1, 2 and 5."""
-    return {"type": "log", "dtick": "D2"} if AXES[axis][1] else {"type": "linear"}
+    return {"type": "log", "dtick": "D2", "tickformat": "~g"} if AXES[axis][1] else {"type": "linear"}
 
 
 def _most_epochs(content: Content) -> int:

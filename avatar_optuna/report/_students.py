@@ -62,9 +62,9 @@ def _headline(content: Content, student: Student) -> list[Html]:
         _tile(megabytes(result.size_bytes), "weights on disk", _than(ratio.get("size"), "smaller"), "measured"),
         _tile(milliseconds(latency_ms), "one input, median", _than(ratio.get("latency"), "faster"), "measured"),
     ]
-    if result.energy is not None:
+    if student.energy is not None:
         than = f"{times(ratio['energy'])} less than the teacher" if "energy" in ratio else ""
-        found.append(_tile(joules(result.energy["joules"]), "one input", than, "measured"))
+        found.append(_tile(joules(student.energy["joules"]), "one input", than, "measured"))
     else:
         found.append(_tile(megaflops(result.flops), "one input", _than(ratio.get("flops"), "fewer"), "by formula"))
     return found
@@ -104,7 +104,7 @@ def students(content: Content) -> Html:
     """All distilled students beside teacher and CodeBERT."""
     if not content.students:
         return section("students", "Students", paragraph("No student of the front is distilled yet."))
-    has_energy = any(student.result is not None and student.result.energy is not None for student in content.students)
+    has_energy = any(student.energy is not None for student in content.students)
     names = [name for name in _REFERENCES if any(name in times_ for times_ in content.times.values())]
     ratio_keys = ["size", "latency", *(["energy"] if has_energy else [])]
     headings: list[object] = ["student", "predicted", "validation", "test", "MB", "MFLOPs", "ms"]
@@ -136,7 +136,7 @@ def _row(content: Content, student: Student, names: list[str], keys: list[str], 
         megabytes(result.size_bytes).removesuffix(" MB"),
         megaflops(result.flops).removesuffix(" MFLOPs"),
         milliseconds(content.latency_ms(student)).removesuffix(" ms"),
-        *([f"{result.energy['joules']:.3g}" if result.energy is not None else ""] if has_energy else []),
+        *([f"{student.energy['joules']:.3g}" if student.energy is not None else ""] if has_energy else []),
         *(times(ratio[name][key]) if key in ratio.get(name, {}) else "" for name in names for key in keys),
     ]
 
@@ -189,7 +189,7 @@ def _students_caption(content: Content) -> Html:
             "ms: median latency of one input as the student’s own worker timed it; ratios come with the comparison "
             "that ends a run."
         )
-    if not any(s.result is not None and s.result.energy is not None for s in content.students):
+    if not any(s.energy is not None for s in content.students):
         said.append(" Energy was not measured: the device has no counter that could be read.")
     return joined(said)
 

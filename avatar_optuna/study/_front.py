@@ -32,6 +32,8 @@ class Student:
         flops: Forward FLOPs by `costs`.
         result: What was measured, or None.
         on_front: Whether no other distilled student is at least as good in everything that was measured.
+        energy: Measured energy of one input (see `measurement.Energy`), from the comparison, in which nothing else ran;
+            None before it, and without a counter.
     """
 
     hyperparameters: Hyperparameters
@@ -43,6 +45,7 @@ class Student:
     flops: int
     result: JobResult | None
     on_front: bool = False
+    energy: Mapping[str, Any] | None = None
 
 
 def choose_students(found: Searched, objectives: Sequence[str], count: int) -> list[int]:
@@ -76,6 +79,7 @@ def distilled_students(study: AvatarStudy, form: TaskForm, *, purpose: str | Non
         return []
     values = np.asarray([[-r.effectiveness, r.size_bytes, r.flops, r.latency_ms] for _, _, r in jobs], dtype=np.float64)
     kept = non_dominated(values)
+    compared = study.attributes.get(COMPARISON, {"models": {}})["models"]
     students = [
         Student(
             hyperparameters=job.hyperparameters,
@@ -87,6 +91,7 @@ def distilled_students(study: AvatarStudy, form: TaskForm, *, purpose: str | Non
             flops=result.flops,
             result=result,
             on_front=bool(on_front),
+            energy=compared.get(str(number), {}).get("energy"),
         )
         for (number, job, result), on_front in zip(jobs, kept, strict=True)
     ]

@@ -58,7 +58,7 @@
       trace.error_x = { ...bars, visible: x === "effectiveness" };
     });
     [["xaxis", x], ["yaxis", y]].forEach(([place, axis]) => {
-      const scale = data.axes[axis].log ? { type: "log", dtick: "D2" } : { type: "linear" };
+      const scale = data.axes[axis].log ? { type: "log", dtick: "D2", tickformat: "~g" } : { type: "linear" };
       figure.layout[place] = { title: { text: data.axes[axis].title }, ...scale };
     });
     [...(figure.layout.shapes || []), ...(figure.layout.annotations || [])].forEach((line) => {

@@ -1,0 +1,76 @@
+"""optuna-dashboard on a real finished study, behind its guard, in a real browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser_tests.conftest import Watched
+from tests.finished_study import NAME, FinishedStudy
+
+
+@pytest.fixture(scope="module")
+def address(finished_study: FinishedStudy) -> Iterator[str]:
+    words = ["dashboard", "--storage", finished_study.url, "--artifacts", finished_study.artifacts, "--port", "0"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "avatar_optuna", *words],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    try:
+        line = next(line for line in server.stdout if "http://" in line)
+        yield "http://" + line.split("http://", 1)[1].split("/")[0]
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def _study_id(address: str, name: str) -> int:
+    with urllib.request.urlopen(f"{address}/api/studies") as answer:
+        studies = json.load(answer)["study_summaries"]
+    return int(next(study["study_id"] for study in studies if study["study_name"] == name))
+
+
+def test_a_distilled_student_shows_its_note_and_its_files(
+    watched: Watched, address: str, finished_study: FinishedStudy
+) -> None:
+    trials = finished_study.open().distilled.get_trials()
+    job = next(trial.number for trial in trials if trial.user_attrs["purpose"] == "front")
+    page = watched.page
+    page.goto(f"{address}/dashboard/studies/{_study_id(address, f'{NAME}/distilled')}/trials?numbers={job}")
+    page.get_by_text(f"Student {job}").first.wait_for(timeout=30_000)
+    shown = page.inner_text("body")
+    assert "measured; it selects" in shown
+    assert f"avatar-optuna export --study-name {NAME} --trial {job}" in shown
+    page.get_by_text("model.safetensors").last.wait_for(timeout=10_000)
+    assert watched.outside == []
+
+
+def test_the_search_shows_its_front_and_its_saved_figures(watched: Watched, address: str) -> None:
+    page = watched.page
+    study = _study_id(address, NAME)
+    page.goto(f"{address}/dashboard/studies/{study}")
+    page.wait_for_selector(".js-plotly-plot .main-svg", timeout=30_000)
+    assert "predicted_effectiveness" in page.inner_text("body")
+    page.get_by_text("User Defined Plots").wait_for(timeout=10_000)
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length >= 4", timeout=10_000)
+    assert watched.outside == []
+
+
+def test_a_browser_cannot_delete_a_study(watched: Watched, address: str) -> None:
+    study = _study_id(address, NAME)
+    watched.page.goto(f"{address}/dashboard")
+    status = watched.page.evaluate(
+        "id => fetch(`/api/studies/${id}`, {method: 'DELETE'}).then(answer => answer.status)", study
+    )
+    assert status == 403
+    assert _study_id(address, NAME) == study
