@@ -47,6 +47,16 @@ def plan_functions(
     return _split(np.concatenate([pairs, rest]), max(2, batch_size))
 
 
+def plan_reading(num_functions: int, views: int, rng: np.random.Generator) -> Indices:
+    """Which text an epoch reads for each function, by equal chances: itself, or one of its views (see `with_views`).
+
+    Returns:
+        Places of texts, shape (functions,).
+    """
+    functions = np.arange(num_functions)
+    return functions + num_functions * rng.integers(views + 1, size=num_functions) if views else functions
+
+
 def _by_turns(labels: npt.NDArray[np.int64], rng: np.random.Generator) -> Indices:
     """All places in random order, the two labels alternating while both last."""
     kinds = [rng.permutation(np.flatnonzero(labels == label)) for label in (0, 1)]

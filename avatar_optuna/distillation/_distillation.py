@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,9 +22,13 @@ from avatar_optuna.distillation._teacher import Teacher
 from avatar_optuna.distillation._tokenizers import train_tokenizer
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.distillation._training import Trainer
+from avatar_optuna.distillation._views import with_views
 from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.settings import DistillationSettings
-from avatar_optuna.tasks import Task
+from avatar_optuna.tasks import Split, Task
+
+VIEWS_SEED = 0
+"""Students of all seeds read the same views, so that the teacher labels them once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +106,7 @@ def distil(
         weight_decay=settings.weight_decay,
         warmup_ratio=settings.warmup_ratio,
         token_dropout_prob=settings.token_dropout_prob,
+        views=settings.views,
         max_train_inputs=settings.max_train_inputs,
         compiled=compiled,
         seed=chosen_seed,
@@ -110,27 +115,22 @@ def distil(
     tokenizer.model_max_length = hyperparameters.max_sequence_length
     student = build_student(hyperparameters, task.form, label_names=task.label_names, seed=chosen_seed)
     student.to(device)  # type: ignore[arg-type]
-    split = {
-        name: Examples(
-            tokens=Tokens.tokenize(
-                tokenizer,
-                task.splits[name].functions,
-                max_sequence_length=hyperparameters.max_sequence_length,
-                device=device,
-            ),
-            inputs=task.splits[name].inputs,
-            labels=task.splits[name].labels,
-        )
-        for name in ("train", "valid")
-    }
+    texts = with_views(task.train.functions, recipe.views, seed=VIEWS_SEED)
+
+    def examples(split: Split, functions: Sequence[str]) -> Examples:
+        length = hyperparameters.max_sequence_length
+        tokens = Tokens.tokenize(tokenizer, functions, max_sequence_length=length, device=device)
+        return Examples(tokens=tokens, inputs=split.inputs, labels=split.labels)
+
+    train = examples(task.train, texts)
     if task.form is TaskForm.PAIR:
-        start_as_similarity(student, split["train"], seed=chosen_seed)
+        start_as_similarity(student, train, seed=chosen_seed)
     trainer = Trainer(
         student,
         recipe=recipe,
-        train=split["train"],
-        valid=split["valid"],
-        soft_labels=teacher.soft_labels(device),
+        train=train,
+        valid=examples(task.valid, task.valid.functions),
+        soft_labels=teacher.soft_labels(device, texts[len(task.train.functions) :]),
         directory=out_dir / "checkpoint",
         fingerprint=_fingerprint(hyperparameters, recipe, task, teacher),
         store=checkpoint,

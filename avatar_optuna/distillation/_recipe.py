@@ -26,6 +26,8 @@ class Recipe:
         weight_decay: Of AdamW, on matrices alone.
         warmup_ratio: Share of all steps in which the learning rate climbs.
         token_dropout_prob: Share of tokens that a training step hides behind the mask token ("word dropout").
+        views: Altered texts of each training function that only the teacher labels; each epoch reads a function, or
+            one of its views, by equal chances.
         averaging: Keep an exponential average of the weights over about an epoch; it is what is evaluated and kept.
         patience: Stop after this many epochs without a better one; None never stops early.
         max_train_inputs: Most inputs an epoch, where inputs are what is passed over.
@@ -41,6 +43,7 @@ class Recipe:
     weight_decay: float = 0.01
     warmup_ratio: float = 0.1
     token_dropout_prob: float = 0.0
+    views: int = 0
     averaging: bool = True
     patience: int | None = None
     max_train_inputs: int | None = None
@@ -53,7 +56,7 @@ class Examples:
     """A split, tokenized on the device.
 
     Args:
-        tokens: Its functions.
+        tokens: Its functions, and behind them their views if there are any (see `with_views`).
         inputs: Places of functions, shape (n, 1 or 2).
         labels: 0 or 1, shape (n,).
     """
@@ -69,8 +72,9 @@ class SoftLabels:
 
     Args:
         logits: Of the listed inputs, shape (n, 2), on the device.
-        vectors: Of each function, shape (functions, k), on the device, or None where only logits are known.
-        classify: The teacher's head: joined vectors (m, 2 k) to logits (m, 2). With `vectors`, any pair has a label.
+        vectors: Of each function and view, shape (texts, k), on the device, or None where logits suffice or are all
+            there is.
+        classify: The teacher's head: joined vectors (m, f k) to logits (m, 2). With `vectors`, any pair has a label.
     """
 
     logits: Tensor

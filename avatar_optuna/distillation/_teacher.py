@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,8 @@ class Teacher:
         if self.predictor is None:
             return None
         if split_name not in self._vectors:
-            self._vectors[split_name] = self._cached_vectors(self.predictor, split_name)
+            functions = self.task.splits[split_name].functions
+            self._vectors[split_name] = self._cached_vectors(self.predictor, split_name, functions)
         return self._vectors[split_name]
 
     def logits(self, split_name: str) -> npt.NDArray[np.float32]:
@@ -109,24 +111,37 @@ class Teacher:
             self._logits[split_name] = joined.cpu().numpy()
         return self._logits[split_name]
 
-    def soft_labels(self, device: str) -> SoftLabels:
-        """What the training engine needs of it, on a device."""
-        logits = torch.from_numpy(self.logits("train")).to(device)
-        if self.predictor is None or self.task.form is TaskForm.SINGLE:
-            return SoftLabels(logits=logits)
-        vectors = torch.from_numpy(self.vectors("train")).to(device)
-        return SoftLabels(logits=logits, vectors=vectors, classify=self.predictor.network.to(device).classify)
+    def soft_labels(self, device: str, views: Sequence[str] = ()) -> SoftLabels:
+        """What the training engine needs of it, on a device.
 
-    def _cached_vectors(self, predictor: Predictor, split_name: str) -> npt.NDArray[np.float32]:
-        functions = self.task.splits[split_name].functions
+        Args:
+            device: cpu, cuda or cuda:N.
+            views: Texts besides the training functions, whose vectors follow theirs.
+
+        Raises:
+            InputError: There are views, and only soft labels are known.
+        """
+        logits = torch.from_numpy(self.logits("train")).to(device)
+        if self.predictor is None and views:
+            raise InputError(f"distillation.views: the teacher must be a model that labels them, got {self.source}")
+        if self.predictor is None or (self.task.form is TaskForm.SINGLE and not views):
+            return SoftLabels(logits=logits)
+        vectors = self.vectors("train")
+        if views:
+            name = f"views_{hashlib.sha256(json.dumps(views).encode()).hexdigest()[:32]}"
+            vectors = np.concatenate([vectors, self._cached_vectors(self.predictor, name, views)])
+        classify = self.predictor.network.to(device).classify
+        return SoftLabels(logits=logits, vectors=torch.from_numpy(vectors).to(device), classify=classify)
+
+    def _cached_vectors(self, predictor: Predictor, name: str, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         batch_size = EVALUATION_BATCH[predictor.device.type]
         if self._cache_dir is None:
-            return predictor.encode(functions, batch_size=batch_size)
-        path = self._cache_dir / "teachers" / self.fingerprint[:32] / f"vectors_{split_name}.npy"
+            return predictor.encode(texts, batch_size=batch_size)
+        path = self._cache_dir / "teachers" / self.fingerprint[:32] / f"vectors_{name}.npy"
         with locked(path):
             if not path.is_file():
-                logger.info("the teacher reads %d functions of the %s split", len(functions), split_name)
-                write_array(path, predictor.encode(functions, batch_size=batch_size))
+                logger.info("the teacher reads %d functions (%s)", len(texts), name)
+                write_array(path, predictor.encode(texts, batch_size=batch_size))
         loaded: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
         return loaded
 

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint as recompute
 
-from avatar_optuna.distillation._batches import Indices, plan_functions, plan_inputs
+from avatar_optuna.distillation._batches import Indices, plan_functions, plan_inputs, plan_reading
 from avatar_optuna.distillation._checkpoint import CheckpointStore, read_checkpoint, write_checkpoint
-from avatar_optuna.distillation._losses import ListedPairs, all_pairs, mixed_loss
+from avatar_optuna.distillation._losses import UNKNOWN, ListedPairs, all_pairs, mixed_loss
 from avatar_optuna.distillation._predictor import classify_all, encode_all
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe, SoftLabels
 from avatar_optuna.exceptions import AvatarError, DivergenceError
@@ -70,6 +70,8 @@ class Trainer:
         self.learns_all_pairs = self.is_pair and soft_labels is not None and soft_labels.vectors is not None
         self.listed = ListedPairs(train.inputs, train.labels, len(train.tokens), self.device) if self.is_pair else None
         self.labels = torch.from_numpy(train.labels).to(self.device)
+        self.num_functions = len(train.tokens) // (1 + recipe.views)
+        self.reading = np.arange(self.num_functions)
         self.steps_per_epoch = len(self._plan(0))
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self._groups(), lr=0.0, fused=True)
@@ -134,6 +136,8 @@ class Trainer:
         started = time.perf_counter()
         self.network.train()
         total = torch.zeros((), device=self.device)
+        rng = np.random.default_rng([self.recipe.seed, epoch, 1])
+        self.reading = plan_reading(self.num_functions, self.recipe.views, rng)
         with _seeded(self.device, self.recipe.seed, epoch):
             for number, indices in enumerate(self._plan(epoch)):
                 step = epoch * self.steps_per_epoch + number
@@ -210,23 +214,34 @@ class Trainer:
 
     def _listed(self, chosen: Indices) -> tuple[Indices, Tensor, Tensor, Tensor | None]:
         """Listed inputs: their distinct functions (n,), places among them (m, f), labels (m,), teacher's logits."""
-        rows = self.train.inputs[chosen]  # (m, f)
+        rows = self.reading[self.train.inputs[chosen]]  # (m, f)
         functions, inverse = np.unique(rows, return_inverse=True)
         places = torch.from_numpy(inverse.reshape(rows.shape)).to(self.device)
         on_device = torch.from_numpy(chosen).to(self.device)
-        teacher = None if self.soft_labels is None else self.soft_labels.logits[on_device]
-        return functions.astype(np.int64), places, self.labels[on_device], teacher
+        labels = self.labels[on_device]
+        if not self.recipe.views:
+            teacher = None if self.soft_labels is None else self.soft_labels.logits[on_device]
+            return functions.astype(np.int64), places, labels, teacher
+        texts = torch.from_numpy(rows).to(self.device)
+        is_own = (texts < self.num_functions).all(dim=1)
+        return functions, places, torch.where(is_own, labels, UNKNOWN), self._asked(texts)
 
     def _among(self, functions: Indices) -> tuple[Indices, Tensor, Tensor, Tensor | None]:
         """All ordered pairs among some functions, as `_listed` gives listed ones."""
-        soft, listed = self.soft_labels, self.listed
-        if soft is None or soft.vectors is None or soft.classify is None or listed is None:
-            raise ValueError("learning from all pairs needs the teacher's function vectors")
-        on_device = torch.from_numpy(functions).to(self.device)  # (n,)
-        places = _all_pairs(len(functions), self.device)  # (m, 2)
-        with torch.no_grad():
-            teacher = soft.classify(soft.vectors[on_device][places].flatten(1))  # (m, 2)
-        return functions, places, listed.of(on_device[places]), teacher
+        if self.listed is None:
+            raise ValueError("only pairs can be learnt from all at once")
+        read = self.reading[functions]
+        places = _all_pairs(len(read), self.device)  # (m, 2)
+        texts = torch.from_numpy(read).to(self.device)[places]  # (m, 2)
+        return read, places, self.listed.of(texts), self._asked(texts)
+
+    @torch.no_grad()
+    def _asked(self, texts: Tensor) -> Tensor:
+        """What the teacher says, logits (m, 2), of inputs given as places of their texts (m, f)."""
+        soft = self.soft_labels
+        if soft is None or soft.vectors is None or soft.classify is None:
+            raise ValueError("inputs that are not listed need the teacher's function vectors")
+        return soft.classify(soft.vectors[texts].flatten(1))
 
     def _encoded(self, functions: Indices) -> Tensor:
         """Vectors (n, k) of functions, in chunks of like length; each padded to its own longest."""
