@@ -36,7 +36,7 @@ _CATEGORY_SCALE = 2.0  # a category is told from half the others by chance alone
 _CLIP = 0.005
 """Effectiveness is kept this far from 0 and 1, where the logit has no end."""
 _MIN_SAMPLES = 4
-_ONE_SIDED_95 = 1.645
+_ONE_SIDED_95, _TWO_SIDED_95 = 1.645, 1.96
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,15 +132,19 @@ class Indicator:
         )
 
     def predict(self, students: Sequence[Hyperparameters]) -> tuple[Array, Array]:
-        """Predicted effectiveness and its standard deviation, as fractions; shape (students,) each."""
+        """Predicted effectiveness and its standard deviation, as fractions; shape (students,) each.
+
+        The deviation is half the width of the 95 % interval, which is taken on the logit scale and so stays between 0
+        and 1, over 1.96.
+        """
         return self.predict_columns(Columns.from_students(students))
 
     def predict_columns(self, columns: Columns) -> tuple[Array, Array]:
         """The same for columns of configurations."""
         matrix = _matrix(self.features, columns)
         logits, variance = self._logits(matrix)
-        mean = _sigmoid(logits)
-        return mean, np.sqrt(variance) * mean * (1 - mean)
+        reach = _TWO_SIDED_95 * np.sqrt(variance)
+        return _sigmoid(logits), (_sigmoid(logits + reach) - _sigmoid(logits - reach)) / (2 * _TWO_SIDED_95)
 
     def rank_columns(self, columns: Columns) -> Array:
         """Predicted effectiveness alone, for millions of configurations; shape (n,)."""
@@ -175,7 +179,7 @@ class Indicator:
         if self.num_samples <= 4:
             return (-1.0, 1.0)
         middle = math.atanh(min(max(self.rank_correlation, -0.999), 0.999))
-        half = 1.96 * math.sqrt(1.06 / (self.num_samples - 3))
+        half = _TWO_SIDED_95 * math.sqrt(1.06 / (self.num_samples - 3))
         return math.tanh(middle - half), math.tanh(middle + half)
 
     @property
@@ -276,7 +280,7 @@ def _logit(effectiveness: Array) -> Array:
 
 
 def _sigmoid(logits: Array) -> Array:
-    return np.asarray(1 / (1 + np.exp(-logits)))
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -500, 500))))
 
 
 def _regress(matrix: Array, measured: Array) -> tuple[Array, float, Array, float]:
@@ -313,5 +317,5 @@ def _leave_one_out(matrix: Array, measured: Array) -> tuple[float, float, float,
     correlation = float(spearmanr(predicted, measured).statistic) if defined else 0.0
     surprises = (_logit(measured) - means) / stds
     inflation = max(float(np.mean(surprises**2)), 1.0)
-    covered = float(np.mean(np.abs(surprises) <= 1.96 * math.sqrt(inflation)))
+    covered = float(np.mean(np.abs(surprises) <= _TWO_SIDED_95 * math.sqrt(inflation)))
     return error, correlation, covered, inflation

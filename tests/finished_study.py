@@ -15,14 +15,15 @@ from avatar_optuna.storage import open_storage
 from avatar_optuna.study import AvatarStudy
 
 NAME = "finished"
-STUDY = f"""
-name = "{NAME}"
+STUDY = """
+name = "NAME"
 [task]
 kind = "vulnerability-prediction"
 data = "data"
 [teacher]
-epochs = 2
-learning_rate = 3e-3
+epochs = 6
+learning_rate = 1e-3
+batch_size = 8
 max_sequence_length = 64
 [teacher.architecture]
 vocab_size = 300
@@ -31,22 +32,27 @@ hidden_size = 32
 intermediate_size = 64
 num_attention_heads = 2
 [space]
-vocab_size = {{ low = 200, high = 400 }}
+vocab_size = { low = 200, high = 400 }
 num_hidden_layers = [1]
 hidden_size = [8, 16]
-intermediate_size = {{ low = 16, high = 32 }}
+intermediate_size = { low = 16, high = 32 }
 num_attention_heads = [1, 2]
 max_sequence_length = [48, 64]
+hidden_dropout_prob = [0.0, 0.1]
+attention_probs_dropout_prob = [0.0, 0.1]
+learning_rate = [1e-2, 3e-3]
+batch_size = [4, 8]
 [constraints]
 size_mb = "<= 0.1"
 [indicator]
-samples = 4
-epochs = 1
+samples = 5
+epochs = 2
 [search]
 n_trials = 60
 population_size = 20
+rounds = 2
 [distillation]
-epochs = 2
+epochs = 4
 students = 2
 [measurement]
 repeats = 5
@@ -87,15 +93,15 @@ class FinishedStudy:
         return done.stdout
 
 
-def write_study(folder: Path) -> None:
-    """A study file and data that a small network learns: functions that free what they use, and some that do not."""
+def write_study(folder: Path, *, name: str = NAME) -> None:
+    """A study file and data that a small network learns: functions that free what they use, and some that keep it."""
     rng = np.random.default_rng(0)
     (folder / "data").mkdir()
     for split, count in (("train", 60), ("valid", 30), ("test", 30)):
         rows = []
         for index in range(count):
-            end = "return 0;" if index % 2 else "free(p); return 0;"
+            end = "keep(p); " * 8 if index % 2 else "free(p); " * 8
             text = f"int {split}{index}(int n) {{ char *p = malloc({rng.integers(99)}); {end} }}"
             rows.append(json.dumps({"func": text, "target": index % 2}) + "\n")
         (folder / "data" / f"{split}.jsonl").write_text("".join(rows))
-    (folder / "study.toml").write_text(STUDY)
+    (folder / "study.toml").write_text(STUDY.replace("NAME", name))

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.special import expit, logit
 from scipy.stats import spearmanr
 
 from avatar_optuna.columns import Columns
@@ -13,7 +14,7 @@ from avatar_optuna.costs import TaskForm
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.feasibility import Feasibility, draw
 from avatar_optuna.hyperparameters import Hyperparameters
-from avatar_optuna.indicator import Indicator
+from avatar_optuna.indicator import Indicator, _matrix
 from avatar_optuna.space import SearchSpace
 
 SPACE = SearchSpace.paper()
@@ -56,6 +57,18 @@ def test_leaving_one_out_is_what_it_says(students: list[Hyperparameters]) -> Non
         predicted.append(fitted.predict([students[index]])[0][0])
     assert indicator.leave_one_out_error == pytest.approx(np.sqrt(np.mean((predicted - measured) ** 2)))
     assert indicator.rank_correlation == pytest.approx(spearmanr(predicted, measured).statistic)
+
+
+def test_an_interval_is_that_of_the_logit_and_never_wider_than_all_fractions(students: list[Hyperparameters]) -> None:
+    measured = np.where(np.arange(6) % 2, 0.999, 0.5)
+    indicator = Indicator.fit(students[:6], measured.tolist(), space=SPACE)
+    mean, std = indicator.predict(students)
+    variance = indicator.noise_variance + np.array(
+        [row @ indicator.covariance @ row for row in _matrix(indicator.features, Columns.from_students(students))]
+    )
+    low, high = (expit(logit(mean) + sign * 1.96 * np.sqrt(variance)) for sign in (-1, 1))
+    assert np.allclose(2 * 1.96 * std, high - low)
+    assert (1.96 * std <= 0.5).all()
 
 
 def test_it_says_when_it_cannot_rank(students: list[Hyperparameters]) -> None:

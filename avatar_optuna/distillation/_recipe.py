@@ -29,7 +29,8 @@ class Recipe:
         views: Altered texts of each training function that only the teacher labels; each epoch reads a function, or
             one of its views, by equal chances.
         averaging: Keep an exponential average of the weights over about an epoch; it is what is evaluated and kept.
-        patience: Stop after this many epochs without a better one; None never stops early.
+        patience: Stop after this many epochs without a better one, once one was better than chance; None never stops
+            early.
         max_train_inputs: Most inputs an epoch, where inputs are what is passed over.
         compiled: Let torch compile the encoder (CUDA alone).
         seed: Of order and dropout.

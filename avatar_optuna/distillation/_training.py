@@ -113,7 +113,15 @@ class Trainer:
 
     def _is_out_of_patience(self) -> bool:
         patience = self.recipe.patience
-        return patience is not None and bool(self.history) and len(self.history) - self.best_record.epoch >= patience
+        if patience is None or not self._is_above_chance:
+            return False
+        return len(self.history) - self.best_record.epoch >= patience
+
+    @property
+    def _is_above_chance(self) -> bool:
+        """Whether the best epoch is two standard errors above chance: until then a network has not begun to learn."""
+        chance = 0.5 + 1.0 / math.sqrt(len(self.valid.labels))
+        return bool(self.history) and self.best_record.valid["balanced_accuracy"] > chance
 
     def _groups(self) -> list[dict[str, Any]]:
         """Weight decay on matrices, none on biases and norms."""

@@ -47,11 +47,11 @@ def test_a_distilled_student_shows_its_note_and_its_files(
     job = next(trial.number for trial in trials if trial.user_attrs["purpose"] == "front")
     page = watched.page
     page.goto(f"{address}/dashboard/studies/{_study_id(address, f'{NAME}/distilled')}/trials?numbers={job}")
-    page.get_by_text(f"Student {job}").first.wait_for(timeout=30_000)
+    page.get_by_text(f"Student {job}").first.wait_for()
     shown = page.inner_text("body")
     assert "measured; it selects" in shown
     assert f"avatar-optuna export --study-name {NAME} --trial {job}" in shown
-    page.get_by_text("model.safetensors").last.wait_for(timeout=10_000)
+    page.get_by_text("model.safetensors").last.wait_for()
     assert watched.outside == []
 
 
@@ -59,10 +59,10 @@ def test_the_search_shows_its_front_and_its_saved_figures(watched: Watched, addr
     page = watched.page
     study = _study_id(address, NAME)
     page.goto(f"{address}/dashboard/studies/{study}")
-    page.wait_for_selector(".js-plotly-plot .main-svg", timeout=30_000)
-    assert "predicted_effectiveness" in page.inner_text("body")
-    page.get_by_text("User Defined Plots").wait_for(timeout=10_000)
-    page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length >= 4", timeout=10_000)
+    page.wait_for_selector(".js-plotly-plot .main-svg")
+    page.get_by_text("predicted_effectiveness").first.wait_for()
+    for title in ("Hypervolume over configurations scored", "Front: blue predicted", "Predicted against measured"):
+        page.locator(".js-plotly-plot .gtitle", has_text=title).wait_for()
     assert watched.outside == []
 
 

@@ -209,9 +209,21 @@ def test_memory_for_not_even_one_function(
 
 
 def test_patience_ends_a_training(single_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path) -> None:
+    learnt = _trainer(small_student, single_teacher, tmp_path / "learnt", epochs=20)
+    assert learnt.run().valid["balanced_accuracy"] > 0.9
     trainer = _trainer(small_student, single_teacher, tmp_path, epochs=50, learning_rate=1e-12, patience=2)
+    trainer.network.load_state_dict(learnt.network.state_dict())
+    trainer.average = [parameter.detach().clone() for parameter in trainer.parameters]
     best = trainer.run()
     assert len(trainer.history) == best.epoch + 2 < 50
+
+
+def test_patience_waits_for_a_network_that_has_not_begun_to_learn(
+    single_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path
+) -> None:
+    trainer = _trainer(small_student, single_teacher, tmp_path, epochs=8, learning_rate=1e-12, patience=2)
+    assert trainer.run().valid["balanced_accuracy"] < 0.7
+    assert len(trainer.history) == 8
 
 
 def test_the_average_follows_the_weights(
