@@ -23,6 +23,7 @@ from avatar_optuna.pool import Pool, WorkerProcesses, parse_devices
 from avatar_optuna.records import ARTIFACTS, DISTILLED_DIRECTIONS, Job, distilled_name
 from avatar_optuna.space import PAPER_DISTRIBUTIONS
 from avatar_optuna.storage import JobQueue, Storage, WorkerRegistry, open_storage
+from benchmarks.chaos import new_study as new_real_study
 from tests.postgres import PostgresServer
 
 NO_OP = "tests.pool_tests.executors:NoOp"
@@ -85,6 +86,19 @@ def throughput(url: str, folder: Path, workers: int, jobs: int) -> tuple[float, 
     assert len(spans_ms) == jobs, "a job was lost"
     seconds = (max(d.done_utc for d in durations) - min(d.begun_utc for d in durations)).total_seconds()
     return jobs / seconds, statistics.median(spans_ms), spans_ms[int(0.95 * len(spans_ms))]
+
+
+def real_jobs(url: str, folder: Path, workers: int, jobs: int) -> float:
+    """Seconds from the first claim to the last result of short real distillations, one thread a worker."""
+    new_real_study(url, folder, jobs=jobs)
+    storage = open_storage(url)
+    queue = JobQueue(storage, distilled_name("s"))
+    with WorkerProcesses(url, "s", slots=parse_devices("cpu", workers=workers), cache_dir=folder / "cache"):
+        while queue.is_busy():
+            time.sleep(0.2)
+    durations = queue.durations(limit=jobs)
+    assert len(durations) == jobs, "a job was lost"
+    return (max(d.done_utc for d in durations) - min(d.begun_utc for d in durations)).total_seconds()
 
 
 def queue_length(url: str, folder: Path, count: int) -> tuple[float, float]:
@@ -164,6 +178,13 @@ def report(arguments: argparse.Namespace, folder: Path, server: PostgresServer) 
         postgres = server if kind == "PostgreSQL" else None
         load = idle_load(fresh(kind), folder, 16, postgres, arguments.idle_s)
         print(f"| {kind} | " + " | ".join(f"{value:.3f}" for value in load) + " |", flush=True)
+    print(f"\n{arguments.real_jobs} short real distillations, one thread a worker, caches warm:\n")
+    print("| database | 1 worker, s | 2 workers, s | speed-up |")
+    print("| --- | ---: | ---: | ---: |")
+    for kind in kinds:
+        real_jobs(fresh(kind), folder, 2, 4)  # the teacher and the tokenizers are made once, and kept
+        one, two = (real_jobs(fresh(kind), folder, workers, arguments.real_jobs) for workers in (1, 2))
+        print(f"| {kind} | {one:.1f} | {two:.1f} | {one / two:.2f} |", flush=True)
 
 
 def main() -> None:
@@ -172,6 +193,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=400, help="no-op jobs of each throughput run")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4, 8, 16])
     parser.add_argument("--lengths", type=int, nargs="*", default=[100, 1_000, 10_000])
+    parser.add_argument("--real-jobs", type=int, default=40)
     parser.add_argument("--idle-s", type=float, default=20.0, help="seconds over which idle workers are watched")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)

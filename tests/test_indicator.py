@@ -136,3 +136,10 @@ def test_too_few_samples_are_refused(students: list[Hyperparameters]) -> None:
         Indicator.fit(students[:3], [0.5, 0.6, 0.7], space=SPACE)
     with pytest.raises(StudyError, match="fractions"):
         Indicator.fit(students[:4], [50, 60, 70, 80], space=SPACE)
+
+
+def test_students_that_fell_apart_do_not_mislead(students: list[Hyperparameters]) -> None:
+    measured = _truth(students)[:40]
+    measured[[3, 17]] = 0.02
+    indicator = Indicator.fit(students[:40], measured.tolist(), space=SPACE)
+    assert spearmanr(indicator.predict(students[40:])[0], _truth(students[40:])).statistic > 0.9
