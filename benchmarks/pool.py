@@ -89,11 +89,12 @@ def throughput(url: str, folder: Path, workers: int, jobs: int) -> tuple[float, 
 
 
 def real_jobs(url: str, folder: Path, workers: int, jobs: int) -> float:
-    """Seconds from the first claim to the last result of short real distillations, one thread a worker."""
+    """Seconds from the first claim to the last result of short real distillations, one core a worker."""
     new_real_study(url, folder, jobs=jobs)
     storage = open_storage(url)
     queue = JobQueue(storage, distilled_name("s"))
-    with WorkerProcesses(url, "s", slots=parse_devices("cpu", workers=workers), cache_dir=folder / "cache"):
+    slots = parse_devices("cpu", workers=2)[:workers]  # one core each
+    with WorkerProcesses(url, "s", slots=slots, cache_dir=folder / "cache"):
         while queue.is_busy():
             time.sleep(0.2)
     durations = queue.durations(limit=jobs)
@@ -178,7 +179,7 @@ def report(arguments: argparse.Namespace, folder: Path, server: PostgresServer) 
         postgres = server if kind == "PostgreSQL" else None
         load = idle_load(fresh(kind), folder, 16, postgres, arguments.idle_s)
         print(f"| {kind} | " + " | ".join(f"{value:.3f}" for value in load) + " |", flush=True)
-    print(f"\n{arguments.real_jobs} short real distillations, one thread a worker, caches warm:\n")
+    print(f"\n{arguments.real_jobs} short real distillations, one core a worker, caches warm:\n")
     print("| database | 1 worker, s | 2 workers, s | speed-up |")
     print("| --- | ---: | ---: | ---: |")
     for kind in kinds:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import boto3
 import numpy as np
 import optuna
 import pytest
+from moto.server import ThreadedMotoServer
 from optuna.artifacts import FileSystemArtifactStore
 from safetensors.numpy import load_file, save_file
 
@@ -36,8 +39,42 @@ def student_directory(tmp_path: Path) -> Path:
     return directory
 
 
-def test_a_directory_comes_back_as_it_went_in(tmp_path: Path, student_directory: Path) -> None:
-    store = artifact_store(tmp_path / "artifacts")
+@pytest.fixture(scope="module")
+def s3_server() -> Iterator[str]:
+    """The address of a server on this machine that speaks S3 and keeps all in memory."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An empty bucket `students`, by boto3."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "made-up")
+    bucket = boto3.resource("s3", endpoint_url=s3_server, region_name="us-east-1").create_bucket(Bucket="students")
+    bucket.objects.all().delete()
+    return bucket
+
+
+@pytest.fixture(params=["folder", "s3"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where an artifact store is: a test with this fixture runs on both kinds."""
+    if request.param == "folder":
+        return str(tmp_path / "artifacts")
+    bucket = request.getfixturevalue("bucket")
+    return _s3_location(bucket, "avatar/here")
+
+
+def _s3_location(bucket: Any, prefix: str) -> str:
+    address = bucket.meta.client.meta.endpoint_url
+    return f"s3://{bucket.name}/{prefix}?endpoint_url={address}&region_name=us-east-1"
+
+
+def test_a_directory_comes_back_as_it_went_in(location: str, tmp_path: Path, student_directory: Path) -> None:
+    store = artifact_store(location)
     files = upload_directory(store, student_directory)
     download_directory(store, files, tmp_path / "back")
     for path in student_directory.rglob("*.*"):
@@ -46,7 +83,16 @@ def test_a_directory_comes_back_as_it_went_in(tmp_path: Path, student_directory:
     assert files["config.json"]["size_bytes"] == 2
     remove_files(store, files)
     remove_files(store, files)
-    assert not list((tmp_path / "artifacts").iterdir())
+    with pytest.raises(StorageError, match="is missing in the artifact store"):
+        download_directory(store, files, tmp_path / "gone")
+    assert {path.name for path in tmp_path.iterdir()} <= {"artifacts", "student", "back"}
+    assert not list(tmp_path.glob("artifacts/*"))
+
+
+def test_a_prefix_is_where_files_lie_in_a_bucket(bucket: Any, student_directory: Path) -> None:
+    files = upload_directory(artifact_store(_s3_location(bucket, "deep/down")), student_directory)
+    keys = {entry.key for entry in bucket.objects.all()}
+    assert keys == {f"deep/down/{record['artifact_id']}" for record in files.values()}
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "other"])
