@@ -7,13 +7,12 @@ a run of a finished study says that all is done.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from avatar_optuna.annotations import save_figures, write_notes
 from avatar_optuna.costs import TaskForm
@@ -24,9 +23,10 @@ from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.indicator import Indicator
 from avatar_optuna.measurement import compare, effectiveness, estimate_power, forward_flops, measure, open_counter
 from avatar_optuna.objective import Objective
-from avatar_optuna.pipeline._cost import Meter, add, add_jobs, counted
+from avatar_optuna.pipeline._cost import Meter, add, counted
 from avatar_optuna.pipeline._device import audited, calibrated
-from avatar_optuna.pool import Pool, Slot, WorkerProcesses, pool_status
+from avatar_optuna.pipeline._workforce import Workforce
+from avatar_optuna.pool import Slot
 from avatar_optuna.predictor import CostPredictor
 from avatar_optuna.progress import Progress
 from avatar_optuna.records import (
@@ -35,7 +35,6 @@ from avatar_optuna.records import (
     BASELINE,
     COMPARISON,
     DATA,
-    FAILED,
     FEASIBLE,
     INDICATOR,
     POWER,
@@ -58,8 +57,6 @@ from avatar_optuna.study import (
     stored_predictors,
 )
 from avatar_optuna.tasks import Task, baseline, load_task, task_form
-
-_POLL_S = 0.5
 
 
 @dataclass
@@ -194,7 +191,7 @@ class Run:
             )
             for index, student in enumerate(samples)
         ]
-        self.work(jobs, "samples", phase="samples")
+        self._work(jobs, "samples", phase="samples")
         indicator = Indicator.fit(*measured_students(self.study, round_), space=settings.space)
         self.study.set_attribute(key, indicator.to_json())
         self.did_something = True
@@ -298,7 +295,18 @@ class Run:
                     predicted=predicted,
                 )
             )
-        self.work(jobs, "students", phase="distillation")
+        self._work(jobs, "students", phase="distillation")
+
+    def _work(self, jobs: Sequence[Job], what: str, *, phase: str) -> None:
+        workforce = Workforce(
+            study=self.study,
+            storage_url=self.storage_url,
+            slots=self.slots,
+            cache_dir=self.cache_dir,
+            progress=self.progress,
+        )
+        if workforce.work(jobs, what, phase=phase):
+            self.did_something = True
 
     # Comparison -------------------------------------------------------------------------------------------------------
 
@@ -346,79 +354,6 @@ class Run:
         self.study.set_attribute(AUDIT, found.to_dict())
         self.did_something = True
         self.progress.say(f"audit      {found.verdict}")
-
-    # Jobs -------------------------------------------------------------------------------------------------------------
-
-    def work(self, jobs: Sequence[Job], what: str, *, phase: str) -> None:
-        """See that these jobs are done: queue those that are not known, and wait for the workers.
-
-        Args:
-            jobs: All of one purpose.
-            what: What they make, for people.
-            phase: What their cost is kept under.
-
-        Raises:
-            StudyError: All of the jobs failed.
-        """
-        Pool(self.study.storage, self.study.name).enqueue(jobs)
-        keys = {job.key for job in jobs}
-        if self._left(keys):
-            self.did_something = True
-            begun = time.monotonic()
-            meter = Meter.start([slot.name for slot in self.slots])
-            with self.progress.bar(f"{what}: distilled", len(jobs)) as update:
-                self._wait(keys, self._noting(update))
-            add_jobs(self.study, phase, jobs[0].purpose, meter)
-            write_notes(self.study)
-            save_figures(self.study)
-            self.progress.say(f"{what:<10} {len(jobs)} distilled in {time.monotonic() - begun:.0f} s")
-        trials = self._trials(keys)
-        failed = [trial for trial in trials if trial.state is TrialState.FAIL]
-        for trial in failed:
-            self.progress.say(
-                f"{what:<10} job {trial.number} failed: {trial.user_attrs.get(FAILED, 'for no stated reason')}"
-            )
-        if trials and len(failed) == len(trials):
-            raise StudyError(f"all {len(failed)} {what} failed; `avatar-optuna status` tells why")
-
-    def _noting(self, update: Callable[[int], None]) -> Callable[[int], None]:
-        """Writes the dashboard's notes whenever a job was done."""
-        noted = 0
-
-        def told(done: int) -> None:
-            nonlocal noted
-            update(done)
-            if done > noted:
-                noted = done
-                write_notes(self.study)
-
-        return told
-
-    def _wait(self, keys: set[str], update: Callable[[int], None]) -> None:
-        if not self.slots:
-            while left := self._left(keys):
-                update(len(keys) - left)
-                time.sleep(_POLL_S)
-            return
-        with WorkerProcesses(
-            self.storage_url, self.study.name, slots=self.slots, cache_dir=self.cache_dir, until_empty=True
-        ) as workers:
-            while left := self._left(keys):
-                update(len(keys) - left)
-                if (
-                    not workers.keep_alive()
-                    and self._left(keys)
-                    and not pool_status(self.study.storage, self.study.name).queued
-                ):
-                    raise StudyError("the workers ended and left jobs undone; run the same command again")
-                time.sleep(_POLL_S)
-
-    def _trials(self, keys: set[str]) -> list[FrozenTrial]:
-        trials = self.study.distilled.get_trials(deepcopy=False)
-        return [trial for trial in trials if trial.user_attrs.get("key") in keys]
-
-    def _left(self, keys: set[str]) -> int:
-        return sum(not trial.state.is_finished() for trial in self._trials(keys))
 
 
 def teacher_record(study: AvatarStudy, task: Task, teacher: Teacher) -> TeacherRecord:

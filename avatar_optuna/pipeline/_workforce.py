@@ -1,0 +1,114 @@
+"""The jobs of one phase: queued, done by this machine's own workers where it has any, waited for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from optuna.trial import FrozenTrial, TrialState
+
+from avatar_optuna.annotations import save_figures, write_notes
+from avatar_optuna.exceptions import StudyError
+from avatar_optuna.pipeline._cost import Meter, add_jobs
+from avatar_optuna.pool import Pool, Slot, WorkerProcesses, pool_status
+from avatar_optuna.progress import Progress
+from avatar_optuna.records import FAILED, Job
+from avatar_optuna.study import AvatarStudy
+
+_POLL_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workforce:
+    """Who does the jobs of a study.
+
+    Args:
+        study: The study.
+        storage_url: Of its database, for the workers.
+        slots: Where workers of this run work; empty leaves the jobs to others.
+        cache_dir: For what can be computed again.
+        progress: Where it says what it does.
+    """
+
+    study: AvatarStudy
+    storage_url: str
+    slots: Sequence[Slot]
+    cache_dir: Path
+    progress: Progress
+
+    def work(self, jobs: Sequence[Job], what: str, *, phase: str) -> bool:
+        """See that these jobs are done: queue those that are not known, and wait for the workers.
+
+        Args:
+            jobs: All of one purpose.
+            what: What they make, for people.
+            phase: What their cost is kept under.
+
+        Returns:
+            Whether any of them was left to do.
+
+        Raises:
+            StudyError: All of the jobs failed.
+        """
+        Pool(self.study.storage, self.study.name).enqueue(jobs)
+        keys = {job.key for job in jobs}
+        had_work = self._left(keys) > 0
+        if had_work:
+            begun = time.monotonic()
+            meter = Meter.start([slot.name for slot in self.slots])
+            with self.progress.bar(f"{what}: distilled", len(jobs)) as update:
+                self._wait(keys, self._noting(update))
+            add_jobs(self.study, phase, jobs[0].purpose, meter)
+            write_notes(self.study)
+            save_figures(self.study)
+            self.progress.say(f"{what:<10} {len(jobs)} distilled in {time.monotonic() - begun:.0f} s")
+        trials = self._trials(keys)
+        failed = [trial for trial in trials if trial.state is TrialState.FAIL]
+        for trial in failed:
+            self.progress.say(
+                f"{what:<10} job {trial.number} failed: {trial.user_attrs.get(FAILED, 'for no stated reason')}"
+            )
+        if trials and len(failed) == len(trials):
+            raise StudyError(f"all {len(failed)} {what} failed; `avatar-optuna status` tells why")
+        return had_work
+
+    def _noting(self, update: Callable[[int], None]) -> Callable[[int], None]:
+        """Writes the dashboard's notes whenever a job was done."""
+        noted = 0
+
+        def told(done: int) -> None:
+            nonlocal noted
+            update(done)
+            if done > noted:
+                noted = done
+                write_notes(self.study)
+
+        return told
+
+    def _wait(self, keys: set[str], update: Callable[[int], None]) -> None:
+        if not self.slots:
+            while left := self._left(keys):
+                update(len(keys) - left)
+                time.sleep(_POLL_S)
+            return
+        with WorkerProcesses(
+            self.storage_url, self.study.name, slots=self.slots, cache_dir=self.cache_dir, until_empty=True
+        ) as workers:
+            while left := self._left(keys):
+                update(len(keys) - left)
+                if (
+                    not workers.keep_alive()
+                    and self._left(keys)
+                    and not pool_status(self.study.storage, self.study.name).queued
+                ):
+                    raise StudyError("the workers ended and left jobs undone; run the same command again")
+                time.sleep(_POLL_S)
+
+    def _trials(self, keys: set[str]) -> list[FrozenTrial]:
+        trials = self.study.distilled.get_trials(deepcopy=False)
+        return [trial for trial in trials if trial.user_attrs.get("key") in keys]
+
+    def _left(self, keys: set[str]) -> int:
+        return sum(not trial.state.is_finished() for trial in self._trials(keys))
