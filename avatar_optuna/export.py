@@ -113,6 +113,8 @@ def predict_files(directory: Path, files: Sequence[Path]) -> dict[str, Any]:
         InputError: The student reads pairs and the files are not two.
         DataError: A file cannot be read as UTF-8 text.
     """
+    if not directory.is_dir():
+        raise InputError(f"DIR must be a directory that `avatar-optuna export` wrote, {directory} is none")
     predictor = Predictor.load(directory)
     size = predictor.form.num_functions
     if size == 2 and len(files) != 2:

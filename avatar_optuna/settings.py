@@ -299,6 +299,11 @@ class StudySettings:
         named = [parse_constraint(text).names for text in self.constraints]
         return frozenset(PREDICTED_NAMES) & frozenset(self.search.objectives).union(*named)
 
+    @property
+    def formula_constraints(self) -> tuple[str, ...]:
+        """The constraints that hold by formula alone: all but those on a figure that only a predictor gives."""
+        return tuple(text for text in self.constraints if not parse_constraint(text).names & set(PREDICTED_NAMES))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` reads them back equal."""
         sections = {key: getattr(self, key).to_dict() for key in _SECTIONS}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -136,17 +138,32 @@ def _looks_right(folder: Path) -> None:
     assert "predicted_effectiveness" in header
 
 
+_ABSENT_TEACHER = '[teacher]\ncheckpoint = "./nowhere"\n[space]'
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("run", "absent.toml"), "absent.toml: the study file cannot be read"),
         (("front", "--study-name", "x", "--storage", "sqlite:///absent/studies.db"), "absent"),
         (("run", "study.toml", "--devices", "tpu"), "devices"),
+        (("run", "conflict.toml"), "no configuration satisfies these constraints together: 'flops <= 4'"),
+        (("create", "conflict.toml"), "no configuration satisfies these constraints together: 'flops <= 4'"),
+        (("run", "row.toml"), "broken/valid.jsonl:2: target is missing"),
+        (("run", "teacher.toml"), "nowhere"),
+        (("predict", "nowhere", "a.c"), "DIR must be a directory that `avatar-optuna export` wrote, nowhere is none"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(folder: Path, words: tuple[str, ...], message: str) -> None:
+    text = (folder / "study.toml").read_text()
+    (folder / "conflict.toml").write_text(text.replace('size_mb = "<= 0.1"', 'flops = "<= 4"'))
+    (folder / "row.toml").write_text(text.replace('data = "data"', 'data = "broken"'))
+    (folder / "teacher.toml").write_text(re.sub(r"\[teacher\].*\[space\]", _ABSENT_TEACHER, text, flags=re.DOTALL))
+    shutil.copytree(folder / "data", folder / "broken")
+    (folder / "broken/valid.jsonl").write_text('{"func": "int a;", "target": 1}\n{"func": "int b;"}\n')
     process = _command(folder, *words)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 2, output
     assert len(output.strip().splitlines()) == 1
     assert message in output
+    assert not list(folder.glob("storage/*.db"))

@@ -16,7 +16,7 @@ from avatar_optuna.cli._places import artifacts_location, cache_folder, storage_
 from avatar_optuna.progress import Progress
 from avatar_optuna.records import AUDIT, Audit
 from avatar_optuna.settings import load_study_file
-from avatar_optuna.storage import Storage, open_storage
+from avatar_optuna.storage import Storage, has_study, open_storage
 from avatar_optuna.study import AvatarStudy, create_study
 
 if TYPE_CHECKING:
@@ -82,7 +82,10 @@ def _run(options: Namespace, console: Console) -> None:
 
 
 def _create(options: Namespace, console: Console) -> None:
+    from avatar_optuna.pipeline import require_feasible
+
     settings = load_study_file(options.study_file)
+    require_feasible(settings)
     study = create_study(
         settings, open_storage(storage_url(options.storage)), artifacts=artifacts_location(options.artifacts)
     )
@@ -96,17 +99,21 @@ def _search(options: Namespace, console: Console) -> None:
 
 
 def _begin(options: Namespace, console: Console, slots: Sequence[Slot]) -> Run:
-    from avatar_optuna.pipeline import Run
+    from avatar_optuna.pipeline import Run, check_inputs, require_feasible
 
     settings = load_study_file(options.study_file)
-    url = storage_url(options.storage)
+    url, cache_dir, progress = storage_url(options.storage), cache_folder(options.cache), Progress(console)
+    require_feasible(settings)
+    if not has_study(url, settings.name):
+        with progress.busy("looking at the data and the teacher"):
+            check_inputs(settings, cache_dir=cache_dir)
     study = create_study(settings, open_storage(url), artifacts=artifacts_location(options.artifacts))
     return Run(
         study=study,
         storage_url=url,
         slots=slots,
-        cache_dir=cache_folder(options.cache),
-        progress=Progress(console),
+        cache_dir=cache_dir,
+        progress=progress,
     )
 
 

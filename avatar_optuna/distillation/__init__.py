@@ -5,7 +5,7 @@ from avatar_optuna.distillation._distillation import DistilledStudent, build_stu
 from avatar_optuna.distillation._predictor import Predictor
 from avatar_optuna.distillation._recipe import EpochRecord
 from avatar_optuna.distillation._student import StudentConfig, StudentForSequenceClassification
-from avatar_optuna.distillation._teacher import Teacher, load_teacher
+from avatar_optuna.distillation._teacher import Teacher, check_teacher, load_teacher
 from avatar_optuna.distillation._tokenizers import train_tokenizer
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "StudentForSequenceClassification",
     "Teacher",
     "build_student",
+    "check_teacher",
     "distil",
     "load_teacher",
     "train_tokenizer",

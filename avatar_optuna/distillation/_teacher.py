@@ -190,6 +190,23 @@ def load_teacher(
     return _from_directory(directory, source, task, cache_dir, device)
 
 
+def check_teacher(settings: TeacherSettings, task: Task, *, cache_dir: Path) -> None:
+    """Refuse a teacher that cannot be read, without training one.
+
+    Args:
+        settings: The section `[teacher]`.
+        task: What it is to answer for.
+        cache_dir: As of `load_teacher`.
+
+    Raises:
+        InputError: The source is absent, of another form, or not for this task.
+    """
+    if settings.pretrained is not None:
+        model_directory(settings.pretrained)
+    elif settings.architecture is None:
+        load_teacher(settings, task, cache_dir=cache_dir)
+
+
 def _from_directory(
     directory: Path, source: str, task: Task, cache_dir: Path, device: str, *, max_sequence_length: int | None = None
 ) -> Teacher:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from avatar_optuna.constraints import PREDICTED_NAMES, parse_constraint
 from avatar_optuna.costs import TaskForm
 from avatar_optuna.feasibility import Feasibility, draw
 from avatar_optuna.hyperparameters import Hyperparameters
@@ -84,9 +83,5 @@ def audited(settings: StudySettings, form: TaskForm, progress: Progress) -> Audi
 
 def drawn_students(settings: StudySettings, form: TaskForm, count: int, *, seed: int) -> list[Hyperparameters]:
     """Students spread over the study's space, feasible but for what only a predictor could say."""
-    by_formula = [text for text in settings.constraints if not _is_predicted(text)]
-    return draw(Feasibility(space=settings.space, constraints=by_formula, form=form), count, seed=seed)
-
-
-def _is_predicted(text: str) -> bool:
-    return bool(parse_constraint(text).names & set(PREDICTED_NAMES))
+    feasibility = Feasibility(space=settings.space, constraints=settings.formula_constraints, form=form)
+    return draw(feasibility, count, seed=seed)

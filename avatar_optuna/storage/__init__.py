@@ -13,7 +13,7 @@ from avatar_optuna.storage._artifacts import (
 )
 from avatar_optuna.storage._claims import Claim, JobDuration, JobQueue, RunningJob
 from avatar_optuna.storage._copy import copy_study
-from avatar_optuna.storage._database import Storage, describe_error, open_storage, study_attributes
+from avatar_optuna.storage._database import Storage, describe_error, has_study, open_storage, study_attributes
 from avatar_optuna.storage._generations import GenerationWriter, add_missing
 from avatar_optuna.storage._search_lock import search_lock
 from avatar_optuna.storage._url import mask_url
@@ -34,6 +34,7 @@ __all__ = [
     "copy_study",
     "describe_error",
     "download_directory",
+    "has_study",
     "mask_url",
     "open_storage",
     "remove_files",

@@ -102,6 +102,26 @@ def find_study_id(connection: Connection, study_name: str) -> int | None:
     return found
 
 
+def has_study(url: str, study_name: str) -> bool:
+    """Whether a database is there and holds a study of this name; nothing is written.
+
+    Raises:
+        InputError: The URL is refused.
+        StorageError: The database cannot be reached or used.
+    """
+    parsed = parse_url(url)
+    file = database_file(parsed)
+    if file is not None and not file.is_file():
+        return False
+    engine = sqlalchemy.create_engine(parsed, **_engine_settings(parsed))
+    try:
+        with clear_errors(url), engine.connect() as connection:
+            tables = sqlalchemy.inspect(connection)
+            return tables.has_table(STUDIES.name) and find_study_id(connection, study_name) is not None
+    finally:
+        engine.dispose()
+
+
 def study_id_of(storage: BaseStorage, study_name: str) -> int:
     """The id of a study.
 

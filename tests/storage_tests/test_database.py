@@ -14,7 +14,7 @@ import sqlalchemy
 from sqlalchemy.engine import make_url
 
 from avatar_optuna.exceptions import InputError, StorageError
-from avatar_optuna.storage import GenerationWriter, JobQueue, add_missing, open_storage, search_lock
+from avatar_optuna.storage import GenerationWriter, JobQueue, add_missing, has_study, open_storage, search_lock
 from avatar_optuna.storage._database import engine_of, reading
 from tests.postgres import PostgresServer
 from tests.storage_tests.studies import complete, new_study, pruned, waiting
@@ -150,3 +150,13 @@ def test_roles_need_no_more_than_their_work(postgres_url: str, postgres_server: 
 def test_nothing_is_left_beside_the_database(tmp_path: Path, sqlite_url: str) -> None:
     open_storage(sqlite_url)
     assert {path.name for path in tmp_path.iterdir()} <= {"studies.db", "studies.db-wal", "studies.db-shm"}
+
+
+def test_a_study_is_looked_for_without_writing(storage_url: str) -> None:
+    assert not has_study(storage_url, "s")
+    if storage_url.startswith("sqlite"):
+        assert not Path(storage_url.removeprefix("sqlite:///")).exists()
+    storage = open_storage(storage_url)
+    assert not has_study(storage_url, "s")
+    optuna.create_study(study_name="s", storage=storage)
+    assert has_study(storage_url, "s")

@@ -1,0 +1,28 @@
+"""What a new study needs, looked at before anything of it is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from avatar_optuna.distillation import check_teacher
+from avatar_optuna.feasibility import Feasibility
+from avatar_optuna.settings import StudySettings
+from avatar_optuna.tasks import load_task, task_form
+
+
+def require_feasible(settings: StudySettings) -> None:
+    """Refuse constraints that no configuration satisfies; those on predicted figures are judged once they can be.
+
+    Raises:
+        InfeasibleSpaceError: It names the constraints in conflict.
+    """
+    Feasibility(space=settings.space, constraints=settings.formula_constraints, form=task_form(settings.task.kind))
+
+
+def check_inputs(settings: StudySettings, *, cache_dir: Path) -> None:
+    """Read the data and the teacher of a study once, to refuse what cannot be read.
+
+    Raises:
+        InputError: A file is absent, malformed, or not for this task.
+    """
+    check_teacher(settings.teacher, load_task(settings.task, cache_dir=cache_dir), cache_dir=cache_dir)
