@@ -39,6 +39,7 @@ _CLIP = 0.005
 _HUBER = 1.345  # 95 % as efficient as least squares where nothing stands out
 _LEAST_SPREAD = 0.05  # of the samples' own: a regression that goes through half of its samples is no measure
 _REWEIGHTINGS = 8
+_EQUAL = 1e-9  # logits closer than this are told apart by rounding alone
 _MIN_SAMPLES = 4
 _ONE_SIDED_95, _TWO_SIDED_95 = 1.645, 1.96
 
@@ -83,7 +84,8 @@ class Indicator:
         noise_variance: Of one measurement, on the logit scale.
         num_samples: How many students it was fitted on.
         leave_one_out_error: Root of the mean squared error of each sample predicted from all others, as a fraction.
-        rank_correlation: Spearman's correlation of those predictions with what was measured; 0 where undefined.
+        rank_correlation: Spearman's correlation of those predictions, each taken from the mean of the samples that it
+            was made from, with what was measured; 0 where undefined.
         coverage: Share of those samples that lie in their 95 % interval.
 
     On few samples the regression is too sure of itself. Its variances are multiplied by the mean squared error of the
@@ -324,11 +326,13 @@ def _leave_one_out(matrix: Array, measured: Array) -> tuple[float, float, float,
         row = matrix[index]
         means[index] = row @ coefficients + intercept
         stds[index] = math.sqrt(noise + float(row @ covariance @ row))
-    predicted = _sigmoid(means)
-    error = float(np.sqrt(np.mean((predicted - measured) ** 2)))
-    defined = np.ptp(predicted) > 0 and np.ptp(measured) > 0
-    correlation = float(spearmanr(predicted, measured).statistic) if defined else 0.0
-    surprises = (_logit(measured) - means) / stds
+    logits = _logit(measured)
+    error = float(np.sqrt(np.mean((_sigmoid(means) - measured) ** 2)))
+    # A regression that knows nothing predicts the mean of the others, which falls as the one left out rises.
+    above_others = means - (logits.sum() - logits) / (len(logits) - 1)
+    defined = np.ptp(above_others) > _EQUAL and np.ptp(measured) > 0
+    correlation = float(spearmanr(above_others, measured).statistic) if defined else 0.0
+    surprises = (logits - means) / stds
     inflation = max(float(np.mean(surprises**2)), 1.0)
     covered = float(np.mean(np.abs(surprises) <= _TWO_SIDED_95 * math.sqrt(inflation)))
     return error, correlation, covered, inflation

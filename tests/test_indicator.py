@@ -56,7 +56,15 @@ def test_leaving_one_out_is_what_it_says(students: list[Hyperparameters]) -> Non
         fitted = Indicator.fit([students[i] for i in others], measured[others].tolist(), space=SPACE)
         predicted.append(fitted.predict([students[index]])[0][0])
     assert indicator.leave_one_out_error == pytest.approx(np.sqrt(np.mean((predicted - measured) ** 2)))
-    assert indicator.rank_correlation == pytest.approx(spearmanr(predicted, measured).statistic)
+    above_others = [logit(p) - logit(np.delete(measured, i)).mean() for i, p in enumerate(predicted)]
+    assert indicator.rank_correlation == pytest.approx(spearmanr(above_others, measured).statistic)
+
+
+def test_knowing_nothing_is_no_rank_correlation(students: list[Hyperparameters]) -> None:
+    """Left out one by one, the mean of the others falls as the one left out rises: by itself it would rank at -1."""
+    measured = np.linspace(0.5, 0.9, 8).tolist()
+    indicator = Indicator.fit(students[:1] * 8, measured, space=SPACE)
+    assert abs(indicator.rank_correlation) < 0.5
 
 
 def test_an_interval_is_that_of_the_logit_and_never_wider_than_all_fractions(students: list[Hyperparameters]) -> None:
