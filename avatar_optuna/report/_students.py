@@ -207,13 +207,14 @@ def trust(content: Content) -> Html:
             f"predicted from the others: error {points(indicator.leave_one_out_error)}, rank correlation "
             f"{indicator.rank_correlation:.2f}, and {percent(indicator.coverage)} of them in their 95 % interval. "
         )
-    if fitted:
-        weak = fitted[-1].indicator is not None and fitted[-1].indicator.rank_correlation < 0.5
+    if fitted and (last := fitted[-1].indicator) is not None:
+        low, high = last.rank_correlation_interval
         said.append(
-            "With so low a rank correlation its order of single students is hardly better than chance; it still tells "
-            "hopeless configurations from the rest. "
-            if weak
-            else "It orders configurations usefully; neighbours on the front it cannot tell apart. "
+            f"It ranks students it has not seen better than chance (95 % interval {low:.2f} to {high:.2f}); neighbours "
+            "on the front it cannot tell apart. "
+            if last.ranks
+            else f"As far as {count(last.num_samples, 'sample')} tell (95 % interval {low:.2f} to {high:.2f}), it cannot "
+            "rank students here: more samples, or more of their epochs, may. "
         )
     drawn = [student for student in content.students if student.predicted is not None]
     if not drawn:
