@@ -213,8 +213,8 @@ def trust(content: Content) -> Html:
             f"It ranks students it has not seen better than chance (95 % interval {low:.2f} to {high:.2f}); neighbours "
             "on the front it cannot tell apart. "
             if last.ranks
-            else f"As far as {count(last.num_samples, 'sample')} tell (95 % interval {low:.2f} to {high:.2f}), it cannot "
-            "rank students here: more samples, or more of their epochs, may. "
+            else f"As far as {count(last.num_samples, 'sample')} tell (95 % interval {low:.2f} to {high:.2f}), it "
+            "cannot rank students here: more samples, or more of their epochs, may. "
         )
     drawn = [student for student in content.students if student.predicted is not None]
     if not drawn:
