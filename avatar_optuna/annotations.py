@@ -31,7 +31,11 @@ def write_notes(study: AvatarStudy) -> int:
     form = task_form(study.settings.task.kind)
     students = {student.job: student for student in distilled_students(study, form, purpose=None)}
     trials = study.distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    written = sum(_write(study.distilled, trial, student_note(study, students[trial.number])) for trial in trials)
+    written = sum(
+        _write(study.distilled, trial, student_note(study, students[trial.number]))
+        for trial in trials
+        if trial.number in students  # one that was finished since is noted the next time
+    )
     done = f"{len(students)} students are distilled; each has a note and its files: see a trial's page."
     _write(study.distilled, None, f"Students of **{study.name}**, distilled and measured. {done}")
     _write(
