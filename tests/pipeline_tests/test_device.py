@@ -20,7 +20,11 @@ def timed_study(tmp_path_factory: pytest.TempPathFactory) -> FinishedStudy:
     folder = tmp_path_factory.mktemp("timed")
     write_study(folder)
     path = folder / "study.toml"
-    text = path.read_text().replace("n_trials = 60", 'n_trials = 40\nobjectives = ["effectiveness", "latency_ms"]')
+    text = (
+        path.read_text()
+        .replace("rounds = 2", "rounds = 1")
+        .replace("n_trials = 60", 'n_trials = 40\nobjectives = ["effectiveness", "latency_ms"]')
+    )
     path.write_text(text.replace('size_mb = "<= 0.1"', 'size_mb = "<= 0.1"\nlatency_ms = "<= 1000"'))
     study = FinishedStudy(folder=folder)
     said = study.command("run", "study.toml")
