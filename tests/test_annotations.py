@@ -13,8 +13,15 @@ def test_a_student_that_is_finished_meanwhile_is_noted_the_next_time(
     finished_study: FinishedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = finished_study.open()
-    annotations.write_notes(study)
+    done = {trial.number for trial in study.distilled.get_trials()}
+    noted: list[int] = []
     monkeypatch.setattr(
-        annotations, "distilled_students", lambda *args, **given: distilled_students(*args, **given)[1:]
+        annotations, "_write", lambda _, trial, body: len(noted) if trial is None else noted.append(trial.number) or 0
     )
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(annotations, "distilled_students", lambda *args, **of: distilled_students(*args, **of)[1:])
+        annotations.write_notes(study)
+    assert len(noted) == len(done) - 1
+    noted.clear()
     annotations.write_notes(study)
+    assert set(noted) == done
