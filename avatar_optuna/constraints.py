@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from avatar_optuna.costs import Shape, TaskForm, flops, num_parameters, size_bytes
+from avatar_optuna.costs import Shape, TaskShape, flops, num_parameters, size_bytes
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.hyperparameters import CATEGORIES, INTEGERS, NAMES
 
@@ -46,21 +46,21 @@ class StudentReading:
 
     Args:
         student: `Hyperparameters` or columns with the same attributes.
-        form: Single functions or pairs.
-        predicted: Functions of a student for names that only a calibrated predictor gives.
+        task_shape: Single functions or pairs.
+        predicted: Functions of a student for names that only a calibrated cost model gives.
     """
 
     student: Any
-    form: TaskForm
+    task_shape: TaskShape
     predicted: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 
     def number(self, name: str) -> Any:
         """The value of one of `NUMBERS`.
 
         Raises:
-            InputError: The name needs a predictor that this study has not calibrated.
+            InputError: The name needs a cost model that this study has not calibrated.
         """
-        value = read_number(name, self.student, self.form, self.predicted)
+        value = read_number(name, self.student, self.task_shape, self.predicted)
         # Arrays of whole numbers overflow without a word; as floats they are exact to 2^53.
         return value * 1.0 if hasattr(value, "dtype") else value
 
@@ -69,19 +69,19 @@ class StudentReading:
         return getattr(self.student, name) == value
 
 
-def read_number(name: str, shape: Shape, form: TaskForm, predicted: Mapping[str, Callable[[Any], Any]]) -> Any:
+def read_number(name: str, shape: Shape, task_shape: TaskShape, predicted: Mapping[str, Callable[[Any], Any]]) -> Any:
     """One of `NUMBERS` for a shape of ints, arrays or terms; megabytes are 1,000,000 bytes."""
     if name == "size_bytes":
-        return size_bytes(shape, form)
+        return size_bytes(shape, task_shape)
     if name == "size_mb":
-        return size_bytes(shape, form) * 1.0 / BYTES_PER_MB
+        return size_bytes(shape, task_shape) * 1.0 / BYTES_PER_MB
     if name == "parameters":
-        return num_parameters(shape, form)
+        return num_parameters(shape, task_shape)
     if name == "flops":
-        return flops(shape, form)
+        return flops(shape, task_shape)
     if name in PREDICTED_NAMES:
         if name not in predicted:
-            raise InputError(f"a constraint on {name} needs a predictor calibrated on this device, and there is none")
+            raise InputError(f"a constraint on {name} needs a cost model calibrated on this device, and there is none")
         return predicted[name](shape)
     return getattr(shape, name)
 

@@ -15,7 +15,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.front import non_dominated
+from avatar_optuna.pareto import non_dominated
 from avatar_optuna.storage import artifact_store, open_storage
 
 Environment = dict[str, Any]

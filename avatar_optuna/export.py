@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from optuna.trial import TrialState
 
-from avatar_optuna.distillation import Predictor
+from avatar_optuna.distillation import Classifier
 from avatar_optuna.exceptions import DataError, InputError
-from avatar_optuna.records import COMPARISON, Job, JobResult
+from avatar_optuna.schema import COMPARISON, Job, JobResult
 from avatar_optuna.storage import artifact_store, download_directory
 from avatar_optuna.study import AvatarStudy
-from avatar_optuna.tasks import task_form
+from avatar_optuna.tasks import task_shape_of
 
 
 def export_student(study: AvatarStudy, job_number: int, out: Path) -> None:
@@ -90,7 +90,7 @@ The validation split chose the epoch and the student; the test split is only rep
 | --- | --- |
 {hyperparameters}
 
-Use it with `avatar-optuna predict DIR FILE{" FILE" if task_form(settings.task.kind).num_functions == 2 else ""}`.
+Use it with `avatar-optuna predict DIR FILE{" FILE" if task_shape_of(settings.task.kind).arity == 2 else ""}`.
 """
 
 
@@ -115,13 +115,13 @@ def predict_files(directory: Path, files: Sequence[Path]) -> dict[str, Any]:
     """
     if not directory.is_dir():
         raise InputError(f"DIR must be a directory that `avatar-optuna export` wrote, {directory} is none")
-    predictor = Predictor.load(directory)
-    size = predictor.form.num_functions
+    classifier = Classifier.load(directory)
+    size = classifier.task_shape.arity
     if size == 2 and len(files) != 2:
         raise InputError(f"FILE must be two files for a student of pairs, got {len(files)}")
     texts = [_read(path) for path in files]
     inputs = np.arange(len(texts), dtype=np.int32).reshape(-1, size)
-    logits = predictor.predict_logits(texts, inputs).astype(np.float64)
+    logits = classifier.predict_logits(texts, inputs).astype(np.float64)
     probabilities = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
     found = [
         {"files": [str(files[place]) for place in row], "label": int(p >= 0.5), "probability": round(float(p), 6)}

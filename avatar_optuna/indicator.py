@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from avatar_optuna.columns import Columns, Lattice
+from avatar_optuna.configurations import ConfigurationTable, Lattice
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.hyperparameters import CATEGORIES, NAMES, Hyperparameters
 from avatar_optuna.space import SearchSpace
@@ -62,7 +62,7 @@ class Feature:
     scale: float
     degree: int = 1
 
-    def of(self, columns: Columns) -> Array:
+    def of(self, columns: ConfigurationTable) -> Array:
         """Its values; shape (n,)."""
         raw = getattr(columns, self.name)
         if self.category is not None:
@@ -122,7 +122,7 @@ class Indicator:
         if not ((measured >= 0) & (measured <= 1)).all():
             raise StudyError("the indicator is fitted on effectiveness as fractions from 0 to 1")
         features = _features(space)
-        matrix = _matrix(features, Columns.from_students(students))
+        matrix = _matrix(features, ConfigurationTable.from_students(students))
         error, correlation, coverage, inflation = _leave_one_out(matrix, measured)
         coefficients, intercept, covariance, noise = _regress(matrix, measured)
         return cls(
@@ -143,16 +143,16 @@ class Indicator:
         The deviation is half the width of the 95 % interval, which is taken on the logit scale and so stays between 0
         and 1, over 1.96.
         """
-        return self.predict_columns(Columns.from_students(students))
+        return self.predict_columns(ConfigurationTable.from_students(students))
 
-    def predict_columns(self, columns: Columns) -> tuple[Array, Array]:
+    def predict_columns(self, columns: ConfigurationTable) -> tuple[Array, Array]:
         """The same for columns of configurations."""
         matrix = _matrix(self.features, columns)
         logits, variance = self._logits(matrix)
         reach = _TWO_SIDED_95 * np.sqrt(variance)
         return _sigmoid(logits), (_sigmoid(logits + reach) - _sigmoid(logits - reach)) / (2 * _TWO_SIDED_95)
 
-    def rank_columns(self, columns: Columns) -> Array:
+    def rank_columns(self, columns: ConfigurationTable) -> Array:
         """Predicted effectiveness alone, for millions of configurations; shape (n,)."""
         total = np.full(len(columns), self.intercept)
         for feature, coefficient in zip(self.features, self.coefficients, strict=True):
@@ -162,7 +162,7 @@ class Indicator:
 
     def probability_better(self, first: Hyperparameters, second: Hyperparameters) -> float:
         """Probability that the first is truly more effective than the second, as far as the regression can know."""
-        difference = np.subtract(*_matrix(self.features, Columns.from_students([first, second])))
+        difference = np.subtract(*_matrix(self.features, ConfigurationTable.from_students([first, second])))
         std = math.sqrt(max(float(difference @ self.covariance @ difference), 1e-18))
         return 0.5 * (1 + math.erf(float(difference @ self.coefficients) / std / math.sqrt(2)))
 
@@ -172,7 +172,7 @@ class Indicator:
 
     def rankable(self, students: Sequence[Hyperparameters]) -> npt.NDArray[np.bool_]:
         """For each pair, whether it is 95 % sure which of the two is more effective; shape (students, students)."""
-        matrix = _matrix(self.features, Columns.from_students(students))
+        matrix = _matrix(self.features, ConfigurationTable.from_students(students))
         scores = matrix @ self.coefficients
         shared = matrix @ self.covariance @ matrix.T
         own = np.diag(shared)
@@ -274,7 +274,7 @@ def _features(space: SearchSpace) -> tuple[Feature, ...]:
     return tuple(found)
 
 
-def _matrix(features: Sequence[Feature], columns: Columns) -> Array:
+def _matrix(features: Sequence[Feature], columns: ConfigurationTable) -> Array:
     if not features:
         return np.zeros((len(columns), 0))
     return np.stack([feature.of(columns) for feature in features], axis=1)

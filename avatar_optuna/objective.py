@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import optuna
 
-from avatar_optuna.columns import Columns
-from avatar_optuna.costs import TaskForm, flops, size_bytes
+from avatar_optuna.configurations import ConfigurationTable
+from avatar_optuna.cost_model import READS
+from avatar_optuna.costs import TaskShape, flops, size_bytes
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility import Feasibility
 from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.indicator import Indicator
-from avatar_optuna.predictor import READS
-from avatar_optuna.records import INFEASIBLE, PREDICTED_STD
+from avatar_optuna.schema import INFEASIBLE, PREDICTED_STD
 from avatar_optuna.space import SearchSpace
 
 SHAPE_NAMES = frozenset(
@@ -50,42 +50,42 @@ class Objective:
 
     Args:
         space: Where a plain Optuna trial draws from.
-        form: Single functions or pairs.
+        task_shape: Single functions or pairs.
         objectives: What is optimised, "effectiveness" first.
         feasibility: The judge.
         indicator: Predicts effectiveness from the configuration alone.
-        predictors: A calibrated predictor for each objective that no formula gives (`latency_ms`, `energy_j`).
+        cost_models: A calibrated cost model for each objective that no formula gives (`latency_ms`, `energy_j`).
 
     Raises:
-        StudyError: An objective has neither a formula nor a predictor.
+        StudyError: An objective has neither a formula nor a cost model.
     """
 
     def __init__(
         self,
         *,
         space: SearchSpace,
-        form: TaskForm,
+        task_shape: TaskShape,
         objectives: Sequence[str],
         feasibility: Feasibility,
         indicator: Indicator,
-        predictors: Mapping[str, CostFormula] | None = None,
+        cost_models: Mapping[str, CostFormula] | None = None,
     ) -> None:
         formulas: dict[str, CostFormula] = {
-            "size_bytes": lambda student: size_bytes(student, form),
-            "flops": lambda student: flops(student, form),
-            **(predictors or {}),
+            "size_bytes": lambda student: size_bytes(student, task_shape),
+            "flops": lambda student: flops(student, task_shape),
+            **(cost_models or {}),
         }
         if unknown := [name for name in objectives if name != "effectiveness" and name not in formulas]:
             raise StudyError(
-                f"the objective {unknown[0]} needs a predictor calibrated on this device, and there is none"
+                f"the objective {unknown[0]} needs a cost model calibrated on this device, and there is none"
             )
         self._space = space
         self._formulas = [formulas[name] for name in objectives if name != "effectiveness"]
-        self.cost_names = SHAPE_NAMES | (READS if set(predictors or ()) & set(objectives) else frozenset())
+        self.cost_names = SHAPE_NAMES | (READS if set(cost_models or ()) & set(objectives) else frozenset())
         self._feasibility = feasibility
         self.indicator = indicator
 
-    def costs(self, columns: Columns) -> npt.NDArray[np.float64]:
+    def costs(self, columns: ConfigurationTable) -> npt.NDArray[np.float64]:
         """Every objective but effectiveness, by formula; shape (n, objectives - 1)."""
         values = [
             np.broadcast_to(np.asarray(formula(columns), dtype=np.float64), len(columns)) for formula in self._formulas
@@ -122,7 +122,7 @@ class Objective:
         return tuple(float(value) for value in scores.values[0])
 
     def _values(self, students: Sequence[Hyperparameters]) -> Scores:
-        columns = Columns.from_students(students)
+        columns = ConfigurationTable.from_students(students)
         mean, std = self.indicator.predict_columns(columns)
         return Scores(values=np.column_stack([mean, self.costs(columns)]), predicted_std=std)
 

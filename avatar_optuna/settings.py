@@ -295,13 +295,13 @@ class StudySettings:
 
     @property
     def predicted_names(self) -> frozenset[str]:
-        """The figures that only a calibrated predictor gives, among the objectives and in the constraints."""
+        """The figures that only a calibrated cost model gives, among the objectives and in the constraints."""
         named = [parse_constraint(text).names for text in self.constraints]
         return frozenset(PREDICTED_NAMES) & frozenset(self.search.objectives).union(*named)
 
     @property
     def formula_constraints(self) -> tuple[str, ...]:
-        """The constraints that hold by formula alone: all but those on a figure that only a predictor gives."""
+        """The constraints that hold by formula alone: all but those on a figure that only a cost model gives."""
         return tuple(text for text in self.constraints if not parse_constraint(text).names & set(PREDICTED_NAMES))
 
     def to_dict(self) -> dict[str, Any]:

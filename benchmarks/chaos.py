@@ -23,7 +23,7 @@ from avatar_optuna.exceptions import StorageError
 from avatar_optuna.hyperparameters import POSITION_EMBEDDING_TYPES, TOKENIZERS, Hyperparameters
 from avatar_optuna.pool import DISTILLATION, Pool, PoolTiming, WorkerProcesses, parse_devices
 from avatar_optuna.pool._patience import Patience
-from avatar_optuna.records import KEY, Job, JobResult, distilled_name
+from avatar_optuna.schema import KEY, Job, JobResult, distilled_name
 from avatar_optuna.settings import load_study_file
 from avatar_optuna.storage import JobQueue, artifact_store, download_directory, open_storage
 from avatar_optuna.study import create_study

@@ -23,7 +23,7 @@ import torch
 from torch.nn import functional
 from transformers import RobertaConfig, RobertaModel
 
-from avatar_optuna.costs import TaskForm, flops
+from avatar_optuna.costs import TaskShape, flops
 from avatar_optuna.distillation import Teacher, build_student, load_teacher, train_tokenizer
 from avatar_optuna.distillation._networks import PairClassifier, PairHead
 from avatar_optuna.distillation._recipe import Examples, Recipe
@@ -107,7 +107,7 @@ def our_loop(
     examples = Examples(tokens=tokens, inputs=task.train.inputs, labels=task.train.labels)
     recipe = Recipe(epochs=10, batch_size=STUDENT.batch_size, learning_rate=STUDENT.learning_rate, compiled=compiled)
     trainer = Trainer(
-        build_student(STUDENT, task.form).to(device).train(),
+        build_student(STUDENT, task.shape).to(device).train(),
         recipe=recipe,
         train=examples,
         valid=examples,
@@ -152,7 +152,7 @@ def training_flops_per_function(tokens: Tokens) -> float:
     total = 0.0
     for length, count in zip(*lengths, strict=True):
         values: dict[str, Any] = {**STUDENT.to_dict(), "max_sequence_length": int(length)}
-        total += count * flops(Hyperparameters(**values), TaskForm.SINGLE)
+        total += count * flops(Hyperparameters(**values), TaskShape(arity=1))
     return 3 * total / len(tokens)
 
 

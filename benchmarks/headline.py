@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from avatar_optuna.distillation import Predictor, Teacher
+from avatar_optuna.distillation import Classifier, Teacher
 from avatar_optuna.storage import open_storage
 from avatar_optuna.study import AvatarStudy, Student, compared_latency_ms, distilled_students
-from avatar_optuna.tasks import Task, task_form
+from avatar_optuna.tasks import Task, task_shape_of
 from benchmarks.trials import (
     Bench,
     Outcome,
@@ -110,7 +110,7 @@ def described(options: argparse.Namespace, built_in: Sequence[Trial]) -> list[Tr
 def chosen_trial(study: AvatarStudy, name: str, budget_bytes: int, like: Trial) -> Trial | None:
     """The distilled student of a study that is best on validation within a budget, at most a fifth of its teacher's
     latency where they were timed side by side; distilled anew as `like` is."""
-    students = distilled_students(study, task_form(study.settings.task.kind))
+    students = distilled_students(study, task_shape_of(study.settings.task.kind))
     teacher_ms = compared_latency_ms("teacher", study)
 
     def is_within(student: Student) -> bool:
@@ -148,10 +148,10 @@ def student_row(outcome: Outcome, task: Task, *, with_test: bool) -> dict[str, A
         "directory": outcome.directory,
     }
     if outcome.state == "done":
-        predictor = Predictor.load(outcome.directory, device="cuda" if torch.cuda.is_available() else "cpu")
+        classifier = Classifier.load(outcome.directory, device="cuda" if torch.cuda.is_available() else "cpu")
         for name in ("valid", "test") if with_test else ("valid",):
             split = task.splits[name]
-            logits = predictor.predict_logits(split.functions, split.inputs, batch_size=64)
+            logits = classifier.predict_logits(split.functions, split.inputs, batch_size=64)
             row[name] = metrics(split.labels, logits)
             row[f"{name}_right"] = (logits.argmax(1) == split.labels).astype(int).tolist()
     return row
@@ -161,11 +161,11 @@ def time_students(
     options: argparse.Namespace, teacher: Teacher, task: Task, rows: Sequence[dict[str, Any]], reference: dict[str, Any]
 ) -> None:
     """Latency of one seed of each student beside the teacher, on one CPU thread, in this process."""
-    published = Predictor.load(options.teacher, form=task.form)
+    published = Classifier.load(options.teacher, task_shape=task.shape)
     function = longest_function(published, task.test.functions)
     firsts = {row["name"]: row["directory"] for row in reversed(rows) if row["state"] == "done"}
-    predictors = {"": published, **{name: Predictor.load(directory) for name, directory in firsts.items()}}
-    times = latencies(predictors, function, threads=1, repeats=options.latency_repeats)
+    classifiers = {"": published, **{name: Classifier.load(directory) for name, directory in firsts.items()}}
+    times = latencies(classifiers, function, threads=1, repeats=options.latency_repeats)
     reference["latency_ms"] = times[""]
     reference["size_bytes"] = sum(path.stat().st_size for path in Path(options.teacher).glob("*.safetensors"))
     for row in rows:

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.stats import spearmanr
 from sklearn.linear_model import BayesianRidge
 
-from avatar_optuna.columns import Columns
+from avatar_optuna.configurations import ConfigurationTable
 from avatar_optuna.hyperparameters import CATEGORIES, INTEGERS, NAMES, Hyperparameters
 from avatar_optuna.indicator import Indicator
 from avatar_optuna.space import SearchSpace
@@ -52,7 +52,7 @@ def paper(
     """Mean and standard deviation by the paper's regression."""
 
     def raw(students: list[Hyperparameters]) -> np.ndarray:
-        columns = Columns.from_students(students)
+        columns = ConfigurationTable.from_students(students)
         ordinal = [
             [CATEGORIES[name].index(value) for value in columns.values[name]]
             if name in CATEGORIES

@@ -18,7 +18,7 @@ from pathlib import Path
 from avatar_optuna.feasibility import Feasibility, draw
 from avatar_optuna.hyperparameters import NAMES
 from avatar_optuna.settings import StudySettings, load_study_file
-from avatar_optuna.tasks import task_form
+from avatar_optuna.tasks import task_shape_of
 from benchmarks.trials import Bench, Outcome, Trial, run_trials
 
 METRICS = ("accuracy", "balanced_accuracy")
@@ -65,8 +65,8 @@ def main() -> None:
 
 def trials(settings: StudySettings, count: int, epochs: int, seed: int) -> list[Trial]:
     """The first `count` students that a study would draw; a larger count only adds to them."""
-    form = task_form(settings.task.kind)
-    feasibility = Feasibility(space=settings.space, constraints=settings.constraints, form=form)
+    task_shape = task_shape_of(settings.task.kind)
+    feasibility = Feasibility(space=settings.space, constraints=settings.constraints, task_shape=task_shape)
     return [
         Trial(
             name=f"{settings.name}-{seed}-{index}",

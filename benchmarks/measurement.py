@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from avatar_optuna.costs import TaskForm
-from avatar_optuna.distillation import Predictor, load_teacher
+from avatar_optuna.costs import TaskShape
+from avatar_optuna.distillation import Classifier, load_teacher
 from avatar_optuna.feasibility import Feasibility, draw
 from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.measurement import AUDITED_STUDENTS, CODEBERT_NAME, TEACHER, audit_stand_ins, compare
@@ -28,10 +28,10 @@ from avatar_optuna.settings import StudySettings, TaskSettings
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.storage import artifact_store, download_directory, open_storage
 from avatar_optuna.study import AvatarStudy, distilled_students
-from avatar_optuna.tasks import Split, load_task, task_form
+from avatar_optuna.tasks import Split, load_task, task_shape_of
 from benchmarks.headline import device_name
 
-Models = Mapping[str, Predictor]
+Models = Mapping[str, Classifier]
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def main() -> None:
     print(repeatability(runs))
     print(ratio_table(runs))
     if options.audit:
-        print(audited(space, task_form(options.kind), options))
+        print(audited(space, task_shape_of(options.kind), options))
 
 
 def arguments() -> argparse.Namespace:
@@ -80,14 +80,14 @@ def studied(options: argparse.Namespace, folder: Path) -> tuple[Models, Split, S
     options.kind = settings.task.kind
     task = load_task(settings.task)
     models = {}
-    for student in distilled_students(study, task.form):
+    for student in distilled_students(study, task.shape):
         assert student.result is not None
         directory = folder / str(student.job)
         download_directory(artifact_store(study.artifacts), student.result.files, directory)
-        models[f"job {student.job}"] = Predictor.load(directory, form=task.form, device=options.device)
+        models[f"job {student.job}"] = Classifier.load(directory, task_shape=task.shape, device=options.device)
     teacher = load_teacher(settings.teacher, task, cache_dir=folder, device=options.device)
-    if teacher.predictor is not None:
-        models[TEACHER] = teacher.predictor
+    if teacher.classifier is not None:
+        models[TEACHER] = teacher.classifier
     return models, task.test, settings.space
 
 
@@ -97,7 +97,7 @@ def given(options: argparse.Namespace) -> tuple[Models, Split, SearchSpace]:
     named = dict(entry.split("=", 1) for entry in options.students)
     directories = {**named, **({TEACHER: options.teacher} if options.teacher else {})}
     models = {
-        name: Predictor.load(directory, form=task.form, device=options.device)
+        name: Classifier.load(directory, task_shape=task.shape, device=options.device)
         for name, directory in directories.items()
     }
     return models, task.test, SearchSpace.paper()
@@ -158,11 +158,11 @@ def quotient(runs: Sequence[Mapping[str, Any]], more: str, less: str, figure: st
     return f"{np.median(times):,.1f}x ({times.min():,.1f} to {times.max():,.1f})"
 
 
-def audited(space: SearchSpace, form: TaskForm, options: argparse.Namespace) -> str:
+def audited(space: SearchSpace, task_shape: TaskShape, options: argparse.Namespace) -> str:
     """What FLOPs and parameters say of latency over random students of the space under 3 MB."""
-    feasibility = Feasibility(space=space, constraints=["size_mb <= 3"], form=form)
+    feasibility = Feasibility(space=space, constraints=["size_mb <= 3"], task_shape=task_shape)
     students: Sequence[Hyperparameters] = draw(feasibility, options.audit, seed=0)
-    found = audit_stand_ins(students, form, device=options.device)
+    found = audit_stand_ins(students, task_shape, device=options.device)
     lines = [
         f"### The audit, over {len(students)} random students of at most 3 MB\n",
         found.verdict + "\n",

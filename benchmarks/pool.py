@@ -20,7 +20,7 @@ import psutil
 
 from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.pool import Pool, WorkerProcesses, parse_devices
-from avatar_optuna.records import ARTIFACTS, DISTILLED_DIRECTIONS, Job, distilled_name
+from avatar_optuna.schema import ARTIFACTS, DISTILLED_DIRECTIONS, Job, distilled_name
 from avatar_optuna.space import PAPER_DISTRIBUTIONS
 from avatar_optuna.storage import JobQueue, Storage, WorkerRegistry, open_storage
 from benchmarks.chaos import new_study as new_real_study

@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 import optuna
 
-from avatar_optuna.costs import TaskForm
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.feasibility import Feasibility, candidates, tighten
-from avatar_optuna.front import Values, exact_front, hypervolume
 from avatar_optuna.hyperparameters import NAMES
 from avatar_optuna.objective import Objective
+from avatar_optuna.pareto import Values, exact_front, hypervolume
 from avatar_optuna.settings import StudySettings, load_study_file
 from avatar_optuna.storage import open_storage
 from avatar_optuna.study import create_study, search, searched
@@ -137,10 +137,10 @@ def settings_of(n_trials: int, seed: int) -> StudySettings:
 
 def objective_of(settings: StudySettings) -> tuple[Objective, Feasibility]:
     """What a study's search is given."""
-    feasibility = Feasibility(space=settings.space, constraints=settings.constraints, form=TaskForm.PAIR)
+    feasibility = Feasibility(space=settings.space, constraints=settings.constraints, task_shape=TaskShape(arity=2))
     objective = Objective(
         space=settings.space,
-        form=TaskForm.PAIR,
+        task_shape=TaskShape(arity=2),
         objectives=settings.search.objectives,
         feasibility=feasibility,
         indicator=fitted(),

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import optuna
 
-from avatar_optuna.columns import Codes, Columns
-from avatar_optuna.costs import TaskForm, flops, size_bytes
+from avatar_optuna.configurations import Codes, ConfigurationTable
+from avatar_optuna.costs import TaskShape, flops, size_bytes
 from avatar_optuna.feasibility import Feasibility, Repairer, candidates, tighten
-from avatar_optuna.front import Values
 from avatar_optuna.hyperparameters import NAMES
 from avatar_optuna.indicator import Indicator
+from avatar_optuna.pareto import Values
 from avatar_optuna.sampler import Evolution
 from avatar_optuna.space import SearchSpace
 from benchmarks.indicator import FOLDER, read
@@ -49,21 +49,21 @@ class Problem:
     """
 
     feasibility: Feasibility
-    effectiveness: Callable[[Columns], npt.NDArray[np.float64]]
+    effectiveness: Callable[[ConfigurationTable], npt.NDArray[np.float64]]
 
     @classmethod
-    def paper(cls, effectiveness: Callable[[Columns], npt.NDArray[np.float64]]) -> Problem:
+    def paper(cls, effectiveness: Callable[[ConfigurationTable], npt.NDArray[np.float64]]) -> Problem:
         """The paper's space and its 3 MB."""
         space = SearchSpace.paper()
-        feasibility = Feasibility(space=space, constraints=[f"size_mb <= {LIMIT_MB:g}"], form=TaskForm.PAIR)
+        feasibility = Feasibility(space=space, constraints=[f"size_mb <= {LIMIT_MB:g}"], task_shape=TaskShape(arity=2))
         return cls(feasibility=feasibility, effectiveness=effectiveness)
 
-    def costs(self, columns: Columns) -> npt.NDArray[np.float64]:
+    def costs(self, columns: ConfigurationTable) -> npt.NDArray[np.float64]:
         """Size in bytes and FLOPs; shape (n, 2)."""
-        form = self.feasibility.form
-        return np.column_stack([size_bytes(columns, form), flops(columns, form)]).astype(np.float64)
+        task_shape = self.feasibility.task_shape
+        return np.column_stack([size_bytes(columns, task_shape), flops(columns, task_shape)]).astype(np.float64)
 
-    def values(self, columns: Columns) -> Values:
+    def values(self, columns: ConfigurationTable) -> Values:
         """All objectives, minimised; shape (n, 3)."""
         return np.column_stack([-self.effectiveness(columns), self.costs(columns)])
 
@@ -72,7 +72,7 @@ class Problem:
         return self.values(self.feasibility.lattice.decode(codes))
 
 
-def stand_in(columns: Columns) -> npt.NDArray[np.float64]:
+def stand_in(columns: ConfigurationTable) -> npt.NDArray[np.float64]:
     """Effectiveness that grows with every size, with diminishing returns, and a little with three other choices."""
     low = {name: SearchSpace.paper().distributions[name].low for name in RETURNS}  # type: ignore[attr-defined]
     total = np.full(len(columns), 0.5)
@@ -102,7 +102,7 @@ def ours(problem: Problem, seed: int, *, screened: bool = True) -> Iterator[Valu
         costs=problem.costs if screened else None,
     )
     while students := evolution.ask():
-        values = problem.values(Columns.from_students(students))
+        values = problem.values(ConfigurationTable.from_students(students))
         evolution.tell(students, values * [-1, 1, 1])
         yield values
 
@@ -119,7 +119,9 @@ def random(problem: Problem, seed: int) -> Iterator[Values]:
     while True:
         columns = lattice.decode(rng.integers(0, lattice.sizes, size=(100_000, len(NAMES))))
         feasible = np.flatnonzero(problem.feasibility.holds(columns))
-        yield problem.values(Columns(values={name: column[feasible] for name, column in columns.values.items()}))
+        yield problem.values(
+            ConfigurationTable(values={name: column[feasible] for name, column in columns.values.items()})
+        )
 
 
 def with_optuna(sampler: Callable[[int], optuna.samplers.BaseSampler]) -> Searcher:
@@ -143,7 +145,7 @@ def with_optuna(sampler: Callable[[int], optuna.samplers.BaseSampler]) -> Search
 def constrained(problem: Problem, trial: optuna.Trial) -> tuple[Values, bool]:
     """Values of shape (1, 3) of what a trial draws, its constraints set, and whether they hold."""
     drawn = problem.feasibility.space.suggest(trial)
-    columns = Columns.from_mappings([drawn])
+    columns = ConfigurationTable.from_mappings([drawn])
     remainder = float(drawn["hidden_size"] % drawn["num_attention_heads"])
     values = problem.values(columns)
     excess_mb = float(values[0, 1]) / 1e6 - LIMIT_MB

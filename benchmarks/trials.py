@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from avatar_optuna.distillation import DistilledStudent, EpochRecord, Predictor, Teacher, distil, load_teacher
+from avatar_optuna.distillation import Classifier, DistilledStudent, EpochRecord, Teacher, distil, load_teacher
 from avatar_optuna.exceptions import AvatarError
 from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.settings import DistillationSettings, TaskSettings, TeacherSettings
@@ -209,24 +209,24 @@ def wilson(successes: int, count: int, z: float = 1.959964) -> tuple[float, floa
     return centre - half, centre + half
 
 
-def latencies(predictors: Mapping[str, Predictor], function: str, *, threads: int, repeats: int) -> dict[str, float]:
+def latencies(cost_models: Mapping[str, Classifier], function: str, *, threads: int, repeats: int) -> dict[str, float]:
     """Median milliseconds of encoding one function, batch 1, on the CPU; the predictors take turns."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    batches = {name: predictor.prepare([function]) for name, predictor in predictors.items()}
-    times: dict[str, list[float]] = {name: [] for name in predictors}
+    batches = {name: cost_model.prepare([function]) for name, cost_model in cost_models.items()}
+    times: dict[str, list[float]] = {name: [] for name in cost_models}
     with torch.inference_mode():
         for turn in range(repeats + 5):
-            for name, predictor in predictors.items():
+            for name, cost_model in cost_models.items():
                 start = time.perf_counter()
-                predictor.network.encode(*batches[name])
+                cost_model.network.encode(*batches[name])
                 if turn >= 5:
                     times[name].append(time.perf_counter() - start)
     torch.set_num_threads(before)
     return {name: 1000 * float(np.median(values)) for name, values in times.items()}
 
 
-def longest_function(predictor: Predictor, functions: Sequence[str]) -> str:
+def longest_function(cost_model: Classifier, functions: Sequence[str]) -> str:
     """The first function that fills the predictor's whole sequence."""
-    lengths = predictor.tokens(functions).host_lengths
+    lengths = cost_model.tokens(functions).host_lengths
     return functions[int(lengths.argmax())]

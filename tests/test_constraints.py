@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from avatar_optuna.columns import Columns
+from avatar_optuna.configurations import ConfigurationTable
 from avatar_optuna.constraints import StudentReading, parse_constraint
-from avatar_optuna.costs import TaskForm, flops, size_bytes
+from avatar_optuna.costs import TaskShape, flops, size_bytes
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.hyperparameters import Hyperparameters
 from tests.strategies import small_students
@@ -18,14 +18,14 @@ from tests.strategies import small_students
 # Expression, and the same in Python's own words.
 CASES: list[tuple[str, Any]] = [
     ("hidden_size % 16 == 0", lambda s: s.hidden_size % 16 == 0),
-    ("flops <= 2e9", lambda s: flops(s, TaskForm.PAIR) <= 2e9),
-    ("size_mb >= 0.02", lambda s: size_bytes(s, TaskForm.PAIR) >= 20_000),
+    ("flops <= 2e9", lambda s: flops(s, TaskShape(arity=2)) <= 2e9),
+    ("size_mb >= 0.02", lambda s: size_bytes(s, TaskShape(arity=2)) >= 20_000),
     ("8 < hidden_size <= 24", lambda s: 8 < s.hidden_size <= 24),
     ("hidden_size // num_attention_heads >= 4", lambda s: s.hidden_size // s.num_attention_heads >= 4),
     ("head_size ** 2 < 50", lambda s: s.head_size**2 < 50),
     ("(vocab_size - 1000) // hidden_size % 3 == 1", lambda s: (s.vocab_size - 1000) // s.hidden_size % 3 == 1),
     ("(hidden_size - 40) % 7 <= 3", lambda s: (s.hidden_size - 40) % 7 <= 3),
-    ("flops ** 3 < 1e18 * 1e6", lambda s: flops(s, TaskForm.PAIR) ** 3 < 10**24),
+    ("flops ** 3 < 1e18 * 1e6", lambda s: flops(s, TaskShape(arity=2)) ** 3 < 10**24),
     ("intermediate_size / hidden_size > 1.5", lambda s: s.intermediate_size / s.hidden_size > 1.5),
     (
         "not (tokenizer == 'BPE' or hidden_act in ['gelu', 'relu'])",
@@ -46,16 +46,16 @@ CASES: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(("text", "oracle"), CASES)
 def test_an_expression_means_what_python_would_mean(text: str, oracle: Any, student: Hyperparameters) -> None:
     constraint = parse_constraint(text)
-    reading = StudentReading(student=student, form=TaskForm.PAIR)
+    reading = StudentReading(student=student, task_shape=TaskShape(arity=2))
     assert bool(constraint.holds(reading)) == oracle(student)
-    columns = Columns.from_students([student, student])
-    held = constraint.holds(StudentReading(student=columns, form=TaskForm.PAIR))
+    columns = ConfigurationTable.from_students([student, student])
+    held = constraint.holds(StudentReading(student=columns, task_shape=TaskShape(arity=2)))
     assert np.asarray(held).tolist() == [oracle(student)] * 2
     assert (constraint.violation(reading) <= 0) == oracle(student)
 
 
 def test_a_violation_is_in_the_unit_of_its_sides(student_values: dict[str, Any]) -> None:
-    reading = StudentReading(student=Hyperparameters.from_mapping(student_values), form=TaskForm.SINGLE)
+    reading = StudentReading(student=Hyperparameters.from_mapping(student_values), task_shape=TaskShape(arity=1))
     assert parse_constraint("hidden_size <= 90").violation(reading) == 6
     assert parse_constraint("hidden_size < 96").violation(reading) == 1.0
     assert parse_constraint("tokenizer == 'Word'").violation(reading) == 1.0
@@ -91,8 +91,8 @@ def test_what_is_not_allowed_is_said(text: str, message: str) -> None:
 def test_a_figure_without_a_predictor_is_refused(student_values: dict[str, Any]) -> None:
     student = Hyperparameters.from_mapping(student_values)
     constraint = parse_constraint("latency_ms <= 5")
-    with pytest.raises(InputError, match="latency_ms needs a predictor calibrated on this device"):
-        constraint.holds(StudentReading(student=student, form=TaskForm.SINGLE))
+    with pytest.raises(InputError, match="latency_ms needs a cost model calibrated on this device"):
+        constraint.holds(StudentReading(student=student, task_shape=TaskShape(arity=1)))
     predicted = {"latency_ms": lambda shape: shape.hidden_size * 0.1}
-    reading = StudentReading(student=student, form=TaskForm.SINGLE, predicted=predicted)
+    reading = StudentReading(student=student, task_shape=TaskShape(arity=1), predicted=predicted)
     assert constraint.violation(reading) == pytest.approx(4.6)

@@ -9,8 +9,8 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import spearmanr
 
-from avatar_optuna.columns import Columns
-from avatar_optuna.costs import TaskForm
+from avatar_optuna.configurations import ConfigurationTable
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.feasibility import Feasibility, draw
 from avatar_optuna.hyperparameters import Hyperparameters
@@ -22,12 +22,12 @@ SPACE = SearchSpace.paper()
 
 @pytest.fixture(scope="module")
 def students() -> list[Hyperparameters]:
-    feasibility = Feasibility(space=SPACE, constraints=["size_mb <= 3"], form=TaskForm.PAIR)
+    feasibility = Feasibility(space=SPACE, constraints=["size_mb <= 3"], task_shape=TaskShape(arity=2))
     return draw(feasibility, 120, seed=0, pool=4_000)
 
 
 def _truth(students: list[Hyperparameters]) -> np.ndarray:
-    columns = Columns.from_students(students)
+    columns = ConfigurationTable.from_students(students)
     logit = (
         0.6 * np.log2(columns.hidden_size / 32) + 0.5 * (columns.learning_rate == 1e-3) - columns.hidden_dropout_prob
     )
@@ -44,7 +44,9 @@ def test_it_finds_a_response_that_adds_up(students: list[Hyperparameters]) -> No
     assert covered.mean() > 0.8
     assert indicator.rank_correlation > 0.9
     assert indicator.leave_one_out_error < 0.05
-    assert np.allclose(indicator.rank_columns(Columns.from_students(students)), indicator.predict(students)[0])
+    assert np.allclose(
+        indicator.rank_columns(ConfigurationTable.from_students(students)), indicator.predict(students)[0]
+    )
 
 
 def test_leaving_one_out_is_what_it_says(students: list[Hyperparameters]) -> None:
@@ -72,7 +74,10 @@ def test_an_interval_is_that_of_the_logit_and_never_wider_than_all_fractions(stu
     indicator = Indicator.fit(students[:6], measured.tolist(), space=SPACE)
     mean, std = indicator.predict(students)
     variance = indicator.noise_variance + np.array(
-        [row @ indicator.covariance @ row for row in _matrix(indicator.features, Columns.from_students(students))]
+        [
+            row @ indicator.covariance @ row
+            for row in _matrix(indicator.features, ConfigurationTable.from_students(students))
+        ]
     )
     low, high = (expit(logit(mean) + sign * 1.96 * np.sqrt(variance)) for sign in (-1, 1))
     assert np.allclose(2 * 1.96 * std, high - low)

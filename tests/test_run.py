@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from avatar_optuna.records import COMPARISON, INDICATOR, SETTINGS, TEACHER
+from avatar_optuna.schema import COMPARISON, INDICATOR, SETTINGS, TEACHER
 from avatar_optuna.storage import open_storage
 from avatar_optuna.study import AvatarStudy
 from tests.finished_study import FinishedStudy, write_study

@@ -14,7 +14,7 @@ from rich.console import Console
 from avatar_optuna.cli import _render
 from avatar_optuna.cli._places import artifacts_location, cache_folder, storage_url
 from avatar_optuna.progress import Progress
-from avatar_optuna.records import AUDIT, Audit
+from avatar_optuna.schema import AUDIT, Audit
 from avatar_optuna.settings import load_study_file
 from avatar_optuna.storage import Storage, has_study, open_storage
 from avatar_optuna.study import AvatarStudy, create_study
@@ -29,14 +29,16 @@ _WATCH_S = 2.0
 def _space(options: Namespace, console: Console) -> None:
     from avatar_optuna.feasibility import Feasibility, tighten
     from avatar_optuna.pipeline import calibrated
-    from avatar_optuna.tasks import task_form
+    from avatar_optuna.tasks import task_shape_of
 
     settings = load_study_file(options.study_file)
-    form, progress = task_form(settings.task.kind), Progress(_beside(options, console))
-    predicted = calibrated(settings, form, progress)
+    task_shape, progress = task_shape_of(settings.task.kind), Progress(_beside(options, console))
+    predicted = calibrated(settings, task_shape, progress)
     with progress.busy("tightening the space"):
         found = tighten(
-            Feasibility(space=settings.space, constraints=settings.constraints, form=form, predicted=predicted)
+            Feasibility(
+                space=settings.space, constraints=settings.constraints, task_shape=task_shape, predicted=predicted
+            )
         )
     if options.format == "json":
         _print_json(console, found.to_dict())
@@ -62,7 +64,7 @@ def _teacher(options: Namespace, console: Console) -> None:
             device=settings.measurement.device,
             on_epoch=lambda record: update(record.epoch),
         )
-    splits = ("valid", "test") if teacher.predictor is not None else ("valid",)
+    splits = ("valid", "test") if teacher.classifier is not None else ("valid",)
     with progress.busy("evaluating teacher and baseline"):
         figures = {
             name: effectiveness(task.splits[name].labels, teacher.logits(name).argmax(axis=1)) for name in splits
@@ -119,13 +121,13 @@ def _begin(options: Namespace, console: Console, slots: Sequence[Slot]) -> Run:
 
 def _audit(options: Namespace, console: Console) -> None:
     from avatar_optuna.pipeline import Run
-    from avatar_optuna.tasks import task_form
+    from avatar_optuna.tasks import task_shape_of
 
     url = storage_url(options.storage)
     study = _open(options, url)
     progress = Progress(_beside(options, console))
     run = Run(study=study, storage_url=url, slots=(), cache_dir=cache_folder(None), progress=progress)
-    run.audit(task_form(study.settings.task.kind), is_asked=True)
+    run.audit(task_shape_of(study.settings.task.kind), is_asked=True)
     found = study.attributes[AUDIT]
     if options.format == "json":
         _print_json(console, found)

@@ -12,12 +12,12 @@ from optuna.distributions import CategoricalDistribution
 from rich.console import Console
 from rich.table import Table
 
-from avatar_optuna.feasibility import Tightened
+from avatar_optuna.cost_model import CostModel
+from avatar_optuna.feasibility import TightenedSpace
 from avatar_optuna.hyperparameters import CATEGORIES
 from avatar_optuna.indicator import Indicator
 from avatar_optuna.pool import PoolStatus, RunningStatus
-from avatar_optuna.predictor import CostPredictor
-from avatar_optuna.records import ATTAINED, BASELINE, Audit
+from avatar_optuna.schema import ATTAINED, BASELINE, Audit
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.study import (
     AvatarStudy,
@@ -28,15 +28,15 @@ from avatar_optuna.study import (
     predicted_students,
     ratios,
     searched,
-    stored_predictors,
+    stored_cost_models,
     teacher_record,
 )
-from avatar_optuna.tasks import task_form
+from avatar_optuna.tasks import task_shape_of
 
 _PREDICTED_ROWS = 10
 
 
-def space(found: Tightened, asked_for: SearchSpace, console: Console) -> None:
+def space(found: TightenedSpace, asked_for: SearchSpace, console: Console) -> None:
     """The tightened ranges, the feasible share and what binds."""
     table = Table("hyperparameter", "asked for", "feasible", box=None, pad_edge=False)
     for name, feasible in found.ranges.items():
@@ -144,9 +144,9 @@ def _epochs(job: RunningStatus) -> str:
 
 def front(study: AvatarStudy, console: Console) -> None:
     """The distilled students beside their teacher, then the front that is only predicted."""
-    form = task_form(study.settings.task.kind)
+    task_shape = task_shape_of(study.settings.task.kind)
     record = teacher_record(study)
-    distilled = distilled_students(study, form)
+    distilled = distilled_students(study, task_shape)
     metric = study.settings.measurement.effectiveness.replace("_", " ")
     if distilled:
         console.print(
@@ -173,7 +173,7 @@ def front(study: AvatarStudy, console: Console) -> None:
                 highlight=False,
                 soft_wrap=True,
             )
-        predicted = predicted_students(found, study.settings.search.objectives, form)
+        predicted = predicted_students(found, study.settings.search.objectives, task_shape)
         _predicted(predicted, study, console, bool(distilled))
     if not distilled and (found is None or not len(found)):
         console.print(f"the study {study.name} has no students yet", highlight=False)
@@ -217,7 +217,7 @@ def _teacher_cells(study: AvatarStudy, record: Any) -> list[str]:
 
 
 def _predicted(students: Sequence[Student], study: AvatarStudy, console: Console, some_are_distilled: bool) -> None:
-    indicator, predictors = fitted_indicator(study), stored_predictors(study)
+    indicator, cost_models = fitted_indicator(study), stored_cost_models(study)
     shown = students if not some_are_distilled else students[:_PREDICTED_ROWS]
     like_last = _like_last(students, indicator)
     console.print(
@@ -232,7 +232,7 @@ def _predicted(students: Sequence[Student], study: AvatarStudy, console: Console
         "",
         "MB",
         "MFLOPs",
-        *(predictor.unit for predictor in predictors.values()),
+        *(cost_model.unit for cost_model in cost_models.values()),
         "layers",
         "width",
         "inner",
@@ -252,24 +252,24 @@ def _predicted(students: Sequence[Student], study: AvatarStudy, console: Console
             "~" if is_like_last else "",
             _megabytes(student.size_bytes),
             _megaflops(student.flops),
-            *(f"{predictor(h):.3g}" for predictor in predictors.values()),
+            *(f"{cost_model(h):.3g}" for cost_model in cost_models.values()),
             *map(str, (h.num_hidden_layers, h.hidden_size, h.intermediate_size, h.num_attention_heads, h.vocab_size)),
             *map(str, (h.max_sequence_length, h.tokenizer, h.position_embedding_type)),
         )
     console.print(table)
-    for predictor in predictors.values():
-        console.print(_predictor(predictor), highlight=False, markup=False, soft_wrap=True)
+    for cost_model in cost_models.values():
+        console.print(_cost_model(cost_model), highlight=False, markup=False, soft_wrap=True)
     if indicator is not None:
         console.print(_trust(students, indicator), highlight=False, soft_wrap=True)
 
 
-def _predictor(predictor: CostPredictor) -> str:
+def _cost_model(cost_model: CostModel) -> str:
     """How far to trust predicted latency or energy, in words."""
-    device = predictor.device.get("model", predictor.device.get("name"))
+    device = cost_model.device.get("model", cost_model.device.get("name"))
     return (
-        f"{predictor.unit}: {predictor.quantity} of one input at full length, predicted for {device} "
-        f"({predictor.num_students} students timed, median error {predictor.median_error:.0%}, rank correlation "
-        f"{predictor.rank_correlation:.2f})."
+        f"{cost_model.unit}: {cost_model.quantity} of one input at full length, predicted for {device} "
+        f"({cost_model.num_students} students timed, median error {cost_model.median_error:.0%}, rank correlation "
+        f"{cost_model.rank_correlation:.2f})."
     )
 
 
@@ -298,17 +298,17 @@ def _trust(students: Sequence[Student], indicator: Indicator) -> str:
 
 def front_rows(study: AvatarStudy) -> dict[str, Any]:
     """The front as plain values: distilled students, the predicted front and the teacher."""
-    form = task_form(study.settings.task.kind)
+    task_shape = task_shape_of(study.settings.task.kind)
     record = teacher_record(study)
     found = _last_search(study)
-    predicted = predicted_students(found, study.settings.search.objectives, form) if found is not None else []
+    predicted = predicted_students(found, study.settings.search.objectives, task_shape) if found is not None else []
     indicator = fitted_indicator(study)
     return {
         "study": study.name,
         "effectiveness": study.settings.measurement.effectiveness,
         "teacher": record.to_dict() if record is not None else None,
         "baseline": study.attributes.get(BASELINE),
-        "students": [_row(student, study) for student in distilled_students(study, form)],
+        "students": [_row(student, study) for student in distilled_students(study, task_shape)],
         "predicted": [
             {**_row(student, study), "told_from_previous": not is_like_last}
             for student, is_like_last in zip(predicted, _like_last(predicted, indicator), strict=True)
@@ -330,7 +330,7 @@ def _row(student: Student, study: AvatarStudy) -> dict[str, Any]:
         "on_front": student.on_front,
         "predicted_effectiveness": student.predicted["effectiveness"] if student.predicted is not None else None,
         "predicted_std": student.predicted["std"] if student.predicted is not None else None,
-        **{f"predicted_{name}": float(p(student.hyperparameters)) for name, p in stored_predictors(study).items()},
+        **{f"predicted_{name}": float(p(student.hyperparameters)) for name, p in stored_cost_models(study).items()},
         "size_bytes": student.size_bytes,
         "flops": student.flops,
         **student.hyperparameters.to_dict(),

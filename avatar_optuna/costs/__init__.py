@@ -5,12 +5,12 @@ terms, so that the report, the sampler and the solver cannot disagree.
 """
 
 from avatar_optuna.costs._flops import elementwise_flops, flops, flops_terms
-from avatar_optuna.costs._shape import Shape, TaskForm
+from avatar_optuna.costs._shape import Shape, TaskShape
 from avatar_optuna.costs._size import num_parameters, num_tensors, parameter_terms, size_bytes, size_terms
 
 __all__ = [
     "Shape",
-    "TaskForm",
+    "TaskShape",
     "elementwise_flops",
     "flops",
     "flops_terms",

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from avatar_optuna.costs._shape import Shape, TaskForm
-from avatar_optuna.costs._size import NUM_LABELS
+from avatar_optuna.costs._shape import Shape, TaskShape
 
 
-def flops_terms(shape: Shape, form: TaskForm) -> dict[str, Any]:
+def flops_terms(shape: Shape, task_shape: TaskShape) -> dict[str, Any]:
     """FLOPs of the matrix products for one input at full length, by the product they belong to.
 
     An `m x k` by `k x n` product counts `2 m k n`: one multiplication and one addition for each term, which is what
@@ -21,10 +20,10 @@ def flops_terms(shape: Shape, form: TaskForm) -> dict[str, Any]:
 
     Args:
         shape: The student; ints, arrays or Z3 terms.
-        form: One function or a pair an input.
+        task_shape: One function or a pair an input.
     """
     tokens, width, layers = shape.max_sequence_length, shape.hidden_size, shape.num_hidden_layers
-    functions = form.num_functions
+    functions = task_shape.arity
     per_layer = functions * layers
     return {
         "attention_projections": per_layer * 8 * tokens * width * width,
@@ -33,23 +32,23 @@ def flops_terms(shape: Shape, form: TaskForm) -> dict[str, Any]:
         "distance_scores": per_layer * shape.num_distance_products * 2 * tokens * (2 * tokens - 1) * width,
         "feed_forward": per_layer * 4 * tokens * width * shape.intermediate_size,
         "head_dense": 2 * functions * width * width,
-        "head_output": 2 * NUM_LABELS * width,
+        "head_output": 2 * task_shape.num_labels * width,
     }
 
 
-def flops(shape: Shape, form: TaskForm) -> Any:
+def flops(shape: Shape, task_shape: TaskShape) -> Any:
     """The sum of `flops_terms`: what the search minimises."""
-    return sum(flops_terms(shape, form).values())
+    return sum(flops_terms(shape, task_shape).values())
 
 
-def elementwise_flops(shape: Shape, form: TaskForm) -> dict[str, Any]:
+def elementwise_flops(shape: Shape, task_shape: TaskShape) -> dict[str, Any]:
     """Element-wise operations of the same forward pass, one for each element touched, by kind.
 
     Counted apart because no counter agrees on them: an exponential, a division and an addition are one each here.
     A layer norm is 5 an element (mean, centre, square, scale, shift), a softmax 3 (exponential, sum, division).
     """
     tokens, width, layers = shape.max_sequence_length, shape.hidden_size, shape.num_hidden_layers
-    functions = form.num_functions
+    functions = task_shape.arity
     scores = shape.num_attention_heads * tokens * tokens
     return {
         "embedding_sum": functions * 2 * tokens * width,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+from avatar_optuna.exceptions import InputError
 
 
 class Shape(Protocol):
@@ -36,15 +38,49 @@ class Shape(Protocol):
         """0 absolute, 1 relative_key, 2 relative_key_query."""
 
 
-class TaskForm(StrEnum):
-    """What one input of the task is."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskShape:
+    """What the head of a model reads and answers.
 
-    SINGLE = "single"
-    """One function (vulnerability prediction)."""
-    PAIR = "pair"
-    """Two functions, each encoded on its own (clone detection)."""
+    Args:
+        arity: Functions that one input holds: 1 (vulnerability prediction) or 2 (clone detection), each of them
+            encoded on its own.
+        num_labels: Labels that are told apart.
+
+    Raises:
+        InputError: No head could have this shape.
+    """
+
+    arity: int
+    num_labels: int = 2
+
+    def __post_init__(self) -> None:
+        if self.arity not in (1, 2):
+            raise InputError(f"arity must be 1 or 2 functions an input, got {self.arity!r}")
+        if self.num_labels < 2:
+            raise InputError(f"num_labels must be at least 2, got {self.num_labels!r}")
 
     @property
-    def num_functions(self) -> int:
-        """Functions that one input holds."""
-        return 2 if self is TaskForm.PAIR else 1
+    def is_pair(self) -> bool:
+        """Whether an input is two functions."""
+        return self.arity == 2
+
+    @property
+    def form(self) -> str:
+        """ "single" or "pair": how stored files name the arity."""
+        return _FORMS[self.arity]
+
+    @classmethod
+    def from_form(cls, form: str, num_labels: int = 2) -> TaskShape:
+        """Read what `form` wrote.
+
+        Raises:
+            InputError: The form is unknown.
+        """
+        for arity, name in _FORMS.items():
+            if name == form:
+                return cls(arity=arity, num_labels=num_labels)
+        raise InputError(f"form must be one of {', '.join(_FORMS.values())}, got {form!r}")
+
+
+_FORMS = {1: "single", 2: "pair"}

@@ -1,8 +1,8 @@
 """Students and how they learn: tokenizers, the model, teachers, the training engine, and what predicts with them."""
 
 from avatar_optuna.distillation._checkpoint import CheckpointStore
+from avatar_optuna.distillation._classifier import Classifier
 from avatar_optuna.distillation._distillation import DistilledStudent, build_student, distil
-from avatar_optuna.distillation._predictor import Predictor
 from avatar_optuna.distillation._recipe import EpochRecord
 from avatar_optuna.distillation._student import StudentConfig, StudentForSequenceClassification
 from avatar_optuna.distillation._teacher import Teacher, check_teacher, load_teacher
@@ -12,7 +12,7 @@ __all__ = [
     "CheckpointStore",
     "DistilledStudent",
     "EpochRecord",
-    "Predictor",
+    "Classifier",
     "StudentConfig",
     "StudentForSequenceClassification",
     "Teacher",

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from avatar_optuna.costs import TaskForm
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation._checkpoint import CheckpointStore
-from avatar_optuna.distillation._predictor import write_manifest
+from avatar_optuna.distillation._classifier import write_manifest
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe
 from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._student import StudentConfig, StudentForSequenceClassification
@@ -36,7 +36,7 @@ class DistilledStudent:
     """A finished student.
 
     Args:
-        directory: `config.json`, `model.safetensors`, `tokenizer.json` and `avatar.json`; `Predictor.load` reads it.
+        directory: `config.json`, `model.safetensors`, `tokenizer.json` and `avatar.json`; `Classifier.load` reads it.
         history: One record an epoch.
         valid_metrics: Figures of the kept epoch on the validation split.
         best_epoch: The epoch kept, counted from 1.
@@ -113,7 +113,7 @@ def distil(
     )
     tokenizer = train_tokenizer(hyperparameters.tokenizer, hyperparameters.vocab_size, task.train.functions, cache_dir)
     tokenizer.model_max_length = hyperparameters.max_sequence_length
-    student = build_student(hyperparameters, task.form, label_names=task.label_names, seed=chosen_seed)
+    student = build_student(hyperparameters, task.shape, label_names=task.label_names, seed=chosen_seed)
     student.to(device)  # type: ignore[arg-type]
     texts = with_views(task.train.functions, recipe.views, seed=VIEWS_SEED)
 
@@ -123,7 +123,7 @@ def distil(
         return Examples(tokens=tokens, inputs=split.inputs, labels=split.labels)
 
     train = examples(task.train, texts)
-    if task.form is TaskForm.PAIR:
+    if task.shape.is_pair:
         start_as_similarity(student, train, seed=chosen_seed)
     trainer = Trainer(
         student,
@@ -140,7 +140,7 @@ def distil(
     tokenizer.save_pretrained(out_dir)
     write_manifest(
         out_dir,
-        form=task.form,
+        task_shape=task.shape,
         max_sequence_length=hyperparameters.max_sequence_length,
         is_student=True,
         hyperparameters=hyperparameters.to_dict(),
@@ -160,7 +160,7 @@ def distil(
 
 def build_student(
     hyperparameters: Hyperparameters,
-    form: TaskForm,
+    task_shape: TaskShape,
     *,
     label_names: tuple[str, str] | None = None,
     seed: int = 0,
@@ -169,7 +169,7 @@ def build_student(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(np.random.SeedSequence([seed]).generate_state(1)[0]))
         return StudentForSequenceClassification(
-            StudentConfig.from_hyperparameters(hyperparameters, form, label_names=label_names)
+            StudentConfig.from_hyperparameters(hyperparameters, task_shape, label_names=label_names)
         )
 
 

@@ -1,4 +1,4 @@
-"""What the training engine and the predictor drive: functions to vectors, vectors to logits.
+"""What the training engine and the classifier drive: functions to vectors, vectors to logits.
 
 A student is a `Network` itself; the classes here make one of any Hugging Face encoder or sequence classifier.
 """
@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedModel
 
-from avatar_optuna.costs import TaskForm
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation._student import NUM_LABELS, StudentConfig, StudentForSequenceClassification
 from avatar_optuna.exceptions import InputError
 
@@ -116,7 +116,7 @@ def load_student(directory: Path) -> StudentForSequenceClassification:
     return student.eval()  # type: ignore[no-any-return, no-untyped-call]
 
 
-def load_fine_tuned(source: str, form: TaskForm) -> nn.Module:
+def load_fine_tuned(source: str, task_shape: TaskShape) -> nn.Module:
     """A fine-tuned model: a sequence classifier of two labels, or for pairs an encoder with `pair_head.safetensors`.
 
     Args:
@@ -128,11 +128,11 @@ def load_fine_tuned(source: str, form: TaskForm) -> nn.Module:
     directory = model_directory(source)
     config = _config(source, directory)
     if isinstance(config, StudentConfig):
-        wanted, found = form.num_functions, config.num_functions
+        wanted, found = task_shape.arity, config.num_functions
         if found != wanted:
             raise InputError(f"teacher {source}: its head must read {wanted} functions an input, it reads {found}")
         return load_student(directory)
-    if form is TaskForm.SINGLE:
+    if not task_shape.is_pair:
         model = _load(AutoModelForSequenceClassification, source, directory)
         if model.config.num_labels != NUM_LABELS:
             raise InputError(f"teacher {source}: it must tell 2 labels apart, got {model.config.num_labels}")
@@ -151,7 +151,7 @@ def load_fine_tuned(source: str, form: TaskForm) -> nn.Module:
     return PairClassifier(encoder, head).eval()
 
 
-def load_pretrained(source: str, form: TaskForm, label_names: tuple[str, str]) -> nn.Module:
+def load_pretrained(source: str, task_shape: TaskShape, label_names: tuple[str, str]) -> nn.Module:
     """A pretrained encoder with a new head, to be fine-tuned.
 
     Raises:
@@ -159,7 +159,7 @@ def load_pretrained(source: str, form: TaskForm, label_names: tuple[str, str]) -
     """
     directory = model_directory(source)
     _config(source, directory)
-    if form is TaskForm.SINGLE:
+    if not task_shape.is_pair:
         names = dict(enumerate(label_names))
         options = {"num_labels": NUM_LABELS, "id2label": names, "label2id": {v: k for k, v in names.items()}}
         return SingleClassifier(_load(AutoModelForSequenceClassification, source, directory, may_lack=True, **options))

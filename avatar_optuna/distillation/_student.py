@@ -23,7 +23,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, Pretrai
 from transformers.activations import ACT2FN
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from avatar_optuna.costs import TaskForm
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.hyperparameters import POSITION_EMBEDDING_TYPES, POSITION_OFFSET, Hyperparameters
 
@@ -89,7 +89,7 @@ class StudentConfig(PretrainedConfig):
 
     @classmethod
     def from_hyperparameters(
-        cls, hyperparameters: Hyperparameters, form: TaskForm, *, label_names: tuple[str, str] | None = None
+        cls, hyperparameters: Hyperparameters, task_shape: TaskShape, *, label_names: tuple[str, str] | None = None
     ) -> StudentConfig:
         """The student that thirteen hyperparameters describe, for inputs of one function or two."""
         names = ("LABEL_0", "LABEL_1") if label_names is None else label_names
@@ -104,7 +104,7 @@ class StudentConfig(PretrainedConfig):
             attention_probs_dropout_prob=hyperparameters.attention_probs_dropout_prob,
             max_position_embeddings=hyperparameters.max_sequence_length + POSITION_OFFSET,
             position_embedding_type=hyperparameters.position_embedding_type,
-            num_functions=form.num_functions,
+            num_functions=task_shape.arity,
             id2label=dict(enumerate(names)),
             label2id={name: index for index, name in enumerate(names)},
         )

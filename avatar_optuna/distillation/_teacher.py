@@ -17,17 +17,16 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from avatar_optuna.costs import TaskForm
-from avatar_optuna.distillation._files import locked, sha256_of, write_array
-from avatar_optuna.distillation._networks import PAIR_HEAD_FILE, WEIGHTS_FILE, load_pretrained, model_directory
-from avatar_optuna.distillation._predictor import (
+from avatar_optuna.distillation._classifier import (
     MANIFEST_FILE,
-    Predictor,
+    Classifier,
     classify_all,
     load_tokenizer,
     longest_sequence,
     write_manifest,
 )
+from avatar_optuna.distillation._files import locked, sha256_of, write_array
+from avatar_optuna.distillation._networks import PAIR_HEAD_FILE, WEIGHTS_FILE, load_pretrained, model_directory
 from avatar_optuna.distillation._recipe import Examples, OnEpoch, Recipe, SoftLabels
 from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._student import StudentConfig, StudentForSequenceClassification
@@ -52,7 +51,7 @@ class Teacher:
         source: What the study file named, such as "checkpoint: /models/codebert".
         fingerprint: SHA-256 over what its answers depend on.
         task: What it answers for.
-        predictor: The model, or None where only its soft labels are known.
+        classifier: The model, or None where only its soft labels are known.
         soft_labels: Logits by split, where there is no model.
         cache_dir: For function vectors; None keeps them in memory alone.
     """
@@ -63,14 +62,14 @@ class Teacher:
         source: str,
         fingerprint: str,
         task: Task,
-        predictor: Predictor | None,
+        classifier: Classifier | None,
         soft_labels: dict[str, npt.NDArray[np.float32]] | None = None,
         cache_dir: Path | None = None,
     ) -> None:
         self.source = source
         self.fingerprint = fingerprint
         self.task = task
-        self.predictor = predictor
+        self.classifier = classifier
         self._cache_dir = cache_dir
         self._vectors: dict[str, npt.NDArray[np.float32]] = {}
         self._logits = dict(soft_labels or {})
@@ -78,20 +77,20 @@ class Teacher:
     @property
     def model(self) -> nn.Module | None:
         """The network (see `Network`), or None."""
-        return self.predictor.network if self.predictor is not None else None
+        return self.classifier.network if self.classifier is not None else None
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase | None:
         """Its tokenizer, or None."""
-        return self.predictor.tokenizer if self.predictor is not None else None
+        return self.classifier.tokenizer if self.classifier is not None else None
 
     def vectors(self, split_name: str) -> npt.NDArray[np.float32] | None:
         """Vectors (functions, k) of a split's functions, computed once and cached; None where there is no model."""
-        if self.predictor is None:
+        if self.classifier is None:
             return None
         if split_name not in self._vectors:
             functions = self.task.splits[split_name].functions
-            self._vectors[split_name] = self._cached_vectors(self.predictor, split_name, functions)
+            self._vectors[split_name] = self._cached_vectors(self.classifier, split_name, functions)
         return self._vectors[split_name]
 
     def logits(self, split_name: str) -> npt.NDArray[np.float32]:
@@ -102,11 +101,11 @@ class Teacher:
         """
         if split_name not in self._logits:
             vectors = self.vectors(split_name)
-            if vectors is None or self.predictor is None:
+            if vectors is None or self.classifier is None:
                 raise InputError(f"teacher {self.source}: it has no soft labels for the {split_name} split")
-            device = self.predictor.device
+            device = self.classifier.device
             joined = classify_all(
-                self.predictor.network, torch.from_numpy(vectors).to(device), self.task.splits[split_name].inputs
+                self.classifier.network, torch.from_numpy(vectors).to(device), self.task.splits[split_name].inputs
             )
             self._logits[split_name] = joined.cpu().numpy()
         return self._logits[split_name]
@@ -122,26 +121,26 @@ class Teacher:
             InputError: There are views, and only soft labels are known.
         """
         logits = torch.from_numpy(self.logits("train")).to(device)
-        if self.predictor is None and views:
+        if self.classifier is None and views:
             raise InputError(f"distillation.views: the teacher must be a model that labels them, got {self.source}")
-        if self.predictor is None or (self.task.form is TaskForm.SINGLE and not views):
+        if self.classifier is None or (not self.task.shape.is_pair and not views):
             return SoftLabels(logits=logits)
         vectors = self.vectors("train")
         if views:
             name = f"views_{hashlib.sha256(json.dumps(views).encode()).hexdigest()[:32]}"
-            vectors = np.concatenate([vectors, self._cached_vectors(self.predictor, name, views)])
-        classify = self.predictor.network.to(device).classify
+            vectors = np.concatenate([vectors, self._cached_vectors(self.classifier, name, views)])
+        classify = self.classifier.network.to(device).classify
         return SoftLabels(logits=logits, vectors=torch.from_numpy(vectors).to(device), classify=classify)
 
-    def _cached_vectors(self, predictor: Predictor, name: str, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        batch_size = EVALUATION_BATCH[predictor.device.type]
+    def _cached_vectors(self, classifier: Classifier, name: str, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        batch_size = EVALUATION_BATCH[classifier.device.type]
         if self._cache_dir is None:
-            return predictor.encode(texts, batch_size=batch_size)
+            return classifier.encode(texts, batch_size=batch_size)
         path = self._cache_dir / "teachers" / self.fingerprint[:32] / f"vectors_{name}.npy"
         with locked(path):
             if not path.is_file():
                 logger.info("the teacher reads %d functions (%s)", len(texts), name)
-                write_array(path, predictor.encode(texts, batch_size=batch_size))
+                write_array(path, classifier.encode(texts, batch_size=batch_size))
         loaded: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
         return loaded
 
@@ -210,12 +209,12 @@ def check_teacher(settings: TeacherSettings, task: Task, *, cache_dir: Path) -> 
 def _from_directory(
     directory: Path, source: str, task: Task, cache_dir: Path, device: str, *, max_sequence_length: int | None = None
 ) -> Teacher:
-    predictor = Predictor.load(directory, form=task.form, device=device)
-    if max_sequence_length is not None and max_sequence_length < predictor.max_sequence_length:
-        predictor = replace(predictor, max_sequence_length=max_sequence_length)
-    parts = [_weights_hash(directory), task.fingerprint, predictor.max_sequence_length]
+    classifier = Classifier.load(directory, task_shape=task.shape, device=device)
+    if max_sequence_length is not None and max_sequence_length < classifier.max_sequence_length:
+        classifier = replace(classifier, max_sequence_length=max_sequence_length)
+    parts = [_weights_hash(directory), task.fingerprint, classifier.max_sequence_length]
     fingerprint = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-    return Teacher(source=source, fingerprint=fingerprint, task=task, predictor=predictor, cache_dir=cache_dir)
+    return Teacher(source=source, fingerprint=fingerprint, task=task, classifier=classifier, cache_dir=cache_dir)
 
 
 def _weights_hash(directory: Path) -> str:
@@ -245,7 +244,7 @@ def _from_soft_labels(folder: Path, task: Task) -> Teacher:
         digests.append(sha256_of(path))
     fingerprint = hashlib.sha256(json.dumps([digests, task.fingerprint]).encode()).hexdigest()
     return Teacher(
-        source=f"soft_labels: {folder}", fingerprint=fingerprint, task=task, predictor=None, soft_labels=logits
+        source=f"soft_labels: {folder}", fingerprint=fingerprint, task=task, classifier=None, soft_labels=logits
     )
 
 
@@ -263,7 +262,7 @@ def _fine_tune(
         return Examples(tokens=tokens, inputs=split.inputs, labels=split.labels)
 
     train = examples(task.train)
-    if isinstance(network, StudentForSequenceClassification) and task.form is TaskForm.PAIR:
+    if isinstance(network, StudentForSequenceClassification) and task.shape.is_pair:
         start_as_similarity(network, train, seed=settings.seed)
     trainer = Trainer(
         network,
@@ -289,7 +288,12 @@ def _fine_tune(
     shutil.rmtree(directory / "checkpoint", ignore_errors=True)
     history = [record.to_dict() for record in trainer.history]
     write_manifest(
-        directory, form=task.form, max_sequence_length=length, is_student=is_student, valid=best.valid, history=history
+        directory,
+        task_shape=task.shape,
+        max_sequence_length=length,
+        is_student=is_student,
+        valid=best.valid,
+        history=history,
     )
 
 
@@ -298,7 +302,7 @@ def _untrained(
 ) -> tuple[nn.Module, PreTrainedTokenizerBase, int]:
     """A network before its training, its tokenizer, and its longest sequence."""
     if settings.pretrained is not None:
-        network = load_pretrained(settings.pretrained, task.form, task.label_names)
+        network = load_pretrained(settings.pretrained, task.shape, task.label_names)
         tokenizer = load_tokenizer(settings.pretrained)
         return network, tokenizer, min(settings.max_sequence_length, longest_sequence(network, tokenizer))
     sizes: dict[str, Any] = dict(settings.architecture or {})
@@ -309,7 +313,7 @@ def _untrained(
         hidden_dropout_prob=0.0,  # from scratch on little data, noise on both functions buries what is alike in them
         attention_probs_dropout_prob=0.0,
         max_position_embeddings=settings.max_sequence_length + POSITION_OFFSET,
-        num_functions=task.form.num_functions,
+        num_functions=task.shape.arity,
         id2label=dict(enumerate(task.label_names)),
         label2id={name: index for index, name in enumerate(task.label_names)},
     )

@@ -20,8 +20,8 @@ from torch.utils.checkpoint import checkpoint as recompute
 
 from avatar_optuna.distillation._batches import Indices, plan_functions, plan_inputs, plan_reading
 from avatar_optuna.distillation._checkpoint import CheckpointStore, read_checkpoint, write_checkpoint
+from avatar_optuna.distillation._classifier import classify_all, encode_all
 from avatar_optuna.distillation._losses import UNKNOWN, ListedPairs, all_pairs, mixed_loss
-from avatar_optuna.distillation._predictor import classify_all, encode_all
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe, SoftLabels
 from avatar_optuna.exceptions import AvatarError, DivergenceError
 

@@ -1,6 +1,6 @@
 """What is feasible, decided by Z3: check with reasons, tighten, draw, repair. Z3's only home."""
 
-from avatar_optuna.feasibility._bounds import Tightened, tighten, uniform_codes
+from avatar_optuna.feasibility._bounds import TightenedSpace, tighten, uniform_codes
 from avatar_optuna.feasibility._boxes import Boxes, judged
 from avatar_optuna.feasibility._feasibility import Feasibility, Verdict
 from avatar_optuna.feasibility._repair import Repairer, candidates, draw, repair, scaled
@@ -9,7 +9,7 @@ __all__ = [
     "Boxes",
     "Feasibility",
     "Repairer",
-    "Tightened",
+    "TightenedSpace",
     "Verdict",
     "candidates",
     "draw",

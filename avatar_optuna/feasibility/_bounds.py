@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from avatar_optuna.columns import Codes, is_numeric
+from avatar_optuna.configurations import Codes, is_numeric
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility._boxes import Boxes, judged, shaved, whole_space
 from avatar_optuna.feasibility._feasibility import Feasibility, UndecidedError
@@ -22,7 +22,7 @@ _BATCH = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tightened:
+class TightenedSpace:
     """What a space allows once its constraints are counted in.
 
     Args:
@@ -61,7 +61,7 @@ class Tightened:
         return {**values, "share_interval": list(self.share_interval), "binding": self.binding}
 
 
-def tighten(feasibility: Feasibility, *, draws: int = 400_000, seed: int = 0) -> Tightened:
+def tighten(feasibility: Feasibility, *, draws: int = 400_000, seed: int = 0) -> TightenedSpace:
     """Ask the solver for the exact range of every hyperparameter; count the feasible share by drawing."""
     begun = time.perf_counter()
     asked = {name: _asked(feasibility, index, name) for index, name in enumerate(NAMES)}
@@ -72,7 +72,7 @@ def tighten(feasibility: Feasibility, *, draws: int = 400_000, seed: int = 0) ->
     }
     seconds = time.perf_counter() - begun
     broken, alone, feasible = _count(feasibility, draws, np.random.default_rng(seed))
-    return Tightened(
+    return TightenedSpace(
         ranges=ranges,
         asked=asked,
         exact=asker.decided,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from avatar_optuna.columns import Codes, is_numeric
+from avatar_optuna.configurations import Codes, is_numeric
 from avatar_optuna.constraints import PREDICTED_NAMES, Constraint, read_number
 from avatar_optuna.feasibility._feasibility import Feasibility
 from avatar_optuna.hyperparameters import NAMES, POSITION_EMBEDDING_TYPES
@@ -213,7 +213,7 @@ class BoxReading:
     """Reads the names of an expression as intervals over boxes.
 
     Args:
-        feasibility: Gives the values behind the codes, the form of the task and the predictors.
+        feasibility: Gives the values behind the codes, the form of the task and the cost models.
         boxes: What is read.
     """
 
@@ -224,7 +224,7 @@ class BoxReading:
     def number(self, name: str) -> Any:
         """A number of an expression."""
         if name not in self._numbers:
-            self._numbers[name] = read_number(name, self, self._feasibility.form, self._feasibility.predicted)
+            self._numbers[name] = read_number(name, self, self._feasibility.task_shape, self._feasibility.predicted)
         return self._numbers[name]
 
     def is_category(self, name: str, value: str) -> Any:
@@ -289,7 +289,7 @@ def shaved(feasibility: Feasibility, boxes: Boxes, names: Iterable[str]) -> Boxe
 
 
 def _verdict(constraint: Constraint, reading: BoxReading) -> Possible:
-    """What the boxes say of one constraint; nothing where it needs a predictor that does not read intervals."""
+    """What the boxes say of one constraint; nothing where it needs a cost model that does not read intervals."""
     try:
         return _possible(constraint.holds(reading))
     except (TypeError, ValueError, AttributeError):

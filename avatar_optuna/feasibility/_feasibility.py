@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import z3
 
-from avatar_optuna.columns import Columns, Lattice
+from avatar_optuna.configurations import ConfigurationTable, Lattice
 from avatar_optuna.constraints import (
     COST_NAMES,
     HEADS_DIVIDE_WIDTH,
@@ -21,7 +21,7 @@ from avatar_optuna.constraints import (
     StudentReading,
     parse_constraint,
 )
-from avatar_optuna.costs import TaskForm
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InfeasibleSpaceError, InputError, StudyError
 from avatar_optuna.feasibility._terms import Terms, domains, from_term, make_variables, to_term
 from avatar_optuna.hyperparameters import CATEGORIES, NAMES, POSITION_EMBEDDING_TYPES, Hyperparameters
@@ -70,11 +70,11 @@ class Feasibility:
     Args:
         space: The search space.
         constraints: Expressions (see `constraints`); heads dividing the width is implied.
-        form: Single functions or pairs: the costs depend on it.
+        task_shape: Single functions or pairs: the costs depend on it.
         predicted: For names such as `latency_ms`: a function of a shape, of ints, arrays or terms alike.
 
     Raises:
-        InputError: An expression is not allowed, or names a figure that has no predictor.
+        InputError: An expression is not allowed, or names a figure that has no cost model.
         InfeasibleSpaceError: No configuration satisfies all constraints; it names those in conflict.
     """
 
@@ -83,10 +83,10 @@ class Feasibility:
         *,
         space: SearchSpace,
         constraints: Sequence[str],
-        form: TaskForm,
+        task_shape: TaskShape,
         predicted: Mapping[str, Callable[[Any], Any]] | None = None,
     ) -> None:
-        self.space, self.form = space, form
+        self.space, self.task_shape = space, task_shape
         self.lattice = Lattice(space)
         texts = dict.fromkeys([HEADS_DIVIDE_WIDTH, *constraints])
         self.constraints: tuple[Constraint, ...] = tuple(parse_constraint(text) for text in texts)
@@ -94,7 +94,7 @@ class Feasibility:
         self._one_at_a_time = threading.RLock()  # Z3 crashes where two threads use, or free, terms of one context
         context = z3.Context()
         self._variables = make_variables(context)
-        self._terms = Terms(form=form, variables=self._variables, predicted=self.predicted)
+        self._terms = Terms(task_shape=task_shape, variables=self._variables, predicted=self.predicted)
         self._conditions = [self._condition(constraint) for constraint in self.constraints]
         self._marks = [z3.Bool(f"constraint {index}", context) for index in range(len(self.constraints))]
         self._all = z3.And(self._conditions)
@@ -186,7 +186,7 @@ class Feasibility:
         return self._explain(values, substitution)
 
     def _explain(self, values: Mapping[str, Any], substitution: Sequence[tuple[Any, Any]]) -> Verdict:
-        reading = StudentReading(student=_fixed(values), form=self.form, predicted=self.predicted)
+        reading = StudentReading(student=_fixed(values), task_shape=self.task_shape, predicted=self.predicted)
         broken = [
             constraint
             for constraint, condition in zip(self.constraints, self._conditions, strict=True)
@@ -214,16 +214,16 @@ class Feasibility:
 
     # Many configurations ----------------------------------------------------------------------------------------------
 
-    def holds(self, columns: Columns) -> npt.NDArray[np.bool_]:
+    def holds(self, columns: ConfigurationTable) -> npt.NDArray[np.bool_]:
         """Which of many configurations hold all constraints, by the same expressions over arrays; shape (n,)."""
         result = np.ones(len(columns), dtype=np.bool_)
         for held in self.held(columns).values():
             result &= held
         return result
 
-    def held(self, columns: Columns) -> dict[str, npt.NDArray[np.bool_]]:
+    def held(self, columns: ConfigurationTable) -> dict[str, npt.NDArray[np.bool_]]:
         """Which of many configurations hold each constraint; shape (n,) each."""
-        reading = StudentReading(student=columns, form=self.form, predicted=self.predicted)
+        reading = StudentReading(student=columns, task_shape=self.task_shape, predicted=self.predicted)
         return {
             c.text: np.broadcast_to(np.asarray(c.holds(reading), dtype=np.bool_), (len(columns),))
             for c in self.constraints

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import z3
 
-from avatar_optuna.columns import Codes, Columns, is_numeric
+from avatar_optuna.configurations import Codes, ConfigurationTable, is_numeric
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility._bounds import uniform_codes
 from avatar_optuna.feasibility._feasibility import Feasibility, UndecidedError
@@ -143,7 +143,7 @@ def _anchors(feasibility: Feasibility, codes: Codes) -> Codes:
             student = _nearer(feasibility, feasibility.variable(name) == feasibility.term(name, value))
             if student is not None:
                 found.append(student)
-    solved = feasibility.lattice.encode(Columns.from_students(found))
+    solved = feasibility.lattice.encode(ConfigurationTable.from_students(found))
     return np.unique(np.concatenate([feasible, solved]), axis=0)
 
 
@@ -208,7 +208,7 @@ def repair(
     if feasibility.check(values).feasible:
         return Hyperparameters.from_mapping(values)
     rng = np.random.default_rng(seed)
-    codes = np.repeat(feasibility.lattice.encode(Columns.from_mappings([values])), attempts, axis=0)
+    codes = np.repeat(feasibility.lattice.encode(ConfigurationTable.from_mappings([values])), attempts, axis=0)
     anchors = candidates(feasibility, attempts, rng)
     moved = Repairer(feasibility).toward(codes, anchors, rng)
     spans = np.maximum(feasibility.lattice.sizes - 1, 1)

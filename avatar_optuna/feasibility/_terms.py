@@ -10,7 +10,7 @@ import z3
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from avatar_optuna.constraints import read_number
-from avatar_optuna.costs import TaskForm
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.hyperparameters import CATEGORIES, INTEGERS, NAMES
 from avatar_optuna.space import SearchSpace, values_of
 
@@ -19,7 +19,7 @@ from avatar_optuna.space import SearchSpace, values_of
 class Terms:
     """Reads a `Shape`, and an expression, as Z3 terms. A category is the index of its name in `CATEGORIES`."""
 
-    form: TaskForm
+    task_shape: TaskShape
     variables: Mapping[str, Any]
     predicted: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 
@@ -45,7 +45,7 @@ class Terms:
 
     def number(self, name: str) -> Any:
         """A number of an expression, as a term."""
-        return read_number(name, self, self.form, self.predicted)
+        return read_number(name, self, self.task_shape, self.predicted)
 
     def is_category(self, name: str, value: str) -> Any:
         """A test of a category, as a term."""

@@ -36,9 +36,9 @@ from avatar_optuna.measurement._latency import (
     timed_turns,
     use_threads,
 )
-from avatar_optuna.measurement._models import CODEBERT, CodebertArchitecture, predictor_runs
+from avatar_optuna.measurement._models import CODEBERT, CodebertArchitecture, classifier_runs
 from avatar_optuna.measurement._random_students import TimedStudents, student_run, time_students
-from avatar_optuna.measurement._student import Measured, measure
+from avatar_optuna.measurement._student import Measurement, measure
 
 __all__ = [
     "AUDITED_STUDENTS",
@@ -51,7 +51,7 @@ __all__ = [
     "Energy",
     "EnergyCounter",
     "Latency",
-    "Measured",
+    "Measurement",
     "NvmlCounter",
     "RaplCounter",
     "ReplayedCounter",
@@ -71,7 +71,7 @@ __all__ = [
     "measure",
     "measure_energy",
     "open_counter",
-    "predictor_runs",
+    "classifier_runs",
     "rank_correlation",
     "require_counter",
     "require_device",

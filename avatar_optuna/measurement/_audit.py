@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from avatar_optuna.costs import TaskForm, flops, num_parameters
+from avatar_optuna.costs import TaskShape, flops, num_parameters
 from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.measurement._energy import open_counter
 from avatar_optuna.measurement._latency import computing_threads, describe_device
 from avatar_optuna.measurement._random_students import BATCH_SIZE, TimedStudents, energies_of_students, time_students
-from avatar_optuna.records import Audit, AuditedStudent, MisorderedPair, RankCorrelation
+from avatar_optuna.schema import Audit, AuditedStudent, MisorderedPair, RankCorrelation
 
 Array = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.bool_]
@@ -33,7 +33,7 @@ _LEAST_TOLD_APART = 0.25
 
 def audit_stand_ins(
     students: Sequence[Hyperparameters],
-    form: TaskForm,
+    task_shape: TaskShape,
     *,
     device: str,
     threads: int | None = None,
@@ -44,7 +44,7 @@ def audit_stand_ins(
 
     Args:
         students: Random feasible ones, with random weights.
-        form: Single functions or pairs.
+        task_shape: Single functions or pairs.
         device: Where they run.
         threads: On a CPU; None takes one.
         repeats: Timed passes of each.
@@ -52,15 +52,15 @@ def audit_stand_ins(
     """
     begun = time.monotonic()
     with computing_threads(device, threads):
-        timed = time_students(students, form, device=device, repeats=repeats, on_progress=on_progress)
+        timed = time_students(students, task_shape, device=device, repeats=repeats, on_progress=on_progress)
         counter = open_counter(device)
         joules: list[float | None] = [None] * len(students)
         if counter is not None:
-            joules = energies_of_students(students, form, counter, device=device)
+            joules = energies_of_students(students, task_shape, counter, device=device)
         about = describe_device(device)
     stand_ins = {
-        "flops": np.asarray([float(flops(student, form)) for student in students]),
-        "parameters": np.asarray([float(num_parameters(student, form)) for student in students]),
+        "flops": np.asarray([float(flops(student, task_shape)) for student in students]),
+        "parameters": np.asarray([float(num_parameters(student, task_shape)) for student in students]),
     }
     return Audit(
         students=_audited(students, stand_ins, timed, joules),

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from avatar_optuna.distillation import Predictor
+from avatar_optuna.distillation import Classifier
 from avatar_optuna.measurement._energy import measure_energy, open_counter
 from avatar_optuna.measurement._latency import (
     Run,
@@ -17,7 +17,7 @@ from avatar_optuna.measurement._latency import (
     interleaved_latencies,
     synchronize,
 )
-from avatar_optuna.measurement._models import CodebertArchitecture, predictor_runs
+from avatar_optuna.measurement._models import CodebertArchitecture, classifier_runs
 from avatar_optuna.tasks import Split
 
 TEACHER = "teacher"
@@ -25,8 +25,8 @@ CODEBERT_NAME = "codebert"
 
 
 def compare(
-    students: Mapping[str, Predictor],
-    teacher: Predictor | None,
+    students: Mapping[str, Classifier],
+    teacher: Classifier | None,
     split: Split,
     *,
     batch_sizes: Sequence[int],
@@ -51,31 +51,31 @@ def compare(
     """
     with computing_threads(device, threads):
         models = {**students, **({TEACHER: teacher} if teacher is not None else {})}
-        makers = {name: predictor_runs(predictor, split) for name, predictor in models.items()}
+        makers = {name: classifier_runs(classifier, split) for name, classifier in models.items()}
         reference = CodebertArchitecture(device)
         makers[CODEBERT_NAME] = reference.runs(teacher or next(iter(students.values())), split)
         sizes = sorted({1, *batch_sizes})
         latencies = interleaved_latencies(makers, batch_sizes=sizes, repeats=repeats, device=device)
         found: dict[str, Any] = {}
         for name, make in makers.items():
-            predictor = models.get(name)
-            parameters = predictor.num_parameters if predictor is not None else reference.num_parameters
+            classifier = models.get(name)
+            parameters = classifier.num_parameters if classifier is not None else reference.num_parameters
             found[name] = {
                 "parameters": parameters,
                 "size_bytes": 4 * parameters,
-                "flops": forward_flops(predictor) if predictor is not None else None,
+                "flops": forward_flops(classifier) if classifier is not None else None,
                 "latency": [latency.to_dict() for latency in latencies[name]],
                 "energy": _energy(make, device),
             }
         return {"device": describe_device(device), "repeats": repeats, "models": found}
 
 
-def forward_flops(predictor: Predictor) -> int:
+def forward_flops(classifier: Classifier) -> int:
     """FLOPs of the matrix products of one input at full length, counted by torch as they happen."""
-    ids = torch.full((predictor.form.num_functions, predictor.max_sequence_length), 5, device=predictor.device)
+    ids = torch.full((classifier.task_shape.arity, classifier.max_sequence_length), 5, device=classifier.device)
     counter = FlopCounterMode(display=False)
     with counter:
-        predictor.forward(ids)
+        classifier.forward(ids)
     return int(counter.get_total_flops())
 
 

@@ -6,7 +6,7 @@ import logging
 import os
 from importlib.metadata import version
 
-from avatar_optuna.records import EstimatedPower
+from avatar_optuna.schema import EstimatedPower
 
 
 def estimate_power(device: str, threads: int | None) -> EstimatedPower:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from avatar_optuna.distillation import Predictor
+from avatar_optuna.distillation import Classifier
 from avatar_optuna.measurement._latency import Run, cycling, prepared_batches
 from avatar_optuna.tasks import Split
 
@@ -23,24 +23,24 @@ CODEBERT: Mapping[str, Any] = {
 _CODEBERT_TOKENS = 512
 
 
-def predictor_runs(predictor: Predictor, split: Split) -> Callable[[int], Run]:
+def classifier_runs(classifier: Classifier, split: Split) -> Callable[[int], Run]:
     """Passes of a classifier over a split's inputs, tokenized beforehand at their real lengths."""
 
     def make(batch_size: int) -> Run:
-        return cycling([_pass(predictor, ids, mask) for ids, mask in _prepared(predictor, split, batch_size)])
+        return cycling([_pass(classifier, ids, mask) for ids, mask in _prepared(classifier, split, batch_size)])
 
     return make
 
 
-def _pass(predictor: Predictor, ids: Tensor, mask: Tensor | None) -> Run:
-    return lambda: predictor.forward(ids, mask)
+def _pass(classifier: Classifier, ids: Tensor, mask: Tensor | None) -> Run:
+    return lambda: classifier.forward(ids, mask)
 
 
-def _prepared(predictor: Predictor, split: Split, batch_size: int) -> list[tuple[Tensor, Tensor | None]]:
+def _prepared(classifier: Classifier, split: Split, batch_size: int) -> list[tuple[Tensor, Tensor | None]]:
     batches = []
     for rows in prepared_batches(len(split), batch_size):
         functions = [split.functions[place] for row in rows for place in split.inputs[row]]
-        batches.append(predictor.prepare(functions))
+        batches.append(classifier.prepare(functions))
     return batches
 
 
@@ -60,7 +60,7 @@ class CodebertArchitecture:
             self.model: nn.Module = RobertaModel(config, add_pooling_layer=False).eval().to(device)
         self.num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
 
-    def runs(self, lengths_of: Predictor, split: Split) -> Callable[[int], Run]:
+    def runs(self, lengths_of: Classifier, split: Split) -> Callable[[int], Run]:
         """Passes over inputs as long as another classifier's tokenizer makes them (at most 512 tokens)."""
 
         def make(batch_size: int) -> Run:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from avatar_optuna.costs import TaskForm, size_bytes
+from avatar_optuna.costs import TaskShape, size_bytes
 from avatar_optuna.distillation import build_student
 from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.measurement._energy import EnergyCounter, measure_energy
@@ -49,7 +49,7 @@ class TimedStudents:
 
 def time_students(
     students: Sequence[Hyperparameters],
-    form: TaskForm,
+    task_shape: TaskShape,
     *,
     device: str,
     repeats: int,
@@ -59,7 +59,7 @@ def time_students(
 
     Args:
         students: What is built, with random weights; as many at a time as 2 GB hold.
-        form: Single functions or pairs: a pair is two passes of the encoder.
+        task_shape: Single functions or pairs: a pair is two passes of the encoder.
         device: Where they run.
         repeats: Timed passes of each.
         on_progress: Called with the number of timed passes done.
@@ -67,8 +67,8 @@ def time_students(
     times = np.zeros((len(students), repeats))
     waited, weights = [], []
     done = 0
-    for group in _groups(students, form):
-        runs = [student_run(students[index], form, device) for index in group]
+    for group in _groups(students, task_shape):
+        runs = [student_run(students[index], task_shape, device) for index in group]
         before = done
 
         def on_turn(turn: int, before: int = before, size: int = len(group)) -> None:
@@ -89,7 +89,7 @@ def time_students(
 
 def energies_of_students(
     students: Sequence[Hyperparameters],
-    form: TaskForm,
+    task_shape: TaskShape,
     counter: EnergyCounter,
     *,
     device: str,
@@ -99,7 +99,7 @@ def energies_of_students(
     found: list[float | None] = []
     for index, student in enumerate(students):
         energy = measure_energy(
-            student_run(student, form, device),
+            student_run(student, task_shape, device),
             counter,
             window_s=_ENERGY_WINDOW_S,
             idle_s=_ENERGY_IDLE_S,
@@ -111,11 +111,11 @@ def energies_of_students(
     return found
 
 
-def student_run(student: Hyperparameters, form: TaskForm, device: str) -> Run:
+def student_run(student: Hyperparameters, task_shape: TaskShape, device: str) -> Run:
     """Passes of a random student over one input of random tokens at full length."""
-    network = build_student(student, form)
+    network = build_student(student, task_shape)
     network.to(device).eval()  # type: ignore[arg-type]
-    shape = (form.num_functions, student.max_sequence_length)
+    shape = (task_shape.arity, student.max_sequence_length)
     drawn = np.random.default_rng(0).integers(_FIRST_TOKEN, student.vocab_size, size=shape)
     tokens = torch.from_numpy(drawn).to(device)
 
@@ -126,12 +126,12 @@ def student_run(student: Hyperparameters, form: TaskForm, device: str) -> Run:
     return run
 
 
-def _groups(students: Sequence[Hyperparameters], form: TaskForm) -> Iterator[list[int]]:
+def _groups(students: Sequence[Hyperparameters], task_shape: TaskShape) -> Iterator[list[int]]:
     """Indices of students that fit in memory together."""
     group: list[int] = []
     held = 0
     for index, student in enumerate(students):
-        size = int(size_bytes(student, form))
+        size = int(size_bytes(student, task_shape))
         if group and held + size > _GROUP_BYTES:
             yield group
             group, held = [], 0

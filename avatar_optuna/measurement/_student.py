@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from avatar_optuna.distillation import Predictor
+from avatar_optuna.distillation import Classifier
 from avatar_optuna.measurement._effectiveness import effectiveness
 from avatar_optuna.measurement._energy import measure_energy, open_counter
 from avatar_optuna.measurement._latency import interleaved_latencies, synchronize
-from avatar_optuna.measurement._models import predictor_runs
+from avatar_optuna.measurement._models import classifier_runs
 from avatar_optuna.tasks import Split, Task
 
 _BATCH = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class Measurement:
     """Figures of one classifier.
 
     Args:
@@ -34,39 +34,39 @@ class Measured:
 
 
 def measure(
-    predictor: Predictor,
+    classifier: Classifier,
     task: Task,
     *,
     batch_sizes: Sequence[int],
     repeats: int,
     device: str,
     has_device_alone: bool = True,
-) -> Measured:
+) -> Measurement:
     """Measure one classifier on its device.
 
     Args:
-        predictor: The classifier, loaded from its files.
+        classifier: The classifier, loaded from its files.
         task: Its task.
         batch_sizes: For the latency; batch 1 is always among them.
         repeats: Timed passes for each batch size.
-        device: Where the predictor is.
+        device: Where the classifier is.
         has_device_alone: Whether nothing else computes there: a counter cannot tell whose joules it counts.
     """
     sizes = sorted({1, *batch_sizes})
-    runs = predictor_runs(predictor, task.test)
+    runs = classifier_runs(classifier, task.test)
     latencies = interleaved_latencies({"model": runs}, batch_sizes=sizes, repeats=repeats, device=device)["model"]
     counter = open_counter(device) if has_device_alone else None
     energy = None
     if counter is not None:
         energy = measure_energy(runs(1), counter, settle=lambda: synchronize(device))
-    return Measured(
-        valid=_figures(predictor, task.valid),
-        test=_figures(predictor, task.test),
+    return Measurement(
+        valid=_figures(classifier, task.valid),
+        test=_figures(classifier, task.test),
         latency=tuple(latency.to_dict() for latency in latencies),
         energy=energy.to_dict() if energy is not None else None,
     )
 
 
-def _figures(predictor: Predictor, split: Split) -> dict[str, Any]:
-    logits = predictor.predict_logits(split.functions, split.inputs, batch_size=_BATCH)
+def _figures(classifier: Classifier, split: Split) -> dict[str, Any]:
+    logits = classifier.predict_logits(split.functions, split.inputs, batch_size=_BATCH)
     return effectiveness(split.labels, logits.argmax(axis=1))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from optuna.trial import TrialState
 
 from avatar_optuna.measurement import EnergyCounter, open_counter
-from avatar_optuna.records import COST, Job, JobResult, PhaseCost, Purpose, StudyCost
+from avatar_optuna.schema import COST, Job, JobResult, PhaseCost, Purpose, StudyCost
 from avatar_optuna.study import AvatarStudy
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from avatar_optuna.distillation import check_teacher
 from avatar_optuna.feasibility import Feasibility
 from avatar_optuna.settings import StudySettings
-from avatar_optuna.tasks import load_task, task_form
+from avatar_optuna.tasks import load_task, task_shape_of
 
 
 def require_feasible(settings: StudySettings) -> None:
@@ -16,7 +16,9 @@ def require_feasible(settings: StudySettings) -> None:
     Raises:
         InfeasibleSpaceError: It names the constraints in conflict.
     """
-    Feasibility(space=settings.space, constraints=settings.formula_constraints, form=task_form(settings.task.kind))
+    Feasibility(
+        space=settings.space, constraints=settings.formula_constraints, task_shape=task_shape_of(settings.task.kind)
+    )
 
 
 def check_inputs(settings: StudySettings, *, cache_dir: Path) -> None:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
-from avatar_optuna.annotations import save_figures, write_notes
-from avatar_optuna.costs import TaskForm
-from avatar_optuna.distillation import EpochRecord, Predictor, Teacher, load_teacher
+from avatar_optuna.cost_model import CostModel
+from avatar_optuna.costs import TaskShape
+from avatar_optuna.dashboard_notes import save_figures, write_notes
+from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, load_teacher
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility import Feasibility, draw, tighten
 from avatar_optuna.hyperparameters import Hyperparameters
@@ -27,9 +28,8 @@ from avatar_optuna.pipeline._cost import Meter, add, counted
 from avatar_optuna.pipeline._device import audited, calibrated
 from avatar_optuna.pipeline._workforce import Workforce
 from avatar_optuna.pool import Slot
-from avatar_optuna.predictor import CostPredictor
 from avatar_optuna.progress import Progress
-from avatar_optuna.records import (
+from avatar_optuna.schema import (
     ATTAINED,
     AUDIT,
     BASELINE,
@@ -46,17 +46,17 @@ from avatar_optuna.records import (
 from avatar_optuna.storage import artifact_store, download_directory
 from avatar_optuna.study import (
     AvatarStudy,
-    Searched,
-    attained,
+    SearchResult,
     choose_students,
+    hypervolume_share,
     measured_students,
     pareto_indices,
     search,
     searched,
-    store_predictor,
-    stored_predictors,
+    store_cost_model,
+    stored_cost_models,
 )
-from avatar_optuna.tasks import Task, baseline, load_task, task_form
+from avatar_optuna.tasks import Task, baseline, load_task, task_shape_of
 
 
 @dataclass
@@ -88,7 +88,7 @@ class Run:
             found = self.search(feasibility, indicator, round_)
             self.distil_front(found, round_)
         self.compare(task, teacher)
-        self.audit(task.form)
+        self.audit(task.shape)
         write_notes(self.study)
         save_figures(self.study)
         return self.did_something
@@ -145,7 +145,7 @@ class Run:
 
     def tightened(self, task: Task) -> Feasibility:
         """What is feasible, its ranges stored once."""
-        feasibility = self.feasibility(task.form)
+        feasibility = self.feasibility(task.shape)
         if FEASIBLE not in self.study.attributes:
             with self.progress.busy("tightening the space"):
                 found = tighten(feasibility)
@@ -155,21 +155,24 @@ class Run:
             self.progress.say(f"space      {found.share:.2%} of uniform draws are feasible; what binds: {binding}")
         return feasibility
 
-    def feasibility(self, form: TaskForm) -> Feasibility:
-        """The judge of the study, with the predictors that its constraints and objectives name."""
+    def feasibility(self, task_shape: TaskShape) -> Feasibility:
+        """The judge of the study, with the cost models that its constraints and objectives name."""
         settings = self.study.settings
         return Feasibility(
-            space=settings.space, constraints=settings.constraints, form=form, predicted=self.predictors(form)
+            space=settings.space,
+            constraints=settings.constraints,
+            task_shape=task_shape,
+            predicted=self.cost_models(task_shape),
         )
 
-    def predictors(self, form: TaskForm) -> Mapping[str, CostPredictor]:
-        """The study's calibrated predictors, by figure; calibrated on this device where none are stored."""
-        settings, known = self.study.settings, stored_predictors(self.study)
+    def cost_models(self, task_shape: TaskShape) -> Mapping[str, CostModel]:
+        """The study's calibrated cost models, by figure; calibrated on this device where none are stored."""
+        settings, known = self.study.settings, stored_cost_models(self.study)
         is_missing = bool(settings.predicted_names - set(known))
         with counted(self.study, "calibration", settings.measurement.device) if is_missing else nullcontext():
-            found = calibrated(settings, form, self.progress, known=known)
+            found = calibrated(settings, task_shape, self.progress, known=known)
         for name in found.keys() - known.keys():
-            store_predictor(self.study, found[name])
+            store_cost_model(self.study, found[name])
             self.did_something = True
         return found
 
@@ -209,7 +212,7 @@ class Run:
 
     # Search -----------------------------------------------------------------------------------------------------------
 
-    def search(self, feasibility: Feasibility, indicator: Indicator, round_: int) -> Searched:
+    def search(self, feasibility: Feasibility, indicator: Indicator, round_: int) -> SearchResult:
         """Search a round to its end."""
         settings = self.study.settings
         before = searched(self.study, round_=round_)
@@ -217,11 +220,11 @@ class Run:
             return before
         objective = Objective(
             space=settings.space,
-            form=feasibility.form,
+            task_shape=feasibility.task_shape,
             objectives=settings.search.objectives,
             feasibility=feasibility,
             indicator=indicator,
-            predictors=stored_predictors(self.study),
+            cost_models=stored_cost_models(self.study),
         )
         meter = Meter.start([settings.measurement.device])
         with self.progress.bar("search: trials", settings.search.n_trials) as update:
@@ -244,10 +247,10 @@ class Run:
         return found
 
     def _attained(
-        self, found: Searched, feasibility: Feasibility, indicator: Indicator, objective: Objective, round_: int
+        self, found: SearchResult, feasibility: Feasibility, indicator: Indicator, objective: Objective, round_: int
     ) -> None:
         try:
-            reached = attained(found, feasibility, indicator, objective.costs, cost_names=objective.cost_names)
+            reached = hypervolume_share(found, feasibility, indicator, objective.costs, cost_names=objective.cost_names)
         except StudyError as error:
             self.progress.say(f"search     how far from the best is not known: {error}")
             return
@@ -273,12 +276,12 @@ class Run:
         fitted = [r for r in range(settings.search.rounds) if f"{INDICATOR}:{r}" in self.study.attributes]
         if not fitted:
             raise StudyError("the search needs the indicator: `avatar-optuna run` distils its samples and fits it")
-        feasibility = self.feasibility(task_form(settings.task.kind))
+        feasibility = self.feasibility(task_shape_of(settings.task.kind))
         self.search(feasibility, self.indicator(feasibility, fitted[-1]), fitted[-1])
 
     # Distillation -----------------------------------------------------------------------------------------------------
 
-    def distil_front(self, found: Searched, round_: int) -> None:
+    def distil_front(self, found: SearchResult, round_: int) -> None:
         """Distil the chosen students of a round's front."""
         settings = self.study.settings
         jobs = []
@@ -328,10 +331,10 @@ class Run:
             for name, result in wanted.items():
                 directory = Path(folder) / name
                 download_directory(store, result.files, directory)
-                students[name] = Predictor.load(directory, form=task.form, device=settings.device)
+                students[name] = Classifier.load(directory, task_shape=task.shape, device=settings.device)
             compared = compare(
                 students,
-                teacher.predictor,
+                teacher.classifier,
                 task.test,
                 batch_sizes=settings.batch_sizes,
                 repeats=settings.repeats,
@@ -344,13 +347,13 @@ class Run:
         self.did_something = True
         self.progress.say(f"comparison {len(students)} students, teacher and CodeBERT timed side by side")
 
-    def audit(self, form: TaskForm, *, is_asked: bool = False) -> None:
+    def audit(self, task_shape: TaskShape, *, is_asked: bool = False) -> None:
         """Hold FLOPs against time on this device, once, where the study file wants it or somebody asks."""
         settings = self.study.settings
         if AUDIT in self.study.attributes or not (settings.measurement.audit or is_asked):
             return
         with counted(self.study, "audit", settings.measurement.device):
-            found = audited(settings, form, self.progress)
+            found = audited(settings, task_shape, self.progress)
         self.study.set_attribute(AUDIT, found.to_dict())
         self.did_something = True
         self.progress.say(f"audit      {found.verdict}")
@@ -359,11 +362,11 @@ class Run:
 def teacher_record(study: AvatarStudy, task: Task, teacher: Teacher) -> TeacherRecord:
     """Measure the teacher; of one that is only soft labels, what these say."""
     settings = study.settings.measurement
-    if teacher.predictor is None:
+    if teacher.classifier is None:
         logits = teacher.logits("valid")
         return TeacherRecord(source=teacher.source, valid=effectiveness(task.valid.labels, logits.argmax(axis=1)))
     measured = measure(
-        teacher.predictor,
+        teacher.classifier,
         task,
         batch_sizes=settings.batch_sizes,
         repeats=settings.repeats,
@@ -373,9 +376,9 @@ def teacher_record(study: AvatarStudy, task: Task, teacher: Teacher) -> TeacherR
         source=teacher.source,
         valid=measured.valid,
         test=measured.test,
-        parameters=teacher.predictor.num_parameters,
-        size_bytes=4 * teacher.predictor.num_parameters,
-        flops=forward_flops(teacher.predictor),
+        parameters=teacher.classifier.num_parameters,
+        size_bytes=4 * teacher.classifier.num_parameters,
+        flops=forward_flops(teacher.classifier),
         latency=measured.latency,
         energy=measured.energy,
     )

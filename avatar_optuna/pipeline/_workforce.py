@@ -9,12 +9,12 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
-from avatar_optuna.annotations import save_figures, write_notes
+from avatar_optuna.dashboard_notes import save_figures, write_notes
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.pipeline._cost import Meter, add_jobs
 from avatar_optuna.pool import Pool, Slot, WorkerProcesses, pool_status
 from avatar_optuna.progress import Progress
-from avatar_optuna.records import FAILED, Job
+from avatar_optuna.schema import FAILED, Job
 from avatar_optuna.study import AvatarStudy
 
 _POLL_S = 0.5

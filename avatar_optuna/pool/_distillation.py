@@ -7,10 +7,10 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 
 from avatar_optuna.costs import flops
-from avatar_optuna.distillation import EpochRecord, Predictor, Teacher, distil, load_teacher
+from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, distil, load_teacher
 from avatar_optuna.measurement import describe_device, measure, use_threads
 from avatar_optuna.pool._job import ExecutorSettings, JobContext, JobOutcome
-from avatar_optuna.records import SETTINGS, Job, JobResult
+from avatar_optuna.schema import SETTINGS, Job, JobResult
 from avatar_optuna.settings import StudySettings
 from avatar_optuna.storage import study_attributes
 from avatar_optuna.tasks import Task, load_task
@@ -49,10 +49,10 @@ class Distiller:
             checkpoint=context.checkpoints,
             on_epoch=lambda record: _report(record, context),
         )
-        predictor = Predictor.load(student.directory, form=task.form, device=self._device)
+        classifier = Classifier.load(student.directory, task_shape=task.shape, device=self._device)
         settings = self._settings.measurement
         measured = measure(
-            predictor,
+            classifier,
             task,
             batch_sizes=settings.batch_sizes,
             repeats=settings.repeats,
@@ -64,8 +64,8 @@ class Distiller:
             valid=measured.valid,
             test=measured.test,
             size_bytes=student.size_bytes,
-            parameters=predictor.num_parameters,
-            flops=int(flops(job.hyperparameters, task.form)),
+            parameters=classifier.num_parameters,
+            flops=int(flops(job.hyperparameters, task.shape)),
             latency_ms=measured.latency[0]["median_ms"],
             latency=measured.latency,
             history=tuple(record.to_dict() for record in student.history),

@@ -12,7 +12,7 @@ from optuna.artifacts._protocol import ArtifactStore
 
 from avatar_optuna.exceptions import StorageError
 from avatar_optuna.pool._slots import Slot
-from avatar_optuna.records import CHECKPOINT, LOSSES, Job, JobResult
+from avatar_optuna.schema import CHECKPOINT, LOSSES, Job, JobResult
 from avatar_optuna.storage import Claim, JobQueue, Storage, download_directory, remove_files, upload_directory
 
 logger = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ from avatar_optuna.exceptions import AvatarError, InputError, StudyError
 from avatar_optuna.pool._job import ExecutorSettings
 from avatar_optuna.pool._slots import Slot
 from avatar_optuna.pool._worker import PoolTiming, Worker
-from avatar_optuna.records import ARTIFACTS, SETTINGS
+from avatar_optuna.schema import ARTIFACTS, SETTINGS
 from avatar_optuna.storage import artifact_store, open_storage, study_attributes
 
 logger = logging.getLogger(__name__)

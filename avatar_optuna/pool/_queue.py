@@ -8,7 +8,7 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState, create_trial
 
-from avatar_optuna.records import KEY, SETTINGS, Job, distilled_name
+from avatar_optuna.schema import KEY, SETTINGS, Job, distilled_name
 from avatar_optuna.settings import StudySettings
 from avatar_optuna.storage import Storage, add_missing, open_storage, study_attributes
 

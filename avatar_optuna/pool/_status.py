@@ -12,7 +12,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from avatar_optuna.pool._identity import is_certainly_gone
-from avatar_optuna.records import ATTEMPTS, FAILED, KEY, distilled_name
+from avatar_optuna.schema import ATTEMPTS, FAILED, KEY, distilled_name
 from avatar_optuna.storage import JobDuration, JobQueue, RunningJob, WorkerRecord, WorkerRegistry
 
 _SILENT_S = 60.0

@@ -27,7 +27,7 @@ from avatar_optuna.pool._identity import is_certainly_gone, this_process
 from avatar_optuna.pool._job import ArtifactCheckpoints, Executor, JobContext, JobOutcome
 from avatar_optuna.pool._patience import Patience
 from avatar_optuna.pool._slots import Slot
-from avatar_optuna.records import PROGRESS, Job, distilled_name
+from avatar_optuna.schema import PROGRESS, Job, distilled_name
 from avatar_optuna.storage import (
     Claim,
     JobQueue,

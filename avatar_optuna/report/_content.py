@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from avatar_optuna.costs import TaskForm
-from avatar_optuna.front import hypervolume, non_dominated
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.indicator import Indicator
-from avatar_optuna.records import (
+from avatar_optuna.pareto import hypervolume, non_dominated
+from avatar_optuna.report._recommendation import Recommendation, recommend
+from avatar_optuna.schema import (
     ATTAINED,
     AUDIT,
     BASELINE,
@@ -31,12 +32,11 @@ from avatar_optuna.records import (
     TeacherRecord,
     directions,
 )
-from avatar_optuna.report._recommendation import Recommendation, recommend
 from avatar_optuna.settings import StudySettings
 from avatar_optuna.storage import mask_url
 from avatar_optuna.study import (
     AvatarStudy,
-    Searched,
+    SearchResult,
     Student,
     distilled_students,
     predicted_students,
@@ -44,7 +44,7 @@ from avatar_optuna.study import (
     searched,
     teacher_record,
 )
-from avatar_optuna.tasks import task_form
+from avatar_optuna.tasks import task_shape_of
 
 _VOLUMES = 50
 _VOLUMES_OF_MANY_OBJECTIVES = 15
@@ -60,15 +60,15 @@ class Round:
         front: Those that none of them dominates, by what is predicted.
         volumes: (configurations scored so far, share of the round's final hypervolume) as the search went on.
         indicator: What scored them.
-        attained: The share of the attainable hypervolume, as stored; None where it could not be computed.
+        hypervolume_share: The share of the attainable hypervolume, as stored; None where it could not be computed.
     """
 
     number: int
-    found: Searched
+    found: SearchResult
     front: tuple[Student, ...]
     volumes: tuple[tuple[int, float], ...]
     indicator: Indicator | None
-    attained: Mapping[str, Any] | None
+    hypervolume_share: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class Content:
     Args:
         name: Of the study.
         settings: Its resolved settings.
-        form: Single functions or pairs.
+        task_shape: Single functions or pairs.
         teacher: As measured.
         baseline: Metrics of TF-IDF with logistic regression, by split.
         data: The data's fingerprint and counts.
@@ -100,7 +100,7 @@ class Content:
 
     name: str
     settings: StudySettings
-    form: TaskForm
+    task_shape: TaskShape
     teacher: TeacherRecord | None
     baseline: Mapping[str, Any] | None
     data: Mapping[str, Any] | None
@@ -151,13 +151,13 @@ def read_content(study: AvatarStudy, *, update: Callable[[int], None] = lambda d
     """
     attributes = dict(study.attributes)
     settings = StudySettings.from_dict(attributes[SETTINGS])
-    form = task_form(settings.task.kind)
+    task_shape = task_shape_of(settings.task.kind)
     trials = study.distilled.get_trials(deepcopy=False)
-    students = tuple(distilled_students(study, form))
+    students = tuple(distilled_students(study, task_shape))
     rounds = []
     for number in range(settings.search.rounds):
         if (found := searched(study, round_=number)) and len(found):
-            rounds.append(_round(number, found, attributes, settings, form))
+            rounds.append(_round(number, found, attributes, settings, task_shape))
         update(number + 1)
     teacher = teacher_record(study)
     times = {student.job: ratios(student, study) for student in students if student.job is not None}
@@ -165,7 +165,7 @@ def read_content(study: AvatarStudy, *, update: Callable[[int], None] = lambda d
     content = Content(
         name=study.name,
         settings=settings,
-        form=form,
+        task_shape=task_shape,
         teacher=teacher,
         baseline=attributes.get(BASELINE),
         data=attributes.get(DATA),
@@ -188,21 +188,21 @@ def read_content(study: AvatarStudy, *, update: Callable[[int], None] = lambda d
 
 
 def _round(
-    number: int, found: Searched, attributes: Mapping[str, Any], settings: StudySettings, form: TaskForm
+    number: int, found: SearchResult, attributes: Mapping[str, Any], settings: StudySettings, task_shape: TaskShape
 ) -> Round:
     stored = attributes.get(f"{INDICATOR}:{number}")
     objectives = settings.search.objectives
     return Round(
         number=number,
         found=found,
-        front=tuple(predicted_students(found, objectives, form)),
+        front=tuple(predicted_students(found, objectives, task_shape)),
         volumes=volumes(found, objectives),
         indicator=Indicator.from_json(stored) if stored is not None else None,
-        attained=attributes.get(f"{ATTAINED}:{number}"),
+        hypervolume_share=attributes.get(f"{ATTAINED}:{number}"),
     )
 
 
-def volumes(found: Searched, objectives: tuple[str, ...]) -> tuple[tuple[int, float], ...]:
+def volumes(found: SearchResult, objectives: tuple[str, ...]) -> tuple[tuple[int, float], ...]:
     """How the hypervolume grew: (configurations scored, share of the final volume), at the ends of generations.
 
     Each objective is scaled to [0, 1] over the final front; the volume is taken below the point (1.1, 1.1, ...).

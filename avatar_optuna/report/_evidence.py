@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from avatar_optuna.carbon import carbon_g
-from avatar_optuna.records import PHASES, EstimatedPower, RankCorrelation, StudyCost
 from avatar_optuna.report._content import Content
 from avatar_optuna.report._figures import AXES, axis_title, front_shown, others_shown
 from avatar_optuna.report._markup import Html, element, figure, how, joined, paragraph, section, table
 from avatar_optuna.report._words import count, duration, interval, joules, megaflops, milliseconds, percent, times
+from avatar_optuna.schema import PHASES, EstimatedPower, RankCorrelation, StudyCost
 
 _PHASES = {
     "teacher": "teacher: training or loading, and measuring",
-    "calibration": "calibration of cost predictors",
+    "calibration": "calibration of cost models",
     "samples": "samples of the indicator",
     "search": "search",
     "distillation": "distillation of students",
@@ -83,10 +83,10 @@ def search(content: Content) -> Html:
             f"{name} {len(found.found):,} feasible configurations in {duration(found.found.seconds)}; "
             f"{len(found.front)} are on its front. "
         )
-        if found.attained is not None:
+        if (share := found.hypervolume_share) is not None:
             said.append(
-                f"It reached {percent(found.attained['share'])} of the attainable hypervolume: the exact front under "
-                f"the same indicator, of {found.attained['method']} ({found.attained['lattice_points']:,} points). "
+                f"It reached {percent(share['share'])} of the attainable hypervolume: the exact front under "
+                f"the same indicator, of {share['method']} ({share['lattice_points']:,} points). "
             )
     caption = joined(
         [

@@ -28,7 +28,7 @@ AXES: Mapping[str, tuple[str, bool]] = {
 }
 """What an axis can show: its title, and whether it is logarithmic."""
 
-Columns = dict[str, list[float | None]]
+ConfigurationTable = dict[str, list[float | None]]
 
 
 def axis_title(axis: str, content: Content) -> str:
@@ -221,7 +221,7 @@ def _series(content: Content) -> list[dict[str, Any]]:
 def _predicted_series(content: Content) -> list[dict[str, Any]]:
     last = content.rounds[-1]
     shown = front_shown(last)
-    columns: Columns = {
+    columns: ConfigurationTable = {
         "effectiveness": _rounded(100 * _predicted(student)["effectiveness"] for student in shown),
         "size_bytes": _rounded(student.size_bytes / 1e6 for student in shown),
         "flops": _rounded(student.flops / 1e6 for student in shown),
@@ -250,8 +250,8 @@ def _others(last: Round, content: Content) -> dict[str, Any] | None:
         "name": "scored, not on the front",
         "columns": {
             "effectiveness": _rounded(100 * found.values[chosen, 0]),
-            "size_bytes": _rounded(int(size_bytes(student, content.form)) / 1e6 for student in students),
-            "flops": _rounded(int(flops(student, content.form)) / 1e6 for student in students),
+            "size_bytes": _rounded(int(size_bytes(student, content.task_shape)) / 1e6 for student in students),
+            "flops": _rounded(int(flops(student, content.task_shape)) / 1e6 for student in students),
         },
         "errors": None,
         "labels": None,
@@ -275,7 +275,7 @@ def _measured_series(content: Content) -> dict[str, Any]:
     results = [(student, student.result) for student in content.students if student.result is not None]
     recommended = content.recommendation.student.job if content.recommendation is not None else None
     measured = [100 * result.effectiveness for _, result in results]
-    columns: Columns = {
+    columns: ConfigurationTable = {
         "effectiveness": _rounded(measured),
         "size_bytes": _rounded(result.size_bytes / 1e6 for _, result in results),
         "flops": _rounded(result.flops / 1e6 for _, result in results),
@@ -307,7 +307,7 @@ def _teacher_series(content: Content) -> dict[str, Any] | None:
     teacher = content.teacher
     if teacher is None or teacher.size_bytes is None:
         return None
-    columns: Columns = {
+    columns: ConfigurationTable = {
         "effectiveness": [round(100 * teacher.valid[content.metric], 3)],
         "size_bytes": [teacher.size_bytes / 1e6],
         "flops": [teacher.flops / 1e6 if teacher.flops is not None else None],

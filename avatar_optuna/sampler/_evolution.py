@@ -11,10 +11,10 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from avatar_optuna.columns import Codes, Columns
+from avatar_optuna.configurations import Codes, ConfigurationTable
 from avatar_optuna.feasibility import Feasibility, Repairer, draw
-from avatar_optuna.front import Values, crowding_distances, fronts
 from avatar_optuna.hyperparameters import NAMES, Hyperparameters
+from avatar_optuna.pareto import Values, crowding_distances, fronts
 from avatar_optuna.sampler._operators import crossed, mutated
 from avatar_optuna.sampler._screening import Costs, Screening
 
@@ -76,7 +76,7 @@ class Evolution:
             students: The configurations, whoever proposed them.
             values: Shape (students, objectives), in the directions given.
         """
-        codes = self._lattice.encode(Columns.from_students(students))
+        codes = self._lattice.encode(ConfigurationTable.from_students(students))
         self._seen.update(row.tobytes() for row in codes)
         signed = np.asarray(values, dtype=np.float64) * self._signs
         if self._screening is not None:
@@ -90,7 +90,7 @@ class Evolution:
 
     def skip(self, students: Sequence[Hyperparameters]) -> None:
         """Never ask for these again, though they may never be told; what is asked next is drawn anew."""
-        self._seen.update(row.tobytes() for row in self._lattice.encode(Columns.from_students(students)))
+        self._seen.update(row.tobytes() for row in self._lattice.encode(ConfigurationTable.from_students(students)))
         self._skips += 1
 
     def ask(self) -> list[Hyperparameters]:
@@ -101,9 +101,9 @@ class Evolution:
 
     def _first(self, rng: np.random.Generator) -> Codes:
         seed = int(rng.integers(2**31))
-        drawn = self._lattice.encode(Columns.from_students(draw(self._feasibility, self._size, seed=seed)))
+        drawn = self._lattice.encode(ConfigurationTable.from_students(draw(self._feasibility, self._size, seed=seed)))
         if self._initial:
-            drawn = np.concatenate([self._lattice.encode(Columns.from_students(self._initial)), drawn])
+            drawn = np.concatenate([self._lattice.encode(ConfigurationTable.from_students(self._initial)), drawn])
         return self._fresh(drawn)[: max(self._size, len(self._initial))]
 
     def _children(self, rng: np.random.Generator) -> Codes:

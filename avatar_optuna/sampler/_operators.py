@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from avatar_optuna.columns import Codes, is_numeric
+from avatar_optuna.configurations import Codes, is_numeric
 from avatar_optuna.hyperparameters import NAMES
 
 _NUMERIC = np.asarray([is_numeric(name) for name in NAMES])

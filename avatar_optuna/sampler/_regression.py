@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 
-from avatar_optuna.columns import Codes, Lattice, is_numeric
+from avatar_optuna.configurations import Codes, Lattice, is_numeric
 from avatar_optuna.hyperparameters import NAMES
 
 Array = npt.NDArray[np.float64]

@@ -11,15 +11,15 @@ from collections.abc import Callable, Collection
 import numpy as np
 import numpy.typing as npt
 
-from avatar_optuna.columns import Codes, Columns
+from avatar_optuna.configurations import Codes, ConfigurationTable
 from avatar_optuna.feasibility import Feasibility, Repairer, candidates
-from avatar_optuna.front import Values, non_dominated
 from avatar_optuna.hyperparameters import NAMES
+from avatar_optuna.pareto import Values, non_dominated
 from avatar_optuna.sampler._operators import crossed, mutated
 from avatar_optuna.sampler._regression import RunningRegression
 from avatar_optuna.sampler._volume import Volume
 
-Costs = Callable[[Columns], npt.NDArray[np.float64]]
+Costs = Callable[[ConfigurationTable], npt.NDArray[np.float64]]
 
 _POOL = 8_000
 _GENERATIONS = 4

@@ -7,7 +7,7 @@ import heapq
 import numpy as np
 import numpy.typing as npt
 
-from avatar_optuna.front import Values
+from avatar_optuna.pareto import Values
 
 Array = npt.NDArray[np.float64]
 

@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal_co
 from sqlalchemy.dialects import postgresql, sqlite
 
 from avatar_optuna.exceptions import JobLostError
-from avatar_optuna.records import ATTEMPTS, CHECKPOINT, ERRORS, FAILED, LOSSES, PROGRESS
+from avatar_optuna.schema import ATTEMPTS, CHECKPOINT, ERRORS, FAILED, LOSSES, PROGRESS
 from avatar_optuna.storage._attributes import delete_attribute, get_attributes, set_attributes
 from avatar_optuna.storage._database import engine_of, reading, study_id_of
 from avatar_optuna.storage._generations import insert_rows

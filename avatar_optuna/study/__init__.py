@@ -1,6 +1,6 @@
 """A study: created or resumed, searched, and read as a front."""
 
-from avatar_optuna.study._attained import Attained, attained
+from avatar_optuna.study._cost_models import store_cost_model, stored_cost_models
 from avatar_optuna.study._front import (
     Student,
     choose_students,
@@ -11,17 +11,17 @@ from avatar_optuna.study._front import (
     ratios,
     teacher_record,
 )
+from avatar_optuna.study._hypervolume_share import HypervolumeShare, hypervolume_share
 from avatar_optuna.study._open import AvatarStudy, create_study
-from avatar_optuna.study._predictors import store_predictor, stored_predictors
 from avatar_optuna.study._samples import measured_students
-from avatar_optuna.study._search import Searched, pareto_indices, search, searched
+from avatar_optuna.study._search import SearchResult, pareto_indices, search, searched
 
 __all__ = [
-    "Attained",
+    "HypervolumeShare",
     "AvatarStudy",
-    "Searched",
+    "SearchResult",
     "Student",
-    "attained",
+    "hypervolume_share",
     "choose_students",
     "compared_latency_ms",
     "create_study",
@@ -33,7 +33,7 @@ __all__ = [
     "ratios",
     "search",
     "searched",
-    "store_predictor",
-    "stored_predictors",
+    "store_cost_model",
+    "stored_cost_models",
     "teacher_record",
 ]

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from optuna.trial import TrialState
 
-from avatar_optuna.costs import TaskForm, flops, size_bytes
-from avatar_optuna.front import greedy_hypervolume_subset, non_dominated
+from avatar_optuna.costs import TaskShape, flops, size_bytes
 from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.indicator import Indicator
-from avatar_optuna.records import COMPARISON, INDICATOR, TEACHER, Job, JobResult, TeacherRecord
+from avatar_optuna.pareto import greedy_hypervolume_subset, non_dominated
+from avatar_optuna.schema import COMPARISON, INDICATOR, TEACHER, Job, JobResult, TeacherRecord
 from avatar_optuna.study._open import AvatarStudy
-from avatar_optuna.study._search import Searched, pareto_indices
+from avatar_optuna.study._search import SearchResult, pareto_indices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Student:
     energy: Mapping[str, Any] | None = None
 
 
-def choose_students(found: Searched, objectives: Sequence[str], count: int) -> list[int]:
+def choose_students(found: SearchResult, objectives: Sequence[str], count: int) -> list[int]:
     """Indices of the students of the front that are worth distilling: the most effective, then by hypervolume gained.
 
     Returns:
@@ -64,12 +64,12 @@ def choose_students(found: Searched, objectives: Sequence[str], count: int) -> l
     return [int(index) for index in front[np.sort(chosen)]]
 
 
-def distilled_students(study: AvatarStudy, form: TaskForm, *, purpose: str | None = "front") -> list[Student]:
+def distilled_students(study: AvatarStudy, task_shape: TaskShape, *, purpose: str | None = "front") -> list[Student]:
     """Students with a measured result, most effective first; those that nothing measured dominates are on the front.
 
     Args:
         study: The study.
-        form: Single functions or pairs.
+        task_shape: Single functions or pairs.
         purpose: "front", "indicator", or None for both.
     """
     trials = study.distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -98,7 +98,7 @@ def distilled_students(study: AvatarStudy, form: TaskForm, *, purpose: str | Non
     return sorted(students, key=lambda student: (-student.result.effectiveness, student.size_bytes))  # type: ignore[union-attr]
 
 
-def predicted_students(found: Searched, objectives: Sequence[str], form: TaskForm) -> list[Student]:
+def predicted_students(found: SearchResult, objectives: Sequence[str], task_shape: TaskShape) -> list[Student]:
     """The Pareto front of the last search, most effective first, as the indicator sees it."""
     return [
         Student(
@@ -107,8 +107,8 @@ def predicted_students(found: Searched, objectives: Sequence[str], form: TaskFor
             job=None,
             purpose="front",
             predicted={"effectiveness": float(found.values[index, 0]), "std": float(found.predicted_std[index])},
-            size_bytes=int(size_bytes(found.students[index], form)),
-            flops=int(flops(found.students[index], form)),
+            size_bytes=int(size_bytes(found.students[index], task_shape)),
+            flops=int(flops(found.students[index], task_shape)),
             result=None,
             on_front=True,
         )

@@ -12,7 +12,7 @@ import optuna
 from optuna.storages import RDBStorage
 
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.records import (
+from avatar_optuna.schema import (
     ARTIFACTS,
     DISTILLED_DIRECTIONS,
     DISTILLED_METRIC_NAMES,

@@ -6,7 +6,7 @@ from optuna.trial import TrialState
 
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.hyperparameters import Hyperparameters
-from avatar_optuna.records import Job, JobResult
+from avatar_optuna.schema import Job, JobResult
 from avatar_optuna.study._open import AvatarStudy
 
 _MIN_SAMPLES = 4

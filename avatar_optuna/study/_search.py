@@ -15,17 +15,17 @@ import numpy.typing as npt
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from avatar_optuna.feasibility import Feasibility
-from avatar_optuna.front import non_dominated
 from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.objective import Objective
-from avatar_optuna.records import GENERATION, PREDICTED_STD, ROUND, directions
+from avatar_optuna.pareto import non_dominated
 from avatar_optuna.sampler import Evolution
+from avatar_optuna.schema import GENERATION, PREDICTED_STD, ROUND, directions
 from avatar_optuna.storage import GenerationWriter, search_lock
 from avatar_optuna.study._open import AvatarStudy
 
 
 @dataclass(frozen=True, kw_only=True)
-class Searched:
+class SearchResult:
     """The scored configurations of one round of the search.
 
     Args:
@@ -48,7 +48,7 @@ class Searched:
         return len(self.students)
 
 
-def searched(study: AvatarStudy, *, round_: int) -> Searched:
+def searched(study: AvatarStudy, *, round_: int) -> SearchResult:
     """What a round of the search has stored so far."""
     trials = [
         trial
@@ -56,7 +56,7 @@ def searched(study: AvatarStudy, *, round_: int) -> Searched:
         if trial.user_attrs.get(ROUND) == round_ and GENERATION in trial.user_attrs
     ]
     num_objectives = len(study.settings.search.objectives)
-    return Searched(
+    return SearchResult(
         numbers=np.asarray([trial.number for trial in trials], dtype=np.int64),
         students=tuple(Hyperparameters.from_mapping(trial.params) for trial in trials),
         values=np.asarray([trial.values for trial in trials], dtype=np.float64).reshape(-1, num_objectives),
@@ -74,7 +74,7 @@ def search(
     round_: int = 0,
     initial: Sequence[Hyperparameters] = (),
     on_generation: Callable[[int], None] | None = None,
-) -> Searched:
+) -> SearchResult:
     """Search until the round holds its `n_trials`, in whole generations.
 
     Args:
@@ -133,7 +133,7 @@ def search(
     return searched(study, round_=round_)
 
 
-def pareto_indices(found: Searched, objectives: Sequence[str]) -> npt.NDArray[np.int64]:
+def pareto_indices(found: SearchResult, objectives: Sequence[str]) -> npt.NDArray[np.int64]:
     """Indices of the Pareto front of a round, best predicted effectiveness first."""
     if not len(found):
         return np.zeros(0, dtype=np.int64)
@@ -147,7 +147,7 @@ def _minimized(values: npt.NDArray[np.float64], objectives: Sequence[str]) -> np
     return np.asarray(values * signs, dtype=np.float64)
 
 
-def _replay(evolution: Evolution, past: Searched) -> int:
+def _replay(evolution: Evolution, past: SearchResult) -> int:
     """Tell the evolution what is stored; returns the number of the next generation."""
     for generation in np.unique(past.generations):
         chosen = np.flatnonzero(past.generations == generation)

@@ -30,7 +30,7 @@ def baseline(task: Task) -> dict[str, Mapping[str, float]]:
 
     def features(split: Split) -> sparse.csr_matrix:
         vectors = vectorizer.transform(split.functions)
-        members = [vectors[split.inputs[:, column]] for column in range(task.form.num_functions)]
+        members = [vectors[split.inputs[:, column]] for column in range(task.shape.arity)]
         if len(members) == 1:
             return members[0]
         both = members[0].multiply(members[1])

@@ -14,22 +14,22 @@ from typing import Any
 import numpy as np
 
 from avatar_optuna import __version__
-from avatar_optuna.costs import TaskForm
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import TaskSettings
 from avatar_optuna.tasks import _python_clones, _python_defects
 from avatar_optuna.tasks._codexglue import SPLITS, read_clone_detection, read_vulnerability_prediction
 from avatar_optuna.tasks._task import Split, Task, sample
 
-_KINDS: Mapping[str, tuple[TaskForm, str, tuple[str, str]]] = {
-    "clone-detection": (TaskForm.PAIR, "java", ("different", "clone")),
-    "vulnerability-prediction": (TaskForm.SINGLE, "c", ("safe", "vulnerable")),
-    "python-clones": (TaskForm.PAIR, "python", ("different", "clone")),
-    "python-defects": (TaskForm.SINGLE, "python", ("sound", "defective")),
+_KINDS: Mapping[str, tuple[TaskShape, str, tuple[str, str]]] = {
+    "clone-detection": (TaskShape(arity=2), "java", ("different", "clone")),
+    "vulnerability-prediction": (TaskShape(arity=1), "c", ("safe", "vulnerable")),
+    "python-clones": (TaskShape(arity=2), "python", ("different", "clone")),
+    "python-defects": (TaskShape(arity=1), "python", ("sound", "defective")),
 }
 
 
-def task_form(kind: str) -> TaskForm:
+def task_shape_of(kind: str) -> TaskShape:
     """Whether a kind of task classifies single functions or pairs; needs no data."""
     return _KINDS[kind][0]
 
@@ -45,7 +45,7 @@ def load_task(settings: TaskSettings, *, cache_dir: Path | None = None) -> Task:
         DataError: A row of the user's files breaks the format.
         InputError: The data cannot serve as asked.
     """
-    form, language, label_names = _KINDS[settings.kind]
+    task_shape, language, label_names = _KINDS[settings.kind]
     limits = {"train": settings.max_train, "valid": settings.max_valid, "test": settings.max_test}
     if settings.data is None:
         splits = _built_in(settings, limits, cache_dir)
@@ -53,12 +53,12 @@ def load_task(settings: TaskSettings, *, cache_dir: Path | None = None) -> Task:
         folder = Path(settings.data)
         if not folder.is_dir():
             raise InputError(f"task.data must be a folder, got {settings.data!r}, which is none")
-        read = read_clone_detection if form is TaskForm.PAIR else read_vulnerability_prediction
+        read = read_clone_detection if task_shape.is_pair else read_vulnerability_prediction
         splits = {
             name: sample(split, limits[name], seed=settings.seed + index)
             for index, (name, split) in enumerate(read(folder).items())
         }
-    return Task(kind=settings.kind, form=form, language=language, label_names=label_names, **splits)
+    return Task(kind=settings.kind, shape=task_shape, language=language, label_names=label_names, **splits)
 
 
 def _built_in(settings: TaskSettings, limits: Mapping[str, int | None], cache_dir: Path | None) -> dict[str, Split]:

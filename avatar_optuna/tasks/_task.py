@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from avatar_optuna.costs import TaskForm
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError
 
 
@@ -56,7 +56,7 @@ class Task:
 
     Args:
         kind: As in the study file.
-        form: Single functions or pairs.
+        shape: Single functions or pairs.
         language: Of the functions.
         label_names: Names of the labels 0 and 1.
         train: What tokenizers and students learn from.
@@ -66,7 +66,7 @@ class Task:
     """
 
     kind: str
-    form: TaskForm
+    shape: TaskShape
     language: str
     label_names: tuple[str, str]
     train: Split
@@ -76,10 +76,8 @@ class Task:
 
     def __post_init__(self) -> None:
         for name, split in self.splits.items():
-            if split.inputs.shape[1] != self.form.num_functions:
-                raise ValueError(
-                    f"{name} has {split.inputs.shape[1]} functions an input, not {self.form.num_functions}"
-                )
+            if split.inputs.shape[1] != self.shape.arity:
+                raise ValueError(f"{name} has {split.inputs.shape[1]} functions an input, not {self.shape.arity}")
             if len(np.unique(split.labels)) < 2:
                 raise InputError(
                     f"task: the {name} split must hold both labels, got only {np.unique(split.labels).tolist()}"

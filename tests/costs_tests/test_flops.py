@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from avatar_optuna.costs import TaskForm, elementwise_flops, flops, flops_terms
+from avatar_optuna.costs import TaskShape, elementwise_flops, flops, flops_terms
 from avatar_optuna.hyperparameters import Hyperparameters
 
 
@@ -31,16 +31,16 @@ def test_absolute_students_count_as_torch_counts(student_values: dict[str, Any],
     model = RobertaForSequenceClassification(config).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.full((1, length), 5))
-    assert flops(student, TaskForm.SINGLE) == counter.get_total_flops()
+    assert flops(student, TaskShape(arity=1)) == counter.get_total_flops()
 
 
 def test_a_pair_encodes_two_functions(student: Hyperparameters) -> None:
-    single, pair = (flops_terms(student, form) for form in (TaskForm.SINGLE, TaskForm.PAIR))
+    single, pair = (flops_terms(student, task_shape) for task_shape in (TaskShape(arity=1), TaskShape(arity=2)))
     assert single.pop("head_output") == pair.pop("head_output")
     assert {name: 2 * term for name, term in single.items()} == pair
 
 
 def test_elementwise_work_is_named_and_apart(student: Hyperparameters) -> None:
-    terms = elementwise_flops(student, TaskForm.SINGLE)
-    assert not set(terms) & set(flops_terms(student, TaskForm.SINGLE))
+    terms = elementwise_flops(student, TaskShape(arity=1))
+    assert not set(terms) & set(flops_terms(student, TaskShape(arity=1)))
     assert terms["softmax"] == 12 * 3 * 8 * 400 * 400

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from avatar_optuna.costs import TaskForm, num_parameters, parameter_terms, size_bytes
+from avatar_optuna.costs import TaskShape, num_parameters, parameter_terms, size_bytes
 from avatar_optuna.hyperparameters import Hyperparameters
 from tests.strategies import small_students
 
@@ -32,11 +32,11 @@ def test_absolute_students_count_as_transformers_roberta(student: Hyperparameter
             num_labels=2,
         )
     )
-    assert num_parameters(student, TaskForm.SINGLE) == sum(p.numel() for p in model.parameters())
+    assert num_parameters(student, TaskShape(arity=1)) == sum(p.numel() for p in model.parameters())
 
 
 def test_a_pair_head_reads_two_vectors(student: Hyperparameters) -> None:
-    single, pair = (parameter_terms(student, form) for form in (TaskForm.SINGLE, TaskForm.PAIR))
+    single, pair = (parameter_terms(student, task_shape) for task_shape in (TaskShape(arity=1), TaskShape(arity=2)))
     assert pair.pop("head_dense") - single.pop("head_dense") == student.hidden_size**2
     assert single == pair
 
@@ -47,18 +47,18 @@ def test_one_formula_reads_arrays_too(student_values: dict[str, Any]) -> None:
         for vocab, kind in ((1000, "absolute"), (2000, "relative_key"), (3000, "relative_key_query"))
     ]
 
-    class Columns:
+    class ConfigurationTable:
         def __getattr__(self, name: str) -> np.ndarray:
             return np.array([getattr(student, name) for student in students])
 
-    columns: Any = Columns()
-    for form in TaskForm:
-        np.testing.assert_array_equal(size_bytes(columns, form), [size_bytes(s, form) for s in students])
+    columns: Any = ConfigurationTable()
+    for task_shape in (TaskShape(arity=1), TaskShape(arity=2)):
+        np.testing.assert_array_equal(size_bytes(columns, task_shape), [size_bytes(s, task_shape) for s in students])
 
 
-@pytest.mark.parametrize("form", TaskForm)
-def test_more_of_anything_never_weighs_less(student_values: dict[str, Any], form: TaskForm) -> None:
-    base = size_bytes(Hyperparameters(**student_values), form)
+@pytest.mark.parametrize("task_shape", [TaskShape(arity=1), TaskShape(arity=2)])
+def test_more_of_anything_never_weighs_less(student_values: dict[str, Any], task_shape: TaskShape) -> None:
+    base = size_bytes(Hyperparameters(**student_values), task_shape)
     for name in ("vocab_size", "num_hidden_layers", "intermediate_size", "max_sequence_length"):
         grown = Hyperparameters(**{**student_values, name: student_values[name] + 1})
-        assert size_bytes(grown, form) > base
+        assert size_bytes(grown, task_shape) > base

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from avatar_optuna.costs import TaskForm
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation import Teacher, load_teacher
 from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.settings import TeacherSettings
@@ -33,10 +33,10 @@ def _functions(count: int, rng: np.random.Generator) -> tuple[list[str], list[in
     return list(seen), list(seen.values())
 
 
-def _split(form: TaskForm, count: int, seed: int) -> Split:
+def _split(task_shape: TaskShape, count: int, seed: int) -> Split:
     rng = np.random.default_rng(seed)
     functions, bodies = _functions(count, rng)
-    if form is TaskForm.SINGLE:
+    if not task_shape.is_pair:
         inputs = np.arange(count, dtype=np.int32)[:, None]
         labels = np.array([body == 1 for body in bodies], dtype=np.int64)
         return Split(functions=tuple(functions), inputs=inputs, labels=labels)
@@ -55,12 +55,12 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def make_task() -> Callable[[TaskForm], Task]:
-    def make(form: TaskForm) -> Task:
-        train, valid, test = (_split(form, count, seed) for seed, count in enumerate((48, 24, 24)))
-        names = ("different", "alike") if form is TaskForm.PAIR else ("pure", "reads")
+def make_task() -> Callable[[TaskShape], Task]:
+    def make(task_shape: TaskShape) -> Task:
+        train, valid, test = (_split(task_shape, count, seed) for seed, count in enumerate((48, 24, 24)))
+        names = ("different", "alike") if task_shape.is_pair else ("pure", "reads")
         return Task(
-            kind="made-up", form=form, language="Python", label_names=names, train=train, valid=valid, test=test
+            kind="made-up", shape=task_shape, language="Python", label_names=names, train=train, valid=valid, test=test
         )
 
     return make
@@ -103,12 +103,12 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pair_teacher(make_task: Callable[[TaskForm], Task], architecture: TeacherSettings, cache_dir: Path) -> Teacher:
+def pair_teacher(make_task: Callable[[TaskShape], Task], architecture: TeacherSettings, cache_dir: Path) -> Teacher:
     """A teacher of pairs, trained from scratch in seconds."""
-    return load_teacher(architecture, make_task(TaskForm.PAIR), cache_dir=cache_dir)
+    return load_teacher(architecture, make_task(TaskShape(arity=2)), cache_dir=cache_dir)
 
 
 @pytest.fixture(scope="session")
-def single_teacher(make_task: Callable[[TaskForm], Task], architecture: TeacherSettings, cache_dir: Path) -> Teacher:
+def single_teacher(make_task: Callable[[TaskShape], Task], architecture: TeacherSettings, cache_dir: Path) -> Teacher:
     """A teacher of single functions, trained from scratch in seconds."""
-    return load_teacher(architecture, make_task(TaskForm.SINGLE), cache_dir=cache_dir)
+    return load_teacher(architecture, make_task(TaskShape(arity=1)), cache_dir=cache_dir)

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from avatar_optuna.costs import num_parameters, size_bytes
-from avatar_optuna.distillation import DistilledStudent, EpochRecord, Predictor, Teacher, distil
+from avatar_optuna.distillation import Classifier, DistilledStudent, EpochRecord, Teacher, distil
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.settings import DistillationSettings
@@ -56,17 +56,17 @@ def test_a_student_learns_is_saved_and_predicts(
     best = max(record.valid["balanced_accuracy"] for record in done.history)
     assert done.valid_metrics["balanced_accuracy"] == best > 0.8
     assert done.history[done.best_epoch - 1].valid == done.valid_metrics
-    assert done.size_bytes <= size_bytes(small_student, teacher.task.form)
+    assert done.size_bytes <= size_bytes(small_student, teacher.task.shape)
     names = sorted(path.name for path in done.directory.iterdir())
     assert names == ["avatar.json", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
 
-    predictor = Predictor.load(done.directory)
-    assert predictor.num_parameters == num_parameters(small_student, teacher.task.form)
+    classifier = Classifier.load(done.directory)
+    assert classifier.num_parameters == num_parameters(small_student, teacher.task.shape)
     valid = teacher.task.valid
-    logits = predictor.predict_logits(valid.functions, valid.inputs)
+    logits = classifier.predict_logits(valid.functions, valid.inputs)
     recalls = [(logits.argmax(1) == label)[valid.labels == label].mean() for label in (0, 1)]
     assert np.mean(recalls) == pytest.approx(best)
-    one = predictor.forward(*predictor.prepare([valid.functions[place] for place in valid.inputs[3]]))
+    one = classifier.forward(*classifier.prepare([valid.functions[place] for place in valid.inputs[3]]))
     np.testing.assert_allclose(one[0].numpy(), logits[3], atol=1e-4)
 
 
@@ -147,7 +147,7 @@ def test_a_plain_single_student_needs_nothing_of_ours(
     encoded = AutoTokenizer.from_pretrained(done.directory)(texts, truncation=True, padding=True, return_tensors="pt")
     with torch.no_grad():
         logits = stock(encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits.numpy()
-    ours = Predictor.load(done.directory).predict_logits(texts, np.arange(5)[:, None])
+    ours = Classifier.load(done.directory).predict_logits(texts, np.arange(5)[:, None])
     np.testing.assert_allclose(logits, ours, atol=1e-4)
 
 
@@ -160,7 +160,7 @@ def test_a_changed_file_is_refused(
     data[-2] ^= 1
     (done.directory / name).write_bytes(data)
     with pytest.raises(InputError, match=f"{name} must have the SHA-256"):
-        Predictor.load(done.directory)
+        Classifier.load(done.directory)
 
 
 def test_a_manifest_must_name_every_file(
@@ -171,4 +171,4 @@ def test_a_manifest_must_name_every_file(
     del manifest["sha256"]["tokenizer.json"]
     (done.directory / "avatar.json").write_text(json.dumps(manifest))
     with pytest.raises(InputError, match=r"must list tokenizer\.json"):
-        Predictor.load(done.directory)
+        Classifier.load(done.directory)

@@ -16,19 +16,19 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForSequenceClassification, RobertaForSequenceClassification
 
-from avatar_optuna.costs import TaskForm, flops, num_parameters, num_tensors, size_bytes, size_terms
+from avatar_optuna.costs import TaskShape, flops, num_parameters, num_tensors, size_bytes, size_terms
 from avatar_optuna.distillation import StudentConfig, StudentForSequenceClassification
 from avatar_optuna.distillation._student import Dropout, SelfAttention, skew
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.hyperparameters import ACTIVATIONS, POSITION_EMBEDDING_TYPES, Hyperparameters
 from tests.strategies import small_students
 
-FORMS = st.sampled_from(list(TaskForm))
+FORMS = st.sampled_from([TaskShape(arity=1), TaskShape(arity=2)])
 
 
-def _build(student: Hyperparameters, form: TaskForm) -> StudentForSequenceClassification:
+def _build(student: Hyperparameters, task_shape: TaskShape) -> StudentForSequenceClassification:
     torch.manual_seed(0)
-    model = StudentForSequenceClassification(StudentConfig.from_hyperparameters(student, form)).eval()
+    model = StudentForSequenceClassification(StudentConfig.from_hyperparameters(student, task_shape)).eval()
     for parameter in model.parameters():  # larger than at the start, so that a wrong path shows in the logits
         torch.nn.init.normal_(parameter, std=0.3)
     return model
@@ -47,45 +47,47 @@ def _padded(ids: Tensor, by: int) -> Tensor:
 
 @settings(max_examples=30, deadline=None)
 @given(small_students(), FORMS)
-def test_the_built_student_has_the_parameters_that_the_formula_counts(student: Hyperparameters, form: TaskForm) -> None:
-    model = _build(student, form)
-    assert sum(p.numel() for p in model.parameters()) == num_parameters(student, form)
+def test_the_built_student_has_the_parameters_that_the_formula_counts(
+    student: Hyperparameters, task_shape: TaskShape
+) -> None:
+    model = _build(student, task_shape)
+    assert sum(p.numel() for p in model.parameters()) == num_parameters(student, task_shape)
     assert len(model.state_dict()) == num_tensors(student)
 
 
 @settings(max_examples=15, deadline=None)
 @given(small_students(), FORMS)
-def test_the_flops_are_what_torch_counts(student: Hyperparameters, form: TaskForm) -> None:
-    model = _build(student, form)
-    ids = _functions(form.num_functions, student.max_sequence_length, student.vocab_size)
+def test_the_flops_are_what_torch_counts(student: Hyperparameters, task_shape: TaskShape) -> None:
+    model = _build(student, task_shape)
+    ids = _functions(task_shape.arity, student.max_sequence_length, student.vocab_size)
     # The fused CPU kernel hides its products from the counter; the plain one shows them.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model(ids)
-    assert counter.get_total_flops() == flops(student, form)
+    assert counter.get_total_flops() == flops(student, task_shape)
 
 
 @settings(max_examples=15, deadline=None)
-@given(student=small_students(), form=FORMS)
+@given(student=small_students(), task_shape=FORMS)
 def test_the_file_weighs_at_most_what_was_predicted(
-    student: Hyperparameters, form: TaskForm, tmp_path_factory: pytest.TempPathFactory
+    student: Hyperparameters, task_shape: TaskShape, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("student")
-    _build(student, form).save_pretrained(folder)
+    _build(student, task_shape).save_pretrained(folder)
     size = (folder / "model.safetensors").stat().st_size
-    assert size_terms(student, form)["weights"] < size <= size_bytes(student, form)
+    assert size_terms(student, task_shape)["weights"] < size <= size_bytes(student, task_shape)
 
 
 def test_the_largest_names_still_fit_the_predicted_header(tmp_path: Path, student_values: dict[str, Any]) -> None:
     values = {**student_values, "position_embedding_type": "relative_key", "vocab_size": 50_265, "hidden_size": 192}
     student = Hyperparameters(**values)
-    _build(student, TaskForm.PAIR).save_pretrained(tmp_path)
-    assert (tmp_path / "model.safetensors").stat().st_size <= size_bytes(student, TaskForm.PAIR)
+    _build(student, TaskShape(arity=2)).save_pretrained(tmp_path)
+    assert (tmp_path / "model.safetensors").stat().st_size <= size_bytes(student, TaskShape(arity=2))
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_a_plain_student_is_stock_roberta(tmp_path: Path, student_values: dict[str, Any], activation: str) -> None:
     values = {**student_values, "num_hidden_layers": 2, "max_sequence_length": 40, "hidden_act": activation}
-    model = _build(Hyperparameters(**values), TaskForm.SINGLE)
+    model = _build(Hyperparameters(**values), TaskShape(arity=1))
     model.save_pretrained(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "roberta"
     stock = AutoModelForSequenceClassification.from_pretrained(tmp_path)
@@ -98,21 +100,21 @@ def test_a_plain_student_is_stock_roberta(tmp_path: Path, student_values: dict[s
 
 
 @pytest.mark.parametrize("kind", POSITION_EMBEDDING_TYPES)
-@pytest.mark.parametrize("form", TaskForm)
+@pytest.mark.parametrize("task_shape", [TaskShape(arity=1), TaskShape(arity=2)])
 def test_saved_and_loaded_by_the_auto_classes(
-    tmp_path: Path, student_values: dict[str, Any], kind: str, form: TaskForm
+    tmp_path: Path, student_values: dict[str, Any], kind: str, task_shape: TaskShape
 ) -> None:
     values = {**student_values, "num_hidden_layers": 2, "max_sequence_length": 30, "position_embedding_type": kind}
-    model = _build(Hyperparameters(**values), form)
+    model = _build(Hyperparameters(**values), task_shape)
     model.save_pretrained(tmp_path)
     loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     ids = _functions(4, 30, 1000)
     with torch.no_grad():
         torch.testing.assert_close(loaded(ids, attention_mask=ids != 1).logits, model(ids).logits, rtol=0, atol=1e-6)
-    if form is TaskForm.PAIR or kind != "absolute":
+    if task_shape.is_pair or kind != "absolute":
         assert isinstance(loaded, StudentForSequenceClassification)
         config = AutoConfig.from_pretrained(tmp_path)
-        assert (config.position_embedding_type, config.num_functions) == (kind, form.num_functions)
+        assert (config.position_embedding_type, config.num_functions) == (kind, task_shape.arity)
         assert config.max_sequence_length == 30
 
 
@@ -142,7 +144,7 @@ def _brute_force_attention(attention: SelfAttention, vectors: Tensor, real: Tens
 @pytest.mark.parametrize("length", [1, 2, 7, 9])
 def test_relative_positions_by_brute_force(student_values: dict[str, Any], kind: str, length: int) -> None:
     values = {**student_values, "hidden_size": 12, "num_attention_heads": 3, "max_sequence_length": 9}
-    model = _build(Hyperparameters(**{**values, "position_embedding_type": kind}), TaskForm.SINGLE)
+    model = _build(Hyperparameters(**{**values, "position_embedding_type": kind}), TaskShape(arity=1))
     attention = model.roberta.encoder["layer"][0].attention.self
     vectors = torch.randn(2, length, 12, generator=torch.Generator().manual_seed(1))
     real = torch.ones(2, length, dtype=torch.bool)
@@ -162,8 +164,8 @@ def test_skew_reads_the_anti_diagonals(tokens: int) -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(small_students(), FORMS, st.integers(1, 6))
-def test_padding_never_changes_a_logit(student: Hyperparameters, form: TaskForm, by: int) -> None:
-    model = _build(student, form)
+def test_padding_never_changes_a_logit(student: Hyperparameters, task_shape: TaskShape, by: int) -> None:
+    model = _build(student, task_shape)
     length = student.max_sequence_length - by
     ids = _functions(2, length, student.vocab_size)
     with torch.no_grad():
@@ -171,7 +173,7 @@ def test_padding_never_changes_a_logit(student: Hyperparameters, form: TaskForm,
 
 
 def test_a_pair_is_two_rows(student: Hyperparameters) -> None:
-    model = _build(student, TaskForm.PAIR)
+    model = _build(student, TaskShape(arity=2))
     ids = _functions(4, 20, 1000)
     with torch.no_grad():
         vectors = model.encode(ids)
@@ -183,7 +185,7 @@ def test_a_pair_is_two_rows(student: Hyperparameters) -> None:
 
 def test_gradients_reach_every_parameter_but_padding(student_values: dict[str, Any]) -> None:
     values = {**student_values, "num_hidden_layers": 2, "position_embedding_type": "relative_key_query"}
-    model = _build(Hyperparameters(**values), TaskForm.PAIR).train()
+    model = _build(Hyperparameters(**values), TaskShape(arity=2)).train()
     model(_padded(_functions(2, 30, 1000), 4), labels=torch.tensor([1])).loss.backward()
     assert all(
         p.grad is not None and p.grad.abs().sum() > 0 for n, p in model.named_parameters() if "key.bias" not in n
@@ -202,7 +204,7 @@ def test_a_student_that_cannot_be_is_refused(values: dict[str, Any], words: str)
 def test_a_sequence_beyond_the_table_is_refused(student_values: dict[str, Any]) -> None:
     values = {**student_values, "position_embedding_type": "relative_key", "max_sequence_length": 8}
     with pytest.raises(InputError, match="at most 8 tokens, got 9"):
-        _build(Hyperparameters(**values), TaskForm.SINGLE)(_functions(1, 9, 1000))
+        _build(Hyperparameters(**values), TaskShape(arity=1))(_functions(1, 9, 1000))
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.2, 0.5])
@@ -219,7 +221,7 @@ def test_dropout_keeps_the_mean_and_drops_its_share(probability: float) -> None:
 
 def test_attention_in_training_is_scaled_dot_product_attention(student_values: dict[str, Any]) -> None:
     values = {**student_values, "hidden_size": 12, "num_attention_heads": 3, "max_sequence_length": 9}
-    model = _build(Hyperparameters(**{**values, "position_embedding_type": "relative_key"}), TaskForm.SINGLE).train()
+    model = _build(Hyperparameters(**{**values, "position_embedding_type": "relative_key"}), TaskShape(arity=1)).train()
     attention = model.roberta.encoder["layer"][0].attention.self
     attention.dropout.probability = 1e-9  # active, and drops nothing
     vectors = torch.randn(2, 9, 12)

@@ -17,13 +17,13 @@ from transformers import (
     RobertaModel,
 )
 
-from avatar_optuna.costs import TaskForm
-from avatar_optuna.distillation import EpochRecord, Predictor, Teacher, load_teacher, train_tokenizer
+from avatar_optuna.costs import TaskShape
+from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, load_teacher, train_tokenizer
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import TaskSettings, TeacherSettings
 from avatar_optuna.tasks import Task, load_task
 
-MakeTask = Callable[[TaskForm], Task]
+MakeTask = Callable[[TaskShape], Task]
 
 
 def _tiny_roberta(kind: Any, **options: Any) -> Any:
@@ -61,7 +61,7 @@ def test_trained_from_scratch_once_and_found_again(
 
 
 def test_an_interrupted_teacher_goes_on(make_task: MakeTask, architecture: TeacherSettings, tmp_path: Path) -> None:
-    task = make_task(TaskForm.SINGLE)
+    task = make_task(TaskShape(arity=1))
 
     def stop(record: EpochRecord) -> None:
         raise KeyboardInterrupt
@@ -85,34 +85,34 @@ def test_vectors_are_cached_as_plain_arrays(pair_teacher: Teacher, cache_dir: Pa
 
 def test_logits_are_those_of_each_input_alone(pair_teacher: Teacher, single_teacher: Teacher) -> None:
     for teacher in (pair_teacher, single_teacher):
-        assert teacher.predictor is not None
+        assert teacher.classifier is not None
         split = teacher.task.test
         for row in (0, 7):
             functions = [split.functions[place] for place in split.inputs[row]]
-            alone = teacher.predictor.predict_logits(functions, np.arange(len(functions))[None])
+            alone = teacher.classifier.predict_logits(functions, np.arange(len(functions))[None])
             np.testing.assert_allclose(alone[0], teacher.logits("test")[row], rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("form", TaskForm)
-def test_a_pretrained_encoder_is_fine_tuned(form: TaskForm, make_task: MakeTask, tmp_path: Path) -> None:
-    task = make_task(form)
+@pytest.mark.parametrize("task_shape", [TaskShape(arity=1), TaskShape(arity=2)])
+def test_a_pretrained_encoder_is_fine_tuned(task_shape: TaskShape, make_task: MakeTask, tmp_path: Path) -> None:
+    task = make_task(task_shape)
     source = _write_checkpoint(tmp_path / "encoder", task, _tiny_roberta(RobertaModel))
     settings = TeacherSettings(pretrained=str(source), epochs=8, learning_rate=1e-2, max_sequence_length=48)
     teacher = load_teacher(settings, task, cache_dir=tmp_path / "cache")
     right = (teacher.logits("train").argmax(1) == task.train.labels).mean()
     assert right > 0.7
-    assert teacher.predictor is not None
-    assert teacher.predictor.max_sequence_length == 48
+    assert teacher.classifier is not None
+    assert teacher.classifier.max_sequence_length == 48
     trained = next((tmp_path / "cache" / "teachers").glob("trained-*/avatar.json")).parent
     assert json.loads((trained / "avatar.json").read_text())["is_student"] is False
     assert not (trained / "checkpoint").exists()
-    if form is TaskForm.SINGLE:
+    if not task_shape.is_pair:
         stock = AutoModelForSequenceClassification.from_pretrained(trained)
         assert stock.config.id2label == {0: "pure", 1: "reads"}
 
 
 def test_a_fine_tuned_classifier_is_a_teacher(make_task: MakeTask, tmp_path: Path) -> None:
-    task = make_task(TaskForm.SINGLE)
+    task = make_task(TaskShape(arity=1))
     source = _write_checkpoint(tmp_path / "model", task, _tiny_roberta(RobertaForSequenceClassification))
     teacher = load_teacher(TeacherSettings(checkpoint=str(source)), task, cache_dir=tmp_path / "cache")
     stock = AutoModelForSequenceClassification.from_pretrained(source).eval()
@@ -138,7 +138,7 @@ def test_a_teacher_that_cannot_be_is_refused(
     make_task: MakeTask, tmp_path: Path, settings: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    task = make_task(TaskForm.SINGLE)
+    task = make_task(TaskShape(arity=1))
     (tmp_path / "empty").mkdir()
     (tmp_path / "short").mkdir()
     np.save(tmp_path / "short" / "soft_labels_train.npy", np.zeros((3, 2), dtype=np.float16))
@@ -149,14 +149,14 @@ def test_a_teacher_that_cannot_be_is_refused(
 
 
 def test_a_pair_checkpoint_needs_its_head(make_task: MakeTask, tmp_path: Path) -> None:
-    task = make_task(TaskForm.PAIR)
+    task = make_task(TaskShape(arity=2))
     source = _write_checkpoint(tmp_path / "encoder", task, _tiny_roberta(RobertaModel))
     with pytest.raises(InputError, match=r"must hold pair_head\.safetensors"):
         load_teacher(TeacherSettings(checkpoint=str(source)), task, cache_dir=tmp_path / "cache")
 
 
 def test_soft_labels_alone(make_task: MakeTask, tmp_path: Path) -> None:
-    task = make_task(TaskForm.SINGLE)
+    task = make_task(TaskShape(arity=1))
     for name in ("train", "valid"):
         np.save(tmp_path / f"soft_labels_{name}.npy", np.zeros((len(task.splits[name]), 2), dtype=np.float16))
     teacher = load_teacher(TeacherSettings(soft_labels=str(tmp_path)), task, cache_dir=tmp_path / "cache")
@@ -177,18 +177,18 @@ def test_the_published_clone_detector(shared: Path) -> None:
             kind="clone-detection", data=str(shared / "data" / "bigclonebench"), max_train=4, max_valid=4, max_test=60
         )
     )
-    predictor = Predictor.load(shared / "teachers" / "compressor-codebert-clone-3mb", form=TaskForm.PAIR)
-    assert predictor.max_sequence_length == 400
-    logits = predictor.predict_logits(task.test.functions, task.test.inputs)
+    classifier = Classifier.load(shared / "teachers" / "compressor-codebert-clone-3mb", task_shape=TaskShape(arity=2))
+    assert classifier.max_sequence_length == 400
+    logits = classifier.predict_logits(task.test.functions, task.test.inputs)
     assert (logits.argmax(1) == task.test.labels).mean() > 0.85
 
 
 def test_the_published_clone_detector_gives_its_own_soft_labels(shared: Path) -> None:
     task = load_task(TaskSettings(kind="clone-detection", data=str(shared / "data" / "bigclonebench")))
-    predictor = Predictor.load(shared / "teachers" / "compressor-codebert-clone-3mb")
+    classifier = Classifier.load(shared / "teachers" / "compressor-codebert-clone-3mb")
     published = np.load(shared / "data" / "bigclonebench" / "soft_labels_valid.npy")[:20].astype(np.float32)
     rows = task.valid.take(np.arange(20))
-    logits = predictor.predict_logits(rows.functions, rows.inputs)
+    logits = classifier.predict_logits(rows.functions, rows.inputs)
     np.testing.assert_allclose(logits, published, atol=0.02)
 
 
@@ -202,4 +202,4 @@ def test_a_published_vulnerability_predictor_loads(shared: Path, make_task: Make
     teacher = load_teacher(TeacherSettings(checkpoint=str(source)), task, cache_dir=tmp_path)
     assert teacher.logits("test").shape == (20, 2)
     with pytest.raises(InputError, match=r"pair_head\.safetensors"):
-        load_teacher(TeacherSettings(checkpoint=str(source)), make_task(TaskForm.PAIR), cache_dir=tmp_path)
+        load_teacher(TeacherSettings(checkpoint=str(source)), make_task(TaskShape(arity=2)), cache_dir=tmp_path)

@@ -34,7 +34,7 @@ def _trainer(student: Hyperparameters, teacher: Teacher, directory: Path, **reci
 
     values: dict[str, Any] = {"epochs": 2, "batch_size": 16, "learning_rate": 1e-2, **recipe}
     return Trainer(
-        build_student(student, task.form),
+        build_student(student, task.shape),
         recipe=Recipe(**values),
         train=examples("train"),
         valid=examples("valid"),
@@ -135,8 +135,8 @@ def test_all_pairs_agree_with_pairs_one_by_one(
     functions, places, labels, teacher = trainer._among(chosen)
     assert functions.tolist() == chosen.tolist()
     vectors = trainer._encoded(functions)
-    task, predictor = pair_teacher.task, pair_teacher.predictor
-    assert predictor is not None
+    task, classifier = pair_teacher.task, pair_teacher.classifier
+    assert classifier is not None
     assert teacher is not None
     listed = {
         frozenset(row): int(label) for row, label in zip(task.train.inputs.tolist(), task.train.labels, strict=True)
@@ -146,7 +146,7 @@ def test_all_pairs_agree_with_pairs_one_by_one(
         assert label == listed.get(frozenset((a, b)), UNKNOWN)
         pair = [task.train.functions[a], task.train.functions[b]]
         np.testing.assert_allclose(
-            logits.numpy(), predictor.predict_logits(pair, np.array([[0, 1]]))[0], rtol=1e-3, atol=1e-4
+            logits.numpy(), classifier.predict_logits(pair, np.array([[0, 1]]))[0], rtol=1e-3, atol=1e-4
         )
     ids, mask = trainer.train.tokens.batch(chosen[[2]])
     torch.testing.assert_close(trainer.network.encode(ids, mask)[0], vectors[2], rtol=1e-4, atol=1e-5)
@@ -245,7 +245,7 @@ def test_validation_figures_by_hand() -> None:
 
 def test_listed_inputs_alone_teach_too(pair_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path) -> None:
     labels = {name: pair_teacher.logits(name) for name in ("train", "valid")}
-    teacher = Teacher(source="soft", fingerprint="x", task=pair_teacher.task, predictor=None, soft_labels=labels)
+    teacher = Teacher(source="soft", fingerprint="x", task=pair_teacher.task, classifier=None, soft_labels=labels)
     done = distil(
         hyperparameters=small_student,
         task=teacher.task,

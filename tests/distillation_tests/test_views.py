@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avatar_optuna.costs import TaskForm
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation import Teacher, distil, load_teacher
 from avatar_optuna.distillation._batches import plan_reading
 from avatar_optuna.distillation._recipe import SoftLabels
@@ -50,28 +50,32 @@ def test_without_views_functions_are_read_themselves() -> None:
     assert plan_reading(5, 0, np.random.default_rng(0)).tolist() == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("form", list(TaskForm))
+@pytest.mark.parametrize("task_shape", [TaskShape(arity=1), TaskShape(arity=2)])
 def test_the_teacher_labels_views_as_it_labels_functions(
-    form: TaskForm, single_teacher: Teacher, pair_teacher: Teacher
+    task_shape: TaskShape, single_teacher: Teacher, pair_teacher: Teacher
 ) -> None:
-    teacher = single_teacher if form is TaskForm.SINGLE else pair_teacher
+    teacher = single_teacher if not task_shape.is_pair else pair_teacher
     functions = teacher.task.train.functions
     views = with_views(functions, 2, seed=0)[len(functions) :]
     soft = teacher.soft_labels("cpu", views)
     assert soft.vectors is not None
     assert soft.classify is not None
-    assert teacher.predictor is not None
-    inputs = np.arange(2 * form.num_functions).reshape(2, -1)
-    expected = teacher.predictor.predict_logits(views, inputs)
+    assert teacher.classifier is not None
+    inputs = np.arange(2 * task_shape.arity).reshape(2, -1)
+    expected = teacher.classifier.predict_logits(views, inputs)
     asked = soft.classify(soft.vectors[torch.from_numpy(inputs + len(functions))].flatten(1)).detach()
     torch.testing.assert_close(asked, torch.from_numpy(expected), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("form", list(TaskForm))
+@pytest.mark.parametrize("task_shape", [TaskShape(arity=1), TaskShape(arity=2)])
 def test_a_student_learns_from_views_and_is_resumed_exactly(
-    form: TaskForm, single_teacher: Teacher, pair_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path
+    task_shape: TaskShape,
+    single_teacher: Teacher,
+    pair_teacher: Teacher,
+    small_student: Hyperparameters,
+    tmp_path: Path,
 ) -> None:
-    teacher = single_teacher if form is TaskForm.SINGLE else pair_teacher
+    teacher = single_teacher if not task_shape.is_pair else pair_teacher
 
     class StoppedError(Exception):
         pass
@@ -98,7 +102,7 @@ def test_a_student_learns_from_views_and_is_resumed_exactly(
 
 
 def test_soft_labels_alone_cannot_label_views(make_task: MakeTask, tmp_path: Path) -> None:
-    task = make_task(TaskForm.SINGLE)
+    task = make_task(TaskShape(arity=1))
     for name in ("train", "valid"):
         np.save(tmp_path / f"soft_labels_{name}.npy", np.zeros((len(task.splits[name]), 2), dtype=np.float32))
     teacher = load_teacher(TeacherSettings(soft_labels=str(tmp_path)), task, cache_dir=tmp_path)

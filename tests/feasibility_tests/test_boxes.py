@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avatar_optuna.columns import is_numeric
-from avatar_optuna.costs import TaskForm
+from avatar_optuna.configurations import is_numeric
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.feasibility import Boxes, Feasibility, judged
 from avatar_optuna.feasibility._boxes import shaved, whole_space
 from avatar_optuna.hyperparameters import NAMES
@@ -25,7 +25,7 @@ CONSTRAINTS = (
 
 @pytest.fixture(scope="module")
 def feasibility() -> Feasibility:
-    return Feasibility(space=SearchSpace.paper(), constraints=CONSTRAINTS, form=TaskForm.PAIR)
+    return Feasibility(space=SearchSpace.paper(), constraints=CONSTRAINTS, task_shape=TaskShape(arity=2))
 
 
 def _random_boxes(feasibility: Feasibility, count: int, rng: np.random.Generator) -> Boxes:

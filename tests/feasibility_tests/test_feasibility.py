@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
-from avatar_optuna.columns import Columns
-from avatar_optuna.costs import TaskForm, size_bytes
+from avatar_optuna.configurations import ConfigurationTable
+from avatar_optuna.costs import TaskShape, size_bytes
 from avatar_optuna.exceptions import InfeasibleSpaceError
 from avatar_optuna.feasibility import Feasibility, Repairer, draw, repair, tighten, uniform_codes
 from avatar_optuna.hyperparameters import NAMES
@@ -24,7 +24,7 @@ CONSTRAINTS = ("size_mb <= 3.2", "flops <= 4e9", "tokenizer != 'Word' or vocab_s
 
 @pytest.fixture(scope="module")
 def paper() -> Feasibility:
-    return Feasibility(space=PAPER, constraints=CONSTRAINTS, form=TaskForm.PAIR)
+    return Feasibility(space=PAPER, constraints=CONSTRAINTS, task_shape=TaskShape(arity=2))
 
 
 @given(seed=st.integers(0, 10**6), small=st.booleans())
@@ -68,7 +68,7 @@ def _small_space() -> SearchSpace:
 @pytest.mark.parametrize("constraints", [["size_mb <= 0.4"], ["size_mb >= 0.6", "flops < 4e8"]])
 def test_bounds_are_exact(constraints: list[str]) -> None:
     space = _small_space()
-    feasibility = Feasibility(space=space, constraints=constraints, form=TaskForm.SINGLE)
+    feasibility = Feasibility(space=space, constraints=constraints, task_shape=TaskShape(arity=1))
     found = tighten(feasibility, draws=20_000)
     assert found.exact
     grids = itertools.product(*(range(size) for size in feasibility.lattice.sizes[[1, 2, 3, 6, 7, 9, 10]]))
@@ -88,7 +88,9 @@ def test_bounds_are_exact(constraints: list[str]) -> None:
 def test_a_conflict_is_refused_with_the_constraints_at_fault() -> None:
     with pytest.raises(InfeasibleSpaceError) as caught:
         Feasibility(
-            space=PAPER, constraints=["size_mb <= 3", "hidden_size >= 500", "flops <= 1e12"], form=TaskForm.PAIR
+            space=PAPER,
+            constraints=["size_mb <= 3", "hidden_size >= 500", "flops <= 1e12"],
+            task_shape=TaskShape(arity=2),
         )
     assert set(caught.value.conflict) == {"size_mb <= 3", "hidden_size >= 500"}
 
@@ -97,7 +99,7 @@ def test_draws_are_feasible_spread_and_decided_by_the_seed(paper: Feasibility) -
     students = draw(paper, 12, seed=3)
     assert students == draw(paper, 12, seed=3) != draw(paper, 12, seed=4)
     assert len(set(students)) == 12
-    assert all(size_bytes(student, TaskForm.PAIR) <= 3_200_000 for student in students)
+    assert all(size_bytes(student, TaskShape(arity=2)) <= 3_200_000 for student in students)
     assert {student.tokenizer for student in students} == {"BPE", "WordPiece", "Unigram", "Word"}
     layers = [student.num_hidden_layers for student in students]
     assert max(layers) - min(layers) >= 6
@@ -106,7 +108,7 @@ def test_draws_are_feasible_spread_and_decided_by_the_seed(paper: Feasibility) -
 @given(seed=st.integers(0, 10**6))
 def test_a_repaired_configuration_is_feasible_and_a_feasible_one_is_left_alone(paper: Feasibility, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    anchors = paper.lattice.encode(Columns.from_students(draw(paper, 4, seed=0, pool=500)))
+    anchors = paper.lattice.encode(ConfigurationTable.from_students(draw(paper, 4, seed=0, pool=500)))
     repairer = Repairer(paper)
     moved = repairer.toward(uniform_codes(paper, 4, rng), anchors, rng)
     assert paper.holds(paper.lattice.decode(moved)).all()

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau, spearmanr
 
-from avatar_optuna.costs import TaskForm, flops
+from avatar_optuna.costs import TaskShape, flops
 from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.measurement import audit_stand_ins, calibrate_latency, rank_correlation, told_apart
 from avatar_optuna.measurement._audit import _judged
 from avatar_optuna.measurement._random_students import TimedStudents
-from avatar_optuna.records import Audit
+from avatar_optuna.schema import Audit
 
 
 def _students(student: Hyperparameters, count: int) -> list[Hyperparameters]:
@@ -74,10 +74,10 @@ def test_misordered_pairs_are_counted() -> None:
 def test_a_real_audit_is_stored_whole(student: Hyperparameters) -> None:
     students = _students(student, 10)
     done: list[int] = []
-    audit = audit_stand_ins(students, TaskForm.PAIR, device="cpu", repeats=9, on_progress=done.append)
+    audit = audit_stand_ins(students, TaskShape(arity=2), device="cpu", repeats=9, on_progress=done.append)
     assert Audit.from_dict(json.loads(json.dumps(audit.to_dict()))) == audit
     assert done[-1] == 10 * 9
-    assert [entry.flops for entry in audit.students] == [flops(s, TaskForm.PAIR) for s in students]
+    assert [entry.flops for entry in audit.students] == [flops(s, TaskShape(arity=2)) for s in students]
     assert all(0 < entry.latency_ms <= entry.latency_interval_ms[1] for entry in audit.students)
     stand_ins = {(entry.stand_in, entry.figure) for entry in audit.correlations}
     assert {("flops", "latency_ms"), ("parameters", "latency_ms")} <= stand_ins
@@ -88,10 +88,10 @@ def test_a_real_audit_is_stored_whole(student: Hyperparameters) -> None:
 
 def test_a_real_calibration_predicts_what_it_measured(student: Hyperparameters) -> None:
     students = _students(student, 16)
-    predictor = calibrate_latency(students, TaskForm.PAIR, device="cpu", repeats=3)
-    assert predictor.num_students == 16
-    assert predictor.range[0] > 0
-    assert predictor.device["threads"] == 1
+    cost_model = calibrate_latency(students, TaskShape(arity=2), device="cpu", repeats=3)
+    assert cost_model.num_students == 16
+    assert cost_model.range[0] > 0
+    assert cost_model.device["threads"] == 1
     small = replace(student, num_hidden_layers=1, hidden_size=8, num_attention_heads=1, max_sequence_length=16)
     large = replace(student, num_hidden_layers=3, hidden_size=96, max_sequence_length=64)
-    assert 0 < predictor(small) < predictor(large)
+    assert 0 < cost_model(small) < cost_model(large)

@@ -1,4 +1,4 @@
-"""A study that searches on measured time: the predictor is calibrated once, and is what its values are made of."""
+"""A study that searches on measured time: the cost model is calibrated once, and is what its values are made of."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from avatar_optuna.hyperparameters import Hyperparameters
-from avatar_optuna.records import AUDIT, COST, LATENCY_MODEL, Audit, StudyCost
-from avatar_optuna.study import searched, stored_predictors
+from avatar_optuna.schema import AUDIT, COST, LATENCY_MODEL, Audit, StudyCost
+from avatar_optuna.study import searched, stored_cost_models
 from tests.finished_study import NAME, FinishedStudy, write_study
 
 
@@ -34,10 +34,10 @@ def timed_study(tmp_path_factory: pytest.TempPathFactory) -> FinishedStudy:
 
 def test_values_are_what_the_stored_predictor_says(timed_study: FinishedStudy) -> None:
     study = timed_study.open()
-    predictor = stored_predictors(study)["latency_ms"]
-    assert predictor.device["threads"] == 1
+    cost_model = stored_cost_models(study)["latency_ms"]
+    assert cost_model.device["threads"] == 1
     found = searched(study, round_=0)
-    expected = [float(predictor(student)) for student in found.students]
+    expected = [float(cost_model(student)) for student in found.students]
     assert np.allclose(found.values[:, 1], expected)
     assert "calibration" in StudyCost.from_dict(study.attributes[COST]).phases
 
@@ -51,11 +51,11 @@ def test_a_rerun_keeps_the_predictor(timed_study: FinishedStudy) -> None:
 
 
 def test_the_front_shows_predicted_latency(timed_study: FinishedStudy) -> None:
-    predictor = stored_predictors(timed_study.open())["latency_ms"]
+    cost_model = stored_cost_models(timed_study.open())["latency_ms"]
     front = json.loads(timed_study.command("front", "--study-name", NAME, "-f", "json"))
     for row in (*front["students"], *front["predicted"]):
         student = Hyperparameters.from_mapping({name: row[name] for name in Hyperparameters.__dataclass_fields__})
-        assert row["predicted_latency_ms"] == pytest.approx(float(predictor(student)))
+        assert row["predicted_latency_ms"] == pytest.approx(float(cost_model(student)))
     assert "of one input at full length, predicted for" in timed_study.command("front", "--study-name", NAME)
 
 

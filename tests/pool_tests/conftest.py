@@ -10,7 +10,7 @@ import pytest
 
 from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.pool import Pool
-from avatar_optuna.records import ARTIFACTS, DISTILLED_DIRECTIONS, SETTINGS, Job, distilled_name
+from avatar_optuna.schema import ARTIFACTS, DISTILLED_DIRECTIONS, SETTINGS, Job, distilled_name
 from avatar_optuna.settings import load_study_file
 from avatar_optuna.storage import Storage, open_storage
 

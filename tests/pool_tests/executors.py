@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from avatar_optuna.pool import ExecutorSettings, JobContext, JobOutcome
-from avatar_optuna.records import Job, JobResult
+from avatar_optuna.schema import Job, JobResult
 
 EPOCH_S = float(os.environ.get("AVATAR_TEST_EPOCH_S", "0.05"))
 

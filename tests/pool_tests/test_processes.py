@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.pool import Pool, PoolTiming, WorkerProcesses, parse_devices, pool_status, run_workers
 from avatar_optuna.pool._identity import is_certainly_gone, this_process
-from avatar_optuna.records import JobResult
+from avatar_optuna.schema import JobResult
 from tests.pool_tests.conftest import MakeJobs
 
 FAST = PoolTiming(heartbeat_interval_s=0.5, grace_period_s=3.0, poll_interval_s=0.1)

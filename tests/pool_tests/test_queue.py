@@ -7,7 +7,7 @@ import pytest
 
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.pool import Pool
-from avatar_optuna.records import Job
+from avatar_optuna.schema import Job
 from tests.pool_tests.conftest import MakeJobs
 
 

@@ -13,7 +13,7 @@ from avatar_optuna.cli import main
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.pool import Pool, pool_status
 from avatar_optuna.pool._identity import this_process
-from avatar_optuna.records import distilled_name
+from avatar_optuna.schema import distilled_name
 from avatar_optuna.storage import JobQueue, WorkerRegistry
 from tests.pool_tests.conftest import MakeJobs
 from tests.pool_tests.executors import result

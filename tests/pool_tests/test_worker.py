@@ -13,7 +13,7 @@ from optuna.artifacts import FileSystemArtifactStore
 from optuna.trial import TrialState
 
 from avatar_optuna.pool import ExecutorSettings, JobContext, JobOutcome, Pool, PoolTiming, Worker, parse_devices
-from avatar_optuna.records import Job, JobResult, distilled_name
+from avatar_optuna.schema import Job, JobResult, distilled_name
 from avatar_optuna.storage import JobQueue, artifact_store, download_directory, open_storage
 from tests.pool_tests import executors
 from tests.pool_tests.conftest import MakeJobs

@@ -9,8 +9,8 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from avatar_optuna.hyperparameters import Hyperparameters
-from avatar_optuna.records import JobResult
 from avatar_optuna.report import recommend
+from avatar_optuna.schema import JobResult
 from avatar_optuna.study import Student
 from tests.strategies import small_students
 

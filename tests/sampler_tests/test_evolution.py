@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avatar_optuna.columns import Columns
-from avatar_optuna.costs import TaskForm, flops, size_bytes
+from avatar_optuna.configurations import ConfigurationTable
+from avatar_optuna.costs import TaskShape, flops, size_bytes
 from avatar_optuna.feasibility import Feasibility
-from avatar_optuna.front import hypervolume
 from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.pareto import hypervolume
 from avatar_optuna.sampler import Evolution
 from avatar_optuna.space import SearchSpace
 
@@ -18,16 +18,18 @@ DIRECTIONS = ("maximize", "minimize", "minimize")
 
 @pytest.fixture(scope="module")
 def feasibility() -> Feasibility:
-    return Feasibility(space=SearchSpace.paper(), constraints=["size_mb <= 3"], form=TaskForm.PAIR)
+    return Feasibility(space=SearchSpace.paper(), constraints=["size_mb <= 3"], task_shape=TaskShape(arity=2))
 
 
-def _costs(columns: Columns) -> np.ndarray:
-    return np.column_stack([size_bytes(columns, TaskForm.PAIR), flops(columns, TaskForm.PAIR)]).astype(np.float64)
+def _costs(columns: ConfigurationTable) -> np.ndarray:
+    return np.column_stack([size_bytes(columns, TaskShape(arity=2)), flops(columns, TaskShape(arity=2))]).astype(
+        np.float64
+    )
 
 
 def _values(students: list[Hyperparameters]) -> np.ndarray:
     """A stand-in with diminishing returns in every size."""
-    columns = Columns.from_students(students)
+    columns = ConfigurationTable.from_students(students)
     effectiveness = 1 - 0.4 * np.exp(-columns.hidden_size / 50) - 0.2 * np.exp(-columns.num_hidden_layers / 3)
     effectiveness = effectiveness - 0.1 * np.exp(-columns.vocab_size / 5000) + 0.05 * (columns.learning_rate == 1e-3)
     return np.column_stack([effectiveness, _costs(columns)])
@@ -91,7 +93,9 @@ SMALL = {
 @pytest.mark.parametrize("screened", [True, False])
 def test_a_small_space_is_searched_to_the_last_configuration(screened: bool) -> None:
     space = SearchSpace.from_mapping(SMALL)
-    feasibility = Feasibility(space=space, constraints=["vocab_size < 2000 or hidden_size < 48"], form=TaskForm.PAIR)
+    feasibility = Feasibility(
+        space=space, constraints=["vocab_size < 2000 or hidden_size < 48"], task_shape=TaskShape(arity=2)
+    )
     asked = _evolve(_evolution(feasibility, screened=screened), 6)
     # Batch sizes, layers; then vocabularies with one head at 3 widths, with three heads at 48, less 2000 at 48.
     feasible = 2 * 3 * (2 * 3 + 2 * 1 - (1 + 1))

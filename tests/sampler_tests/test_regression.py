@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avatar_optuna.columns import Columns, Lattice
+from avatar_optuna.configurations import ConfigurationTable, Lattice
 from avatar_optuna.hyperparameters import NAMES
 from avatar_optuna.sampler._regression import RunningRegression
 from avatar_optuna.space import SearchSpace
@@ -13,7 +13,7 @@ from avatar_optuna.space import SearchSpace
 INTERACTING = frozenset({"hidden_size", "num_hidden_layers"})
 
 
-def _response(columns: Columns) -> np.ndarray:
+def _response(columns: ConfigurationTable) -> np.ndarray:
     size = np.log(columns.hidden_size) * np.log(columns.num_hidden_layers + 1.0)
     return 0.3 * size + (columns.tokenizer == "Word") - 0.5 * (columns.batch_size == 32)
 

@@ -11,15 +11,15 @@ from optuna.samplers import BaseSampler
 from optuna.testing.pytest_samplers import BasicSamplerTestCase, MultiObjectiveSamplerTestCase, RelativeSamplerTestCase
 from optuna.trial import TrialState
 
-from avatar_optuna.columns import Columns
-from avatar_optuna.costs import TaskForm, flops, size_bytes
+from avatar_optuna.configurations import ConfigurationTable
+from avatar_optuna.costs import TaskShape, flops, size_bytes
 from avatar_optuna.feasibility import Feasibility
 from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.sampler import FeasibleNSGAIISampler
 from avatar_optuna.space import SearchSpace
 from tests.sampler_tests.test_evolution import SMALL
 
-FEASIBILITY = Feasibility(space=SearchSpace.paper(), constraints=["size_mb <= 3"], form=TaskForm.PAIR)
+FEASIBILITY = Feasibility(space=SearchSpace.paper(), constraints=["size_mb <= 3"], task_shape=TaskShape(arity=2))
 DIRECTIONS = ["maximize", "minimize", "minimize"]
 
 
@@ -29,8 +29,10 @@ class TestOptunaContract(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObj
         return lambda: FeasibleNSGAIISampler(feasibility=FEASIBILITY, population_size=10, seed=0)
 
 
-def _costs(columns: Columns) -> np.ndarray:
-    return np.column_stack([size_bytes(columns, TaskForm.PAIR), flops(columns, TaskForm.PAIR)]).astype(np.float64)
+def _costs(columns: ConfigurationTable) -> np.ndarray:
+    return np.column_stack([size_bytes(columns, TaskShape(arity=2)), flops(columns, TaskShape(arity=2))]).astype(
+        np.float64
+    )
 
 
 def _objective(trial: optuna.Trial) -> tuple[float, ...]:
@@ -38,7 +40,11 @@ def _objective(trial: optuna.Trial) -> tuple[float, ...]:
     student = Hyperparameters.from_mapping(values)
     assert FEASIBILITY.check(values).feasible
     effectiveness = 1 - 0.4 * np.exp(-student.hidden_size / 50) - 0.2 * np.exp(-student.num_hidden_layers / 3)
-    return (float(effectiveness), float(size_bytes(student, TaskForm.PAIR)), float(flops(student, TaskForm.PAIR)))
+    return (
+        float(effectiveness),
+        float(size_bytes(student, TaskShape(arity=2))),
+        float(flops(student, TaskShape(arity=2))),
+    )
 
 
 def _sampler(*, screened: bool = True) -> FeasibleNSGAIISampler:
@@ -79,7 +85,7 @@ def test_failed_and_parallel_trials_do_not_repeat_a_configuration() -> None:
 
 def test_a_space_that_runs_out_stops_the_study() -> None:
     space = SearchSpace.from_mapping(SMALL)
-    feasibility = Feasibility(space=space, constraints=["num_hidden_layers < 2"], form=TaskForm.PAIR)
+    feasibility = Feasibility(space=space, constraints=["num_hidden_layers < 2"], task_shape=TaskShape(arity=2))
     sampler = FeasibleNSGAIISampler(feasibility=feasibility, population_size=10, seed=0)
     study = optuna.create_study(sampler=sampler)
     study.optimize(lambda trial: float(space.suggest(trial)["hidden_size"]), n_trials=100)

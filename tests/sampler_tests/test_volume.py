@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avatar_optuna.front import hypervolume, non_dominated
+from avatar_optuna.pareto import hypervolume, non_dominated
 from avatar_optuna.sampler._volume import Volume
 
 

@@ -14,13 +14,13 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from avatar_optuna.columns import Columns
-from avatar_optuna.costs import TaskForm
+from avatar_optuna.configurations import ConfigurationTable
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError, StudyBusyError, StudyError
 from avatar_optuna.feasibility import Feasibility, Verdict, draw
 from avatar_optuna.indicator import Indicator
 from avatar_optuna.objective import Objective
-from avatar_optuna.records import GENERATION, INFEASIBLE, ROUND, distilled_name
+from avatar_optuna.schema import GENERATION, INFEASIBLE, ROUND, distilled_name
 from avatar_optuna.settings import StudySettings, load_study_file
 from avatar_optuna.storage import open_storage, search_lock
 from avatar_optuna.study import AvatarStudy, create_study, pareto_indices, search, searched
@@ -52,14 +52,14 @@ def make_settings(folder: Path, *changes: tuple[str, str]) -> StudySettings:
 
 def make_objective(settings: StudySettings) -> tuple[Objective, Feasibility]:
     """An objective whose indicator was fitted on a known response."""
-    feasibility = Feasibility(space=settings.space, constraints=settings.constraints, form=TaskForm.PAIR)
+    feasibility = Feasibility(space=settings.space, constraints=settings.constraints, task_shape=TaskShape(arity=2))
     students = draw(feasibility, 12, seed=0, pool=500)
-    columns = Columns.from_students(students)
+    columns = ConfigurationTable.from_students(students)
     effectiveness = 0.5 + 0.4 * (1 - np.exp(-columns.hidden_size / 40)) * (columns.learning_rate > 5e-5)
     indicator = Indicator.fit(students, effectiveness.tolist(), space=settings.space)
     objective = Objective(
         space=settings.space,
-        form=TaskForm.PAIR,
+        task_shape=TaskShape(arity=2),
         objectives=settings.search.objectives,
         feasibility=feasibility,
         indicator=indicator,

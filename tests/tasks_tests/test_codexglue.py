@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from avatar_optuna.costs import TaskForm
 from avatar_optuna.exceptions import DataError, InputError
 from avatar_optuna.settings import TaskSettings
 from avatar_optuna.tasks import load_task
@@ -33,7 +32,7 @@ def functions(tmp_path: Path) -> Path:
 
 def test_pairs_are_read_row_for_row(clones: Path) -> None:
     task = load_task(TaskSettings(kind="clone-detection", data=str(clones)))
-    assert task.form is TaskForm.PAIR
+    assert task.shape.is_pair
     texts = [[task.valid.functions[index] for index in pair] for pair in task.valid.inputs]
     assert texts == [["int f2() { return 2; }", "int f3() { return 3; }"], ["int f3() { return 3; }"] * 2]
     assert task.valid.labels.tolist() == [1, 0]

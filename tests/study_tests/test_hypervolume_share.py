@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from avatar_optuna.storage import open_storage
-from avatar_optuna.study import attained, create_study, search, searched
+from avatar_optuna.study import create_study, hypervolume_share, search, searched
 from tests.study_tests.test_search import make_objective, make_settings
 
 SMALL = """
@@ -39,7 +39,9 @@ def test_a_search_that_saw_the_whole_space_reached_all_of_it(tmp_path: Path) -> 
         objective, feasibility = make_objective(settings)
         search(study, objective, feasibility)
         found = searched(study, round_=0)
-        reached = attained(found, feasibility, objective.indicator, objective.costs, cost_names=objective.cost_names)
+        reached = hypervolume_share(
+            found, feasibility, objective.indicator, objective.costs, cost_names=objective.cost_names
+        )
         assert reached.lattice_points == 16 * 1  # tokenizer and learning rate cost nothing: the best is taken
         shares.append(reached.share)
     assert len(found) == 64

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from avatar_optuna.columns import Columns
+from avatar_optuna.configurations import ConfigurationTable
 from avatar_optuna.feasibility import Feasibility
-from avatar_optuna.front import exact_front, hypervolume
 from avatar_optuna.indicator import Indicator
-from avatar_optuna.study._search import Searched
+from avatar_optuna.pareto import exact_front, hypervolume
+from avatar_optuna.study._search import SearchResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attained:
+class HypervolumeShare:
     """The share of the attainable hypervolume that a search reached.
 
     Args:
@@ -40,14 +40,14 @@ class Attained:
         return asdict(self)
 
 
-def attained(
-    found: Searched,
+def hypervolume_share(
+    found: SearchResult,
     feasibility: Feasibility,
     indicator: Indicator,
-    costs: Callable[[Columns], npt.NDArray[np.float64]],
+    costs: Callable[[ConfigurationTable], npt.NDArray[np.float64]],
     *,
     cost_names: Collection[str],
-) -> Attained:
+) -> HypervolumeShare:
     """Compare a search with the exact front under its indicator.
 
     Args:
@@ -70,7 +70,7 @@ def attained(
     corner = np.full(len(low), 1.1)
     reached = hypervolume((own - low) / span, corner)
     best = hypervolume((np.concatenate([exact.values, own]) - low) / span, corner)
-    return Attained(
+    return HypervolumeShare(
         share=reached / best if best > 0 else 1.0,
         lattice_points=exact.looked_at,
         front_points=len(exact.values),

@@ -21,7 +21,7 @@ Codes = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Columns:
+class ConfigurationTable:
     """Configurations by hyperparameter: arrays of one length, read like one `Hyperparameters`.
 
     Args:
@@ -56,12 +56,12 @@ class Columns:
         return np.asarray(sum((kinds == kind) * index for index, kind in enumerate(POSITION_EMBEDDING_TYPES)))
 
     @classmethod
-    def from_students(cls, students: Sequence[Hyperparameters]) -> Columns:
+    def from_students(cls, students: Sequence[Hyperparameters]) -> ConfigurationTable:
         """Columns in the order of the students."""
         return cls(values={name: _column(name, [getattr(s, name) for s in students]) for name in NAMES})
 
     @classmethod
-    def from_mappings(cls, configurations: Sequence[Mapping[str, Any]]) -> Columns:
+    def from_mappings(cls, configurations: Sequence[Mapping[str, Any]]) -> ConfigurationTable:
         """Columns of configurations that need not be valid students."""
         return cls(values={name: _column(name, [c[name] for c in configurations]) for name in NAMES})
 
@@ -92,11 +92,11 @@ class Lattice:
         self.axes: list[npt.NDArray[Any]] = [_axis(name, space) for name in NAMES]
         self.sizes: Codes = np.asarray([len(axis) for axis in self.axes], dtype=np.int64)
 
-    def decode(self, codes: Codes) -> Columns:
+    def decode(self, codes: Codes) -> ConfigurationTable:
         """Codes of shape (n, 13) to columns of length n."""
-        return Columns(values={name: self.axes[i][codes[:, i]] for i, name in enumerate(NAMES)})
+        return ConfigurationTable(values={name: self.axes[i][codes[:, i]] for i, name in enumerate(NAMES)})
 
-    def encode(self, columns: Columns) -> Codes:
+    def encode(self, columns: ConfigurationTable) -> Codes:
         """Columns to codes, each value to the nearest one that is there (a foreign category to the first)."""
         return np.stack(
             [_nearest(axis, columns.values[name]) for name, axis in zip(NAMES, self.axes, strict=True)], axis=1

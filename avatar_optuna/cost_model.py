@@ -2,7 +2,7 @@
 
 Latency and energy have no formula, but they are nearly sums: so much for each layer, each product, each element that is
 touched. The weights are fitted, none below zero, on students that were measured on the device. The terms are
-polynomials in the sizes that `costs` reads, so that one predictor takes an int, an array, an interval or a Z3 term.
+polynomials in the sizes that `costs` reads, so that one cost model takes an int, an array, an interval or a Z3 term.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from avatar_optuna.costs import TaskForm
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.hyperparameters import Hyperparameters
 
@@ -31,11 +31,11 @@ MIN_STUDENTS = 12
 
 _FORMAT = 1
 _DIGITS = 9
-_RULE = "a predictor must be the JSON that avatar-optuna wrote"
+_RULE = "a cost model must be the JSON that avatar-optuna wrote"
 _UNITS = {"latency_ms": "ms", "energy_j": "J"}
 
 
-def device_terms(shape: Any, form: TaskForm) -> dict[str, Any]:
+def device_terms(shape: Any, task_shape: TaskShape) -> dict[str, Any]:
     """What one input at full length makes a device do, by kind; each is a count.
 
     Calls (a kernel launched, whatever its size) cost a small student most; then come the elements that are touched, and
@@ -45,11 +45,11 @@ def device_terms(shape: Any, form: TaskForm) -> dict[str, Any]:
 
     Args:
         shape: The student: ints, arrays, intervals or Z3 terms. Its vocabulary costs memory, not time.
-        form: One function or a pair an input.
+        task_shape: One function or a pair an input.
     """
     tokens, width, layers = shape.max_sequence_length, shape.hidden_size, shape.num_hidden_layers
     inner, heads, distances = shape.intermediate_size, shape.num_attention_heads, shape.num_distance_products
-    functions = form.num_functions
+    functions = task_shape.arity
     rows = layers * tokens * functions
     scores = rows * tokens * heads
     is_relative = 1 - shape.has_absolute_positions
@@ -81,12 +81,12 @@ def _has(shape: Any, name: str, category: str) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CostPredictor:
-    """A calibrated predictor; calling it with a shape gives the figure, in the reading of the shape.
+class CostModel:
+    """A calibrated cost model; calling it with a shape gives the figure, in the reading of the shape.
 
     Args:
         quantity: "latency_ms" or "energy_j": of one input at full length.
-        form: Single functions or pairs.
+        task_shape: Single functions or pairs.
         weights: By term of `device_terms`, those above 0.
         device: `{"name", "model", "threads"}`, where it was calibrated.
         host: Name of the machine.
@@ -101,7 +101,7 @@ class CostPredictor:
     """
 
     quantity: str
-    form: TaskForm
+    task_shape: TaskShape
     weights: Mapping[str, float]
     device: Mapping[str, Any]
     host: str
@@ -116,7 +116,7 @@ class CostPredictor:
 
     def __call__(self, shape: Any) -> Any:
         """The figure of a shape: a float, an array, an interval or a Z3 term."""
-        terms = device_terms(shape, self.form)
+        terms = device_terms(shape, self.task_shape)
         return sum(terms[name] * weight for name, weight in self.weights.items())
 
     @property
@@ -130,26 +130,27 @@ class CostPredictor:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        values = asdict(self)
-        return {"format": _FORMAT, **values, "form": str(self.form), "range": list(self.range)}
+        values = {key: value for key, value in asdict(self).items() if key != "task_shape"}
+        return {"format": _FORMAT, **values, "form": self.task_shape.form, "range": list(self.range)}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> CostPredictor:
+    def from_json(cls, values: Mapping[str, Any]) -> CostModel:
         """Read what `to_json` wrote.
 
         Raises:
             InputError: It is something else.
         """
-        fields = {key: value for key, value in values.items() if key != "format"}
+        fields = {key: value for key, value in values.items() if key not in ("format", "form")}
         try:
-            predictor = cls(**{**fields, "form": TaskForm(values["form"]), "range": tuple(values["range"])})
-            known = set(device_terms(_EXAMPLE, predictor.form))
-            sound = all(np.isfinite(weight) and weight > 0 for weight in predictor.weights.values())
-        except (KeyError, TypeError, ValueError) as error:
+            fields |= {"task_shape": TaskShape.from_form(values["form"]), "range": tuple(values["range"])}
+            cost_model = cls(**fields)
+            known = set(device_terms(_EXAMPLE, cost_model.task_shape))
+            sound = all(np.isfinite(weight) and weight > 0 for weight in cost_model.weights.values())
+        except (InputError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{_RULE}, got a faulty one: {error}") from error
-        if values.get("format") != _FORMAT or not sound or not set(predictor.weights) <= known:
+        if values.get("format") != _FORMAT or not sound or not set(cost_model.weights) <= known:
             raise InputError(f"{_RULE}, got one that does not fit together")
-        return predictor
+        return cost_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +159,7 @@ class Fit:
 
     Args:
         weights: By term, those above 0.
-        median_error, p90_error, rank_correlation: See `CostPredictor`.
+        median_error, p90_error, rank_correlation: See `CostModel`.
     """
 
     weights: Mapping[str, float]
@@ -167,13 +168,13 @@ class Fit:
     rank_correlation: float
 
 
-def fit(students: Sequence[Hyperparameters], measured: Sequence[float], form: TaskForm) -> Fit:
+def fit(students: Sequence[Hyperparameters], measured: Sequence[float], task_shape: TaskShape) -> Fit:
     """Non-negative least squares of the relative errors; each student is left out in turn to say how far to trust it.
 
     Args:
         students: What was measured.
         measured: Its figures, above 0.
-        form: Single functions or pairs.
+        task_shape: Single functions or pairs.
 
     Raises:
         StudyError: There are too few students, or a figure is not above 0.
@@ -182,10 +183,10 @@ def fit(students: Sequence[Hyperparameters], measured: Sequence[float], form: Ta
 
     figures = np.asarray(measured, dtype=np.float64)
     if len(figures) < MIN_STUDENTS or len(figures) != len(students):
-        raise StudyError(f"a predictor needs at least {MIN_STUDENTS} measured students, got {len(figures)}")
+        raise StudyError(f"a cost model needs at least {MIN_STUDENTS} measured students, got {len(figures)}")
     if not (np.isfinite(figures) & (figures > 0)).all():
-        raise StudyError("a predictor is fitted on figures above 0")
-    rows = [device_terms(student, form) for student in students]
+        raise StudyError("a cost model is fitted on figures above 0")
+    rows = [device_terms(student, task_shape) for student in students]
     names = list(rows[0])
     matrix = np.asarray([[float(row[name]) for name in names] for row in rows])
     predicted = np.zeros(len(figures))

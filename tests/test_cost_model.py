@@ -1,4 +1,4 @@
-"""The predictor: one formula in four readings, weights found again, and every faulty JSON refused."""
+"""The cost model: one formula in four readings, weights found again, and every faulty JSON refused."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
-from avatar_optuna.columns import Columns
-from avatar_optuna.costs import TaskForm
+from avatar_optuna.configurations import ConfigurationTable
+from avatar_optuna.cost_model import CostModel, device_terms, fit
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InfeasibleSpaceError, InputError, StudyError
 from avatar_optuna.feasibility import Boxes, Feasibility, draw, judged, tighten
 from avatar_optuna.hyperparameters import Hyperparameters
-from avatar_optuna.predictor import CostPredictor, device_terms, fit
 from avatar_optuna.space import SearchSpace
 from tests.strategies import small_students
 
@@ -35,11 +35,11 @@ WEIGHTS = {
 """As calibrated on a processor, rounded."""
 
 
-def make_predictor(**changes: Any) -> CostPredictor:
-    """A predictor with the weights above."""
+def make_cost_model(**changes: Any) -> CostModel:
+    """A cost model with the weights above."""
     values: dict[str, Any] = {
         "quantity": "latency_ms",
-        "form": TaskForm.PAIR,
+        "task_shape": TaskShape(arity=2),
         "weights": WEIGHTS,
         "device": {"name": "cpu", "model": "some processor", "threads": 1},
         "host": "somewhere",
@@ -52,24 +52,24 @@ def make_predictor(**changes: Any) -> CostPredictor:
         "waited_share": 0.0,
         "measured_utc": "2026-11-24T02:00:00+00:00",
     }
-    return CostPredictor(**(values | changes))
+    return CostModel(**(values | changes))
 
 
 @given(small_students())
 def test_a_student_and_its_column_cost_the_same(student: Hyperparameters) -> None:
-    predictor = make_predictor()
-    columns = Columns.from_students([student, student])
-    assert np.broadcast_to(predictor(columns), 2).tolist() == pytest.approx([predictor(student)] * 2, rel=1e-12)
+    cost_model = make_cost_model()
+    columns = ConfigurationTable.from_students([student, student])
+    assert np.broadcast_to(cost_model(columns), 2).tolist() == pytest.approx([cost_model(student)] * 2, rel=1e-12)
 
 
 @hypothesis_settings(max_examples=15)
 @given(small_students())
 def test_z3_reads_what_arrays_read(student: Hyperparameters) -> None:
     """A limit a hair above the prediction holds for the solver, one a hair below does not."""
-    predictor, space = make_predictor(), SearchSpace.from_mapping(_exactly(student))
-    figure = float(predictor(student))
+    cost_model, space = make_cost_model(), SearchSpace.from_mapping(_exactly(student))
+    figure = float(cost_model(student))
     for limit, holds in ((figure * (1 + 1e-9), True), (figure * (1 - 1e-9), False)):
-        make = {"space": space, "form": TaskForm.PAIR, "predicted": {"latency_ms": predictor}}
+        make = {"space": space, "task_shape": TaskShape(arity=2), "predicted": {"latency_ms": cost_model}}
         if holds:
             feasibility = Feasibility(constraints=[f"latency_ms <= {limit!r}"], **make)
             assert feasibility.check(student.to_dict()).feasible
@@ -83,21 +83,21 @@ def _exactly(student: Hyperparameters) -> dict[str, Any]:
 
 
 def test_a_latency_constraint_is_drawn_tightened_and_explained() -> None:
-    predictor = make_predictor()
+    cost_model = make_cost_model()
     feasibility = Feasibility(
         space=SearchSpace.paper(),
         constraints=["latency_ms <= 1.5", "size_mb <= 3"],
-        form=TaskForm.PAIR,
-        predicted={"latency_ms": predictor},
+        task_shape=TaskShape(arity=2),
+        predicted={"latency_ms": cost_model},
     )
     students = draw(feasibility, 12, seed=0, pool=3_000)
-    assert all(predictor(student) <= 1.5 for student in students)
+    assert all(cost_model(student) <= 1.5 for student in students)
     assert len({student.position_embedding_type for student in students}) > 1
     slow = {**students[0].to_dict(), "num_hidden_layers": 12, "hidden_size": 96, "num_attention_heads": 12}
     verdict = feasibility.check(slow)
     assert "latency_ms <= 1.5" in verdict.violated
     assert verdict.violated["latency_ms <= 1.5"] == pytest.approx(
-        predictor(Hyperparameters.from_mapping(slow)) - 1.5, rel=1e-6
+        cost_model(Hyperparameters.from_mapping(slow)) - 1.5, rel=1e-6
     )
     found = tighten(feasibility, draws=20_000)
     assert found.ranges["num_hidden_layers"][1] < 12
@@ -110,18 +110,18 @@ def test_what_no_student_can_be_is_refused_by_name() -> None:
         Feasibility(
             space=SearchSpace.paper(),
             constraints=["latency_ms <= 0.1", "size_mb <= 3"],
-            form=TaskForm.PAIR,
-            predicted={"latency_ms": make_predictor()},
+            task_shape=TaskShape(arity=2),
+            predicted={"latency_ms": make_cost_model()},
         )
 
 
 def test_intervals_hold_every_student_of_a_box() -> None:
-    predictor = make_predictor()
+    cost_model = make_cost_model()
     feasibility = Feasibility(
         space=SearchSpace.paper(),
         constraints=["latency_ms <= 4"],
-        form=TaskForm.PAIR,
-        predicted={"latency_ms": predictor},
+        task_shape=TaskShape(arity=2),
+        predicted={"latency_ms": cost_model},
     )
     rng = np.random.default_rng(0)
     sizes = feasibility.lattice.sizes
@@ -140,35 +140,35 @@ def test_intervals_hold_every_student_of_a_box() -> None:
 
 def test_weights_are_found_again() -> None:
     """On figures that are exactly such a sum, and on noisy ones whose noise it reports."""
-    feasibility = Feasibility(space=SearchSpace.paper(), constraints=["size_mb <= 3"], form=TaskForm.PAIR)
+    feasibility = Feasibility(space=SearchSpace.paper(), constraints=["size_mb <= 3"], task_shape=TaskShape(arity=2))
     students = draw(feasibility, 40, seed=0, pool=3_000)
-    truth = np.asarray([float(make_predictor()(student)) for student in students])
-    exact = fit(students, truth.tolist(), TaskForm.PAIR)
+    truth = np.asarray([float(make_cost_model()(student)) for student in students])
+    exact = fit(students, truth.tolist(), TaskShape(arity=2))
     assert exact.median_error < 1e-6
     assert exact.rank_correlation == pytest.approx(1.0)
     noise = np.random.default_rng(0).uniform(0.9, 1.1, size=len(truth))
-    noisy = fit(students, (truth * noise).tolist(), TaskForm.PAIR)
+    noisy = fit(students, (truth * noise).tolist(), TaskShape(arity=2))
     assert 0.02 < noisy.median_error < 0.12
     assert all(weight > 0 for weight in noisy.weights.values())
-    predicted = [sum(device_terms(s, TaskForm.PAIR)[n] * w for n, w in noisy.weights.items()) for s in students]
+    predicted = [sum(device_terms(s, TaskShape(arity=2))[n] * w for n, w in noisy.weights.items()) for s in students]
     assert np.median(np.abs(predicted / truth - 1)) < 0.08
 
 
 def test_too_few_or_impossible_figures_are_refused(student: Hyperparameters) -> None:
     with pytest.raises(StudyError, match="at least 12 measured students, got 3"):
-        fit([student] * 3, [1.0, 2.0, 3.0], TaskForm.PAIR)
+        fit([student] * 3, [1.0, 2.0, 3.0], TaskShape(arity=2))
     with pytest.raises(StudyError, match="figures above 0"):
-        fit([student] * 12, [1.0] * 11 + [0.0], TaskForm.PAIR)
+        fit([student] * 12, [1.0] * 11 + [0.0], TaskShape(arity=2))
 
 
 def test_it_comes_back_equal_and_faulty_ones_are_refused() -> None:
-    predictor = make_predictor()
-    stored = json.loads(json.dumps(predictor.to_json()))
-    assert CostPredictor.from_json(stored) == predictor
-    assert predictor.is_of({"name": "cpu", "model": "some processor", "threads": 1})
-    assert not predictor.is_of({"name": "cpu", "model": "some processor", "threads": 2})
+    cost_model = make_cost_model()
+    stored = json.loads(json.dumps(cost_model.to_json()))
+    assert CostModel.from_json(stored) == cost_model
+    assert cost_model.is_of({"name": "cpu", "model": "some processor", "threads": 1})
+    assert not cost_model.is_of({"name": "cpu", "model": "some processor", "threads": 2})
     for fault in ({"format": 9}, {"weights": {"nonsense": 1.0}}, {"weights": {"pass": -1.0}}, {"form": "triple"}):
-        with pytest.raises(InputError, match="a predictor must be the JSON that avatar-optuna wrote"):
-            CostPredictor.from_json({**stored, **fault})
+        with pytest.raises(InputError, match="a cost model must be the JSON that avatar-optuna wrote"):
+            CostModel.from_json({**stored, **fault})
     with pytest.raises(dataclasses.FrozenInstanceError):
-        predictor.quantity = "other"  # type: ignore[misc]
+        cost_model.quantity = "other"  # type: ignore[misc]

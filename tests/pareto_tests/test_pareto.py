@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna._hypervolume import compute_hypervolume  # an oracle, in tests only
 
-from avatar_optuna.front import crowding_distances, fronts, greedy_hypervolume_subset, hypervolume, non_dominated
+from avatar_optuna.pareto import crowding_distances, fronts, greedy_hypervolume_subset, hypervolume, non_dominated
 
 
 @st.composite

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.hyperparameters import Hyperparameters
-from avatar_optuna.records import (
+from avatar_optuna.schema import (
     DISTILLED_DIRECTIONS,
     Audit,
     AuditedStudent,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from optuna.trial import FrozenTrial, TrialState
 
 from avatar_optuna.hyperparameters import Hyperparameters
-from avatar_optuna.records import distilled_name
+from avatar_optuna.schema import distilled_name
 from avatar_optuna.study import AvatarStudy, Student, compared_latency_ms, distilled_students, ratios
-from avatar_optuna.tasks import task_form
+from avatar_optuna.tasks import task_shape_of
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -28,8 +28,8 @@ def write_notes(study: AvatarStudy) -> int:
     Returns:
         How many were written.
     """
-    form = task_form(study.settings.task.kind)
-    students = {student.job: student for student in distilled_students(study, form, purpose=None)}
+    task_shape = task_shape_of(study.settings.task.kind)
+    students = {student.job: student for student in distilled_students(study, task_shape, purpose=None)}
     trials = study.distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     written = sum(
         _write(study.distilled, trial, student_note(study, students[trial.number]))

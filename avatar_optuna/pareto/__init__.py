@@ -1,7 +1,7 @@
 """Pareto fronts: of points, and of the whole space under a fitted indicator."""
 
-from avatar_optuna.front._exact import ExactFront, Resolution, exact_front
-from avatar_optuna.front._pareto import (
+from avatar_optuna.pareto._exact import ExactFront, Resolution, exact_front
+from avatar_optuna.pareto._pareto import (
     Values,
     crowding_distances,
     fronts,

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from avatar_optuna.columns import Columns
-from avatar_optuna.costs import TaskForm, size_bytes
+from avatar_optuna.configurations import ConfigurationTable
+from avatar_optuna.cost_model import READS
+from avatar_optuna.costs import TaskShape, size_bytes
 from avatar_optuna.feasibility import Feasibility
-from avatar_optuna.front import exact_front, non_dominated
 from avatar_optuna.hyperparameters import NAMES
-from avatar_optuna.predictor import READS
+from avatar_optuna.pareto import exact_front, non_dominated
 from avatar_optuna.space import SearchSpace
-from tests.test_predictor import make_predictor
+from tests.test_cost_model import make_cost_model
 
 SPACE = {
     "tokenizer": ["BPE"],
@@ -33,21 +33,21 @@ SPACE = {
     "learning_rate": [1e-3],
     "batch_size": [16],
 }
-PREDICTOR = make_predictor()
+COST_MODEL = make_cost_model()
 
 
-def _effectiveness(columns: Columns) -> npt.NDArray[np.float64]:
+def _effectiveness(columns: ConfigurationTable) -> npt.NDArray[np.float64]:
     """Adds up over hyperparameters; gelu_new is better, and slower."""
     better = np.log(columns.hidden_size) + np.log(columns.num_hidden_layers) + 0.1 * np.log(columns.vocab_size)
     return np.asarray(better + 0.3 * (columns.hidden_act == "gelu_new") + 0.2 * columns.num_distance_products)
 
 
-def _size(columns: Columns) -> npt.NDArray[np.float64]:
-    return np.asarray(size_bytes(columns, TaskForm.PAIR), dtype=np.float64)[:, None]
+def _size(columns: ConfigurationTable) -> npt.NDArray[np.float64]:
+    return np.asarray(size_bytes(columns, TaskShape(arity=2)), dtype=np.float64)[:, None]
 
 
-def _size_and_latency(columns: Columns) -> npt.NDArray[np.float64]:
-    return np.column_stack([_size(columns), PREDICTOR(columns)])
+def _size_and_latency(columns: ConfigurationTable) -> npt.NDArray[np.float64]:
+    return np.column_stack([_size(columns), COST_MODEL(columns)])
 
 
 @pytest.mark.parametrize(
@@ -59,18 +59,18 @@ def _size_and_latency(columns: Columns) -> npt.NDArray[np.float64]:
     ],
 )
 def test_it_is_the_front_of_all_configurations(
-    constraint: str, costs: Callable[[Columns], npt.NDArray[np.float64]], names: frozenset[str] | None
+    constraint: str, costs: Callable[[ConfigurationTable], npt.NDArray[np.float64]], names: frozenset[str] | None
 ) -> None:
     space = SearchSpace.from_mapping(SPACE)
     feasibility = Feasibility(
-        space=space, constraints=[constraint], form=TaskForm.PAIR, predicted={"latency_ms": PREDICTOR}
+        space=space, constraints=[constraint], task_shape=TaskShape(arity=2), predicted={"latency_ms": COST_MODEL}
     )
     options: dict[str, Any] = {} if names is None else {"cost_names": names}
     found = exact_front(feasibility, _effectiveness, costs, **options)
     axes = [np.arange(size) for size in feasibility.lattice.sizes]
     everything = feasibility.lattice.decode(np.asarray(list(product(*axes))))
     held = feasibility.holds(everything)
-    columns = Columns(values={name: everything.values[name][held] for name in NAMES})
+    columns = ConfigurationTable(values={name: everything.values[name][held] for name in NAMES})
     values = np.column_stack([-_effectiveness(columns), costs(columns)])
     expected = values[non_dominated(values)]
     assert len(expected) > 0

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.hyperparameters import NAMES, Hyperparameters
-from avatar_optuna.records._attributes import KEY, Purpose
+from avatar_optuna.schema._attributes import KEY, Purpose
 
 
 @dataclass(frozen=True, kw_only=True)

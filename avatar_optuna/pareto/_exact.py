@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from avatar_optuna.columns import Codes, Columns
+from avatar_optuna.configurations import Codes, ConfigurationTable
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility import Boxes, Feasibility, judged
-from avatar_optuna.front._pareto import Values, non_dominated
 from avatar_optuna.hyperparameters import CATEGORIES, NAMES
+from avatar_optuna.pareto._pareto import Values, non_dominated
 
-Effectiveness = Callable[[Columns], npt.NDArray[np.float64]]
-Costs = Callable[[Columns], npt.NDArray[np.float64]]
+Effectiveness = Callable[[ConfigurationTable], npt.NDArray[np.float64]]
+Costs = Callable[[ConfigurationTable], npt.NDArray[np.float64]]
 
 # What every cost formula reads, in the order in which it is fixed: what rules out most comes first.
 _SHAPE = (
@@ -66,7 +66,7 @@ class ExactFront:
     """
 
     values: Values
-    columns: Columns
+    columns: ConfigurationTable
     looked_at: int
 
 
@@ -84,7 +84,7 @@ def exact_front(
         feasibility: The space and its constraints.
         effectiveness: Of columns, shape (n,); an increasing function of a sum over hyperparameters.
         costs: Of columns, shape (n, costs), to be minimised.
-        cost_names: The hyperparameters that costs depend on: the student's shape, and for calibrated predictors
+        cost_names: The hyperparameters that costs depend on: the student's shape, and for calibrated cost models
             `hidden_act`.
         resolution: Steps of the lattice.
 
@@ -177,11 +177,11 @@ def _fixed(feasibility: Feasibility, axes: Sequence[Codes], boxes: Boxes, order:
                 yield points
 
 
-def _columns(feasibility: Feasibility, codes: Codes) -> Columns:
+def _columns(feasibility: Feasibility, codes: Codes) -> ConfigurationTable:
     """`Lattice.decode`, sparing of memory where all have the same value."""
     values = {}
     for index, name in enumerate(NAMES):
         axis, column = feasibility.lattice.axes[index], codes[:, index]
         same = len(column) > 0 and column[0] == column[-1] and (column == column[0]).all()
         values[name] = np.broadcast_to(axis[column[0]], column.shape) if same else axis[column]
-    return Columns(values=values)
+    return ConfigurationTable(values=values)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from avatar_optuna.costs import TaskForm
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation._files import sha256_of, write_text
 from avatar_optuna.distillation._networks import PAIR_HEAD_FILE, load_fine_tuned, load_student
 from avatar_optuna.distillation._student import StudentForSequenceClassification
@@ -28,33 +28,38 @@ MANIFEST_FILE = "avatar.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predictor:
+class Classifier:
     """A classifier with its tokenizer, on one device.
 
     Args:
         network: Student or teacher, in evaluation mode, on `device` (see `Network`).
-        form: What one input is.
+        task_shape: What one input is.
         max_sequence_length: Longer functions are cut to this many tokens, special ones included.
         device: Where it computes.
     """
 
     network: Any
     tokenizer: PreTrainedTokenizerBase
-    form: TaskForm
+    task_shape: TaskShape
     max_sequence_length: int
     device: torch.device
 
     @classmethod
     def load(
-        cls, directory: Path | str, *, form: TaskForm | None = None, device: str = "cpu", threads: int | None = None
-    ) -> Predictor:
+        cls,
+        directory: Path | str,
+        *,
+        task_shape: TaskShape | None = None,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> Classifier:
         """Load a student (a directory with `avatar.json`, each file checked by hash) or a fine-tuned checkpoint.
 
         Only JSON and safetensors are read; nothing is unpickled and no code of the directory is run.
 
         Args:
             directory: The directory; for a checkpoint without `avatar.json` a hub name will do.
-            form: The form of the task; None takes the student's own, or what the checkpoint's files show.
+            task_shape: The form of the task; None takes the student's own, or what the checkpoint's files show.
             device: cpu, cuda or cuda:N.
             threads: Threads that torch computes with on the CPU, in this whole process; None leaves them.
 
@@ -66,21 +71,21 @@ class Predictor:
         path = Path(directory)
         if (path / MANIFEST_FILE).is_file():
             manifest = _checked_manifest(path)
-            found = TaskForm(manifest["form"])
-            if form is not None and form is not found:
-                raise InputError(f"{directory}: the student must read {form} inputs, it reads {found} ones")
+            found = TaskShape.from_form(manifest["form"])
+            if task_shape is not None and task_shape != found:
+                raise InputError(f"{directory}: the student must read {task_shape} inputs, it reads {found} ones")
             network: nn.Module = load_student(path) if manifest["is_student"] else load_fine_tuned(str(path), found)
             length = int(manifest["max_sequence_length"])
         else:
             pairs = (path / PAIR_HEAD_FILE).is_file()
-            found = form if form is not None else (TaskForm.PAIR if pairs else TaskForm.SINGLE)
+            found = task_shape if task_shape is not None else (TaskShape(arity=2) if pairs else TaskShape(arity=1))
             network = load_fine_tuned(str(directory), found)
             length = 0
         tokenizer = load_tokenizer(str(directory))
         return cls(
             network=network.to(device).eval(),
             tokenizer=tokenizer,
-            form=found,
+            task_shape=found,
             max_sequence_length=length or longest_sequence(network, tokenizer),
             device=torch.device(device),
         )
@@ -99,7 +104,7 @@ class Predictor:
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Logits (m, 2) of prepared functions: what is timed, tokenization apart."""
         vectors = self.network.encode(input_ids, attention_mask)  # (n, k)
-        return self.network.classify(vectors.reshape(-1, self.form.num_functions * vectors.shape[-1]))  # type: ignore[no-any-return]
+        return self.network.classify(vectors.reshape(-1, self.task_shape.arity * vectors.shape[-1]))  # type: ignore[no-any-return]
 
     def tokens(self, functions: Sequence[str]) -> Tokens:
         """Functions tokenized on the device."""
@@ -163,13 +168,15 @@ def longest_sequence(network: Any, tokenizer: PreTrainedTokenizerBase, default: 
     return int(min([*limits, _UNLIMITED])) if min(limits) < _UNLIMITED else default
 
 
-def write_manifest(directory: Path, *, form: TaskForm, max_sequence_length: int, is_student: bool, **more: Any) -> None:
+def write_manifest(
+    directory: Path, *, task_shape: TaskShape, max_sequence_length: int, is_student: bool, **more: Any
+) -> None:
     """Write `avatar.json` over the files that stand in the directory."""
     names = sorted(
         p.name for p in directory.iterdir() if p.suffix in (".json", ".safetensors") and p.name != MANIFEST_FILE
     )
     manifest: Mapping[str, Any] = {
-        "form": str(form),
+        "form": task_shape.form,
         "is_student": is_student,
         "max_sequence_length": max_sequence_length,
         **more,

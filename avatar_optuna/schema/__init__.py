@@ -5,7 +5,7 @@ writes or reads an attribute goes through the names and objects here, so the sea
 disagree. Attributes of Optuna are JSON; so is everything here.
 """
 
-from avatar_optuna.records._attributes import (
+from avatar_optuna.schema._attributes import (
     ARTIFACTS,
     ATTAINED,
     ATTEMPTS,
@@ -41,19 +41,19 @@ from avatar_optuna.records._attributes import (
     distilled_name,
     metric_names,
 )
-from avatar_optuna.records._audit import (
+from avatar_optuna.schema._audit import (
     Audit,
     AuditedStudent,
     MisorderedPair,
     RankCorrelation,
 )
-from avatar_optuna.records._cost import (
+from avatar_optuna.schema._cost import (
     PHASES,
     EstimatedPower,
     PhaseCost,
     StudyCost,
 )
-from avatar_optuna.records._jobs import (
+from avatar_optuna.schema._jobs import (
     Job,
     JobResult,
     TeacherRecord,
