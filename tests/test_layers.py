@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "avatar_optuna"
 MAY_IMPORT: dict[str, set[str]] = {
     "exceptions": set(),
     "progress": set(),
+    "registry": {"exceptions"},
     "hyperparameters": {"exceptions"},
     "costs": {"exceptions", "hyperparameters"},
     "space": {"exceptions", "hyperparameters"},
