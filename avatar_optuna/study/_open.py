@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -18,6 +18,7 @@ from avatar_optuna.schema import (
     DISTILLED_METRIC_NAMES,
     PROVENANCE,
     SETTINGS,
+    Direction,
     directions,
     distilled_name,
     metric_names,
@@ -93,9 +94,7 @@ def create_study(settings: StudySettings, storage: RDBStorage, *, artifacts: str
         InputError: A study of this name exists, and its settings differ where they must not.
     """
     objectives = settings.search.objectives
-    search = optuna.create_study(
-        study_name=settings.name, storage=storage, directions=directions(objectives), load_if_exists=True
-    )
+    search = _created_or_loaded(storage, settings.name, directions(objectives))
     stored = search.user_attrs.get(SETTINGS)
     if stored is not None:
         _refuse_other_settings(settings, StudySettings.from_dict(stored))
@@ -103,12 +102,7 @@ def create_study(settings: StudySettings, storage: RDBStorage, *, artifacts: str
         raise InputError(
             f"name must be new or a study made by avatar-optuna, got {settings.name!r}, made by another program"
         )
-    distilled = optuna.create_study(
-        study_name=distilled_name(settings.name),
-        storage=storage,
-        directions=list(DISTILLED_DIRECTIONS),
-        load_if_exists=True,
-    )
+    distilled = _created_or_loaded(storage, distilled_name(settings.name), DISTILLED_DIRECTIONS)
     if stored is None:
         search.set_metric_names(metric_names(objectives))
         distilled.set_metric_names(list(DISTILLED_METRIC_NAMES))
@@ -117,6 +111,13 @@ def create_study(settings: StudySettings, storage: RDBStorage, *, artifacts: str
     if stored != settings.to_dict():
         search.set_user_attr(SETTINGS, settings.to_dict())
     return AvatarStudy(storage, settings.name)
+
+
+def _created_or_loaded(storage: RDBStorage, name: str, directions_: Sequence[Direction]) -> optuna.Study:
+    """Load first: whoever may not make studies may still work on one that is there."""
+    if name in optuna.get_all_study_names(storage):
+        return optuna.load_study(study_name=name, storage=storage)
+    return optuna.create_study(study_name=name, storage=storage, directions=list(directions_), load_if_exists=True)
 
 
 def provenance() -> dict[str, Any]:

@@ -7,12 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import optuna
 import pytest
 import sqlalchemy
 
-from avatar_optuna.storage import open_storage
+from avatar_optuna.storage import WorkerRegistry, add_missing, open_storage, search_lock
 from tests.deploy_tests.servers import ROOT, STORAGE, ConfiguredServer
 
 NAMES = ("AVATAR_OWNER_PASSWORD", "AVATAR_WORKER_PASSWORD", "AVATAR_READER_PASSWORD")
@@ -83,12 +84,49 @@ def test_each_role_may_do_its_work_and_no_more(database: ConfiguredServer, monke
     for role, statement in (
         ("worker", "DROP TABLE trials"),
         ("worker", "CREATE TABLE mine (a int)"),
+        ("worker", "UPDATE alembic_version SET version_num = '0'"),
+        ("worker", "DELETE FROM alembic_version"),
+        ("worker", "UPDATE version_info SET schema_version = 0"),
+        ("worker", "DELETE FROM studies"),
+        ("worker", "UPDATE studies SET study_name = 'other'"),
+        ("worker", "INSERT INTO studies (study_name) VALUES ('mine')"),
+        ("worker", "DELETE FROM trials"),
+        ("worker", "SELECT lo_create(0)"),
+        ("worker", "SELECT avatar_rights.give()"),
         ("reader", "BEGIN READ WRITE; DELETE FROM trials"),
+        ("reader", "BEGIN READ WRITE; INSERT INTO trials (trial_id) VALUES (9)"),
+        ("reader", "BEGIN READ WRITE; CREATE TEMPORARY TABLE mine (a int)"),
+        ("reader", "BEGIN READ WRITE; SELECT lo_create(0)"),
+        ("reader", "BEGIN READ WRITE; SELECT lo_from_bytea(0, '\\x00')"),
+        ("reader", "SELECT pg_advisory_lock(1)"),
+        ("reader", "SELECT pg_try_advisory_xact_lock(1)"),
+        ("reader", "SELECT setval('trials_trial_id_seq', 1)"),
         ("owner", "CREATE ROLE another"),
+        ("owner", "ALTER ROLE avatar_reader PASSWORD 'another password'"),
     ):
         refused = database.query(role, statement)
         assert refused.returncode == 1, statement
         assert any(words in refused.stderr for words in ("permission denied", "must be owner")), refused.stderr
+    moved = database.query("worker", "UPDATE studies SET study_id = 99")
+    assert "violates foreign key constraint" in moved.stderr
+
+
+def test_a_worker_searches_and_distils_a_study_that_the_owner_made(
+    database: ConfiguredServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every statement of a worker that `avatar-optuna` sends is within its rights."""
+    owner = _storage(database, "owner", monkeypatch, create=True)
+    optuna.create_study(study_name="s", storage=owner)
+    optuna.create_study(study_name="s/distilled", storage=owner, directions=["maximize"])
+    worker = _storage(database, "worker", monkeypatch)
+    registry = WorkerRegistry(worker, "s/distilled")
+    registry.beat("w", {"host": "here"})
+    registry.leave("w")
+    with search_lock(worker, "s"):
+        pass
+    trials = [optuna.trial.create_trial(state=optuna.trial.TrialState.WAITING, user_attrs={"key": "a"})]
+    assert add_missing(worker, "s/distilled", trials, key="key") == 1
+    assert optuna.load_study(study_name="s", storage=worker).study_name == "s"
 
 
 def test_a_wrong_password_is_refused_and_not_shown(database: ConfiguredServer) -> None:
@@ -144,6 +182,33 @@ def test_what_is_backed_up_is_restored(
     assert back.user_attrs["text"] == "ü 'quoted'"
     back.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)  # sequences and rights are there too
     assert back.trials[-1].number == 5
+
+
+def test_a_password_in_the_url_stands_in_no_process_list(
+    database: ConfiguredServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program named pg_dump notes how it was called, then calls the real one."""
+    optuna.create_study(study_name="s", storage=_storage(database, "owner", monkeypatch, create=True))
+    password = "p@ss:w/rd %41"
+    database.as_superuser(f"ALTER ROLE avatar_reader PASSWORD '{password}'")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    spy = programs / "pg_dump"
+    spy.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/called\nexec {database.bin}/pg_dump "$@"\n')
+    spy.chmod(0o755)
+    url = f"postgresql://avatar_reader:{quote(password, safe='')}@/avatar?host={database.folder}&port={database.port}"
+    environment = {**database.environment("reader"), "OPTUNA_STORAGE": url}
+    environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
+    del environment["PGPASSWORD"]
+    command = [str(STORAGE / "backup"), str(tmp_path / "backups")]
+    made = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    called = (tmp_path / "called").read_text()
+    assert "avatar_reader@/avatar" in called
+    assert not any(text in called for text in (password, quote(password, safe="")))
+    environment["OPTUNA_STORAGE"] = "postgresql://h/d?password=x"
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (refused.returncode, "PGPASSWORD" in refused.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("script", ["backup", "restore"])
