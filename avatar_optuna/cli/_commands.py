@@ -210,6 +210,7 @@ def _dashboard(options: Namespace, console: Console) -> None:
         port=options.port,
         allow_edits=options.allow_edits,
         artifacts=artifacts_location(options.artifacts),
+        allowed_hosts=options.allowed_hosts,
         say=Progress(console).say,
     )
 

@@ -121,6 +121,13 @@ def _taking_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
     dashboard.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     dashboard.add_argument("--port", type=natural, default=8080, help="port to listen on, 0 for any (default: 8080)")
     dashboard.add_argument(
+        "--allowed-hosts",
+        type=lambda text: [name.strip() for name in text.split(",") if name.strip()],
+        default=[],
+        metavar="NAME,NAME",
+        help="more host names by which browsers may call it (loopback names and --host always may)",
+    )
+    dashboard.add_argument(
         "--allow-edits", action="store_true", help="let whoever has the printed token change studies"
     )
 
