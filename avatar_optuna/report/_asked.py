@@ -1,13 +1,12 @@
-"""Sections about the study: what was asked, what is missing, where its figures come from."""
+"""Sentences about a study for the report's templates: its state, what is missing, its settings, where it ran."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from avatar_optuna.hyperparameters import CATEGORIES, NAMES
 from avatar_optuna.report._content import Content
-from avatar_optuna.report._markup import Html, definitions, element, how, joined, paragraph, section, table
 from avatar_optuna.report._words import count, listed, percent
 
 _TASKS = {
@@ -25,27 +24,32 @@ _OBJECTIVES = {
 }
 
 
-def missing(content: Content) -> Html:
-    """What an unfinished study lacks, and how to get it; nothing for a finished one."""
-    faults = _faults(content)
-    if not faults:
-        return Html("")
-    rows = element("ul", *(element("li", fault) for fault in faults))
-    advice = paragraph("The same command goes on where it stopped: ", element("code", "avatar-optuna run STUDY.toml"))
-    return section("missing", "What is missing", rows, advice)
+def summary(content: Content) -> str:
+    """How far the study is, and what teacher and baseline reach."""
+    done, scored = len(content.students), sum(len(round_.found) for round_ in content.rounds)
+    state = (
+        f"{count(scored, 'configuration')} scored, {count(done, 'student')} distilled and measured"
+        if scored or done
+        else "Nothing scored or distilled yet"
+    )
+    teacher, baseline = content.teacher, content.baseline
+    reached = f"; the teacher reaches {percent(teacher.valid[content.metric])} on validation" if teacher else ""
+    beside = f", TF-IDF with logistic regression {percent(baseline['valid'][content.metric])}" if baseline else ""
+    return f"{state}{reached}{beside}."
 
 
-def _faults(content: Content) -> list[str]:
+def faults(content: Content) -> list[str]:
+    """What an unfinished study lacks; empty for a finished one."""
     settings, jobs = content.settings, content.jobs
     faults = []
     if content.teacher is None:
         faults.append("The teacher has not been measured.")
-    scored = {found.number: len(found.found) for found in content.rounds}
+    scored = {round_.number: len(round_.found) for round_ in content.rounds}
     for number in range(settings.search.rounds):
         place = f" of round {number + 1}" if settings.search.rounds > 1 else ""
         if number not in scored:
             faults.append(f"The search{place} has not begun.")
-        elif scored[number] < settings.search.n_trials and content.jobs["COMPLETE"] == content.samples:
+        elif scored[number] < settings.search.n_trials and jobs["COMPLETE"] == content.samples:
             faults.append(f"The search{place} has scored {scored[number]:,} of {settings.search.n_trials:,}.")
     if content.samples < settings.indicator.samples:
         faults.append(f"{content.samples} of {settings.indicator.samples} samples of the indicator are distilled.")
@@ -62,83 +66,48 @@ def _faults(content: Content) -> list[str]:
     return faults
 
 
-def asked(content: Content) -> Html:
-    """The settings, in words."""
-    settings = content.settings
-    search, distillation = settings.search, settings.distillation
-    weight = distillation.hard_label_weight
-    labels = (
-        "the teacher’s outputs alone"
-        if weight == 0
-        else "the data’s labels alone"
-        if weight == 1
-        else f"the teacher’s outputs and, at a weight of {weight:g}, the data’s labels"
-    )
-    rows: list[tuple[object, object]] = [
-        ("Task", joined([f"{_TASKS.get(settings.task.kind, settings.task.kind)} ", *_inputs(content)])),
-        ("Teacher", content.teacher.source if content.teacher is not None else _teacher_source(content)),
-        ("Effectiveness", f"{content.metric.replace('_', ' ')} on the validation split"),
-        ("Constraints", _constraints(content)),
-        (
-            "Search",
-            f"{count(search.rounds, 'round')} of {search.n_trials:,} feasible configurations, NSGA-II with a "
-            f"population of {search.population_size}: {listed([_OBJECTIVES[name] for name in search.objectives])}",
-        ),
-        (
-            "Indicator",
-            f"fitted on {count(settings.indicator.samples, 'student')} distilled for "
-            f"{count(settings.indicator.epochs, 'epoch')} each",
-        ),
-        (
-            "Distillation",
-            f"{count(distillation.students, 'student')} of each round’s front, {count(distillation.epochs, 'epoch')}, "
-            f"temperature {distillation.temperature:g}, from {labels}",
-        ),
-        ("Measurement", _measurement(content)),
-    ]
-    details = element("details", element("summary", "The space, hyperparameter by hyperparameter"), _space(content))
-    return section("asked", "What was asked", definitions(rows), details)
+def task(content: Content) -> str:
+    """The task in words."""
+    return _TASKS.get(content.settings.task.kind, content.settings.task.kind)
 
 
-def _inputs(content: Content) -> list[str]:
-    if content.data is None:
-        return []
-    inputs = content.data["inputs"]
-    return [f"({inputs['train']:,} training, {inputs['valid']:,} validation and {inputs['test']:,} test inputs)"]
-
-
-def _teacher_source(content: Content) -> str:
-    teacher = content.settings.teacher
-    given = ((name, getattr(teacher, name)) for name in ("checkpoint", "soft_labels", "pretrained", "architecture"))
+def teacher(content: Content) -> str:
+    """The teacher as measured, else as the settings name it."""
+    if content.teacher is not None:
+        return content.teacher.source
+    asked = content.settings.teacher
+    given = ((name, getattr(asked, name)) for name in ("checkpoint", "soft_labels", "pretrained", "architecture"))
     return next((f"{name}: {value}" for name, value in given if value is not None), "")
 
 
-def _constraints(content: Content) -> Html:
-    written: Sequence[object] = [element("code", text) for text in content.settings.constraints]
-    parts: list[object] = []
-    for index, text in enumerate(written):
-        parts += [", " if index else "", text]
-    parts.append("; heads divide the width" if written else "heads divide the width")
-    if content.feasible is not None:
-        parts.append(f". {percent(content.feasible['share'])} of uniform draws are feasible")
-        if content.feasible["binding"] is not None:
-            parts += ["; what binds is ", element("code", content.feasible["binding"])]
-    return joined(parts)
+def objectives(content: Content) -> str:
+    """What the search improves, and in which direction."""
+    return listed([_OBJECTIVES[name] for name in content.settings.search.objectives])
 
 
-def _measurement(content: Content) -> str:
-    asked_for = content.settings.measurement
-    threads = count(asked_for.threads or 1, "thread")
-    place = f"cpu, {threads}" if asked_for.device == "cpu" else asked_for.device
-    batches = listed([str(size) for size in sorted({1, *asked_for.batch_sizes})])
-    country = f", carbon for {asked_for.country}" if asked_for.country is not None else ""
-    return f"on {place}, batches of {batches}, {asked_for.repeats} passes{country}"
+def labels(content: Content) -> str:
+    """What students learn from."""
+    weight = content.settings.distillation.hard_label_weight
+    if weight == 0:
+        return "the teacher’s outputs alone"
+    if weight == 1:
+        return "the data’s labels alone"
+    return f"the teacher’s outputs and, at a weight of {weight:g}, the data’s labels"
 
 
-def _space(content: Content) -> Html:
-    feasible = content.feasible
-    distributions = content.settings.space.distributions
-    rows = [
+def measurement(content: Content) -> str:
+    """Device, threads, batches, passes and country of the measurements asked for."""
+    asked = content.settings.measurement
+    place = f"cpu, {count(asked.threads or 1, 'thread')}" if asked.device == "cpu" else asked.device
+    batches = listed([str(size) for size in sorted({1, *asked.batch_sizes})])
+    country = f", carbon for {asked.country}" if asked.country is not None else ""
+    return f"on {place}, batches of {batches}, {asked.repeats} passes{country}"
+
+
+def space_rows(content: Content) -> list[list[str]]:
+    """By hyperparameter: its name, the range asked for, the feasible range."""
+    feasible, distributions = content.feasible, content.settings.space.distributions
+    return [
         [
             name.replace("_", " "),
             _range(name, feasible["asked"][name]) if feasible is not None else str(distributions[name]),
@@ -146,9 +115,6 @@ def _space(content: Content) -> Html:
         ]
         for name in NAMES
     ]
-    exact = "exact bounds, by Z3" if feasible is not None and feasible["exact"] else "bounds by Z3"
-    caption = joined([how("by formula"), f" Feasible: {exact}."]) if feasible is not None else None
-    return table(["hyperparameter", "asked for", "feasible"], rows, caption=caption)
 
 
 def _range(name: str, values: Sequence[Any]) -> str:
@@ -158,45 +124,19 @@ def _range(name: str, values: Sequence[Any]) -> str:
     return f"{low} to {high}" if low != high else low
 
 
-def provenance(content: Content) -> Html:
-    """Versions, device, host, seeds, data: what another would need to get the same."""
-    settings, begun = content.settings, content.provenance
-    seeds = {
-        "task": settings.task.seed,
-        "teacher": settings.teacher.seed,
-        "search": settings.search.seed,
-        "distillation": settings.distillation.seed,
-    }
-    rows: list[tuple[object, object]] = [
-        ("Begun", f"{begun.get('begun_utc', 'unknown')} (UTC) on {begun.get('host', 'unknown')}"),
-        ("System", begun.get("system", "unknown")),
-        ("Distilled on", _places(content)),
-        ("Seeds", ", ".join(f"{name} {seed}" for name, seed in seeds.items())),
-        ("Versions", _versions(begun.get("versions", {}))),
-        ("Data", settings.task.data or "built in"),
-        ("Data fingerprint", _fingerprint(content)),
-        ("Students’ files", content.artifacts),
-    ]
-    return section("provenance", "Provenance", definitions(rows), paragraph(how("recorded"), class_="caption"))
-
-
-def _places(content: Content) -> str:
-    found = []
-    for student in content.students:
-        result = student.result
+def devices(content: Content) -> str:
+    """Where the students were distilled."""
+    places = []
+    for result in (student.result for student in content.students):
         if result is None:
             continue
         threads = result.device.get("threads")
         place = f"{result.device.get('model', result.device.get('name'))} of {result.host}"
-        found.append(f"{place}, {count(threads, 'thread')}" if threads else place)
-    return "; ".join(dict.fromkeys(found)) or "nothing yet"
+        places.append(f"{place}, {count(threads, 'thread')}" if threads else place)
+    return "; ".join(dict.fromkeys(places)) or "nothing yet"
 
 
-def _versions(versions: Mapping[str, str | None]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items() if version is not None)
-
-
-def _fingerprint(content: Content) -> Html:
-    if content.data is None:
-        return joined(["not recorded: the study was made by an older version"])
-    return joined(["SHA-256 ", element("code", content.data["fingerprint"])])
+def versions(content: Content) -> str:
+    """Packages that began the study."""
+    recorded = content.provenance.get("versions", {})
+    return ", ".join(f"{name} {version}" for name, version in recorded.items() if version is not None)

@@ -1,4 +1,4 @@
-"""The page: one HTML file that asks nothing of any network, written whole or not at all."""
+"""The page: one HTML file that loads nothing from any network, made from the templates and written atomically."""
 
 from __future__ import annotations
 
@@ -12,21 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from avatar_optuna import __version__
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.report import _asked, _evidence, _figures, _students
+from avatar_optuna.report import _asked, _evidence, _figures, _students, _words
 from avatar_optuna.report._content import Content, read_content
-from avatar_optuna.report._markup import Html, element, joined, text
-from avatar_optuna.report._words import count, megaflops, percent
 from avatar_optuna.study import AvatarStudy, Student
-
-# The browser itself then refuses whatever would leave the page; plotly compiles its 3-D code from text.
-_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; "
-    "base-uri 'none'; form-action 'none'"
-)
 
 
 def write_report(study: AvatarStudy, out: Path, *, update: Callable[[int], None] = lambda done: None) -> Path:
@@ -66,64 +60,44 @@ def write_report(study: AvatarStudy, out: Path, *, update: Callable[[int], None]
 
 def render(content: Content) -> str:
     """The page of a report, as text."""
-    body = joined(
-        [
-            _header(content),
-            element(
-                "main",
-                _asked.missing(content),
-                _students.recommended(content),
-                _evidence.front(content),
-                _students.students(content),
-                _students.trust(content),
-                _evidence.search(content),
-                _students.learning(content),
-                _evidence.stand_ins(content),
-                _evidence.cost(content),
-                _asked.asked(content),
-                _asked.provenance(content),
-            ),
-            element("footer", f"Written by avatar-optuna {__version__} on {_now()}. This file loads nothing else."),
-        ]
+    data = json.dumps(_data(content), separators=(",", ":")).replace("<", "\\u003c")
+    return (
+        _templates()
+        .get_template("page.html")
+        .render(
+            content=content,
+            data=Markup(data),
+            style=Markup(_asset("report.css")),
+            script=Markup(_asset("report.js")),
+            plotly=Markup(get_plotlyjs()),
+            version=__version__,
+            written_utc=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
+        )
     )
-    head = joined(
-        [
-            Html('<meta charset="utf-8">'),
-            Html(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
-            Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-            Html('<meta name="color-scheme" content="light dark">'),
-            Html('<link rel="icon" href="data:,">'),
-            element("title", f"{content.name}: report"),
-            Html(f"<style>{_asset('report.css')}</style>"),
-        ]
-    )
-    data = Html(json.dumps(_data(content), separators=(",", ":")).replace("<", "\\u003c"))
-    scripts = joined(
-        [
-            element("script", data, type="application/json", id="data"),
-            Html(f"<script>{get_plotlyjs()}</script>"),
-            Html(f"<script>{_asset('report.js')}</script>"),
-        ]
-    )
-    document = element("html", element("head", head), element("body", body, scripts), lang="en")
-    return f"<!DOCTYPE html>\n{document}\n"
 
 
-def _header(content: Content) -> Html:
-    done = len(content.students)
-    scored = sum(len(found.found) for found in content.rounds)
-    said = (
-        f"{count(scored, 'configuration')} scored, {count(done, 'student')} distilled and measured"
-        if scored or done
-        else "nothing scored or distilled yet"
+def _templates() -> Environment:
+    """The templates; text is escaped, and a name that does not exist is an error."""
+    environment = Environment(
+        loader=PackageLoader("avatar_optuna.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    teacher = content.teacher
-    reached = f"; the teacher reaches {percent(teacher.valid[content.metric])} on validation" if teacher else ""
-    plain = content.baseline
-    beside = f", TF-IDF with logistic regression {percent(plain['valid'][content.metric])}" if plain else ""
-    return element(
-        "header", element("h1", text(content.name)), element("p", f"{said[0].upper()}{said[1:]}{reached}{beside}.")
+    filters = (
+        _words.count,
+        _words.duration,
+        _words.interval,
+        _words.joules,
+        _words.percent,
+        _words.points,
+        _words.carbon,
     )
+    environment.filters |= {function.__name__: function for function in filters}
+    environment.globals |= {"asked": _asked, "evidence": _evidence, "students": _students}
+    return environment
 
 
 def _data(content: Content) -> dict[str, Any]:
@@ -172,14 +146,10 @@ def _details(content: Content) -> dict[str, list[str]]:
 
 def _detail(title: str, student: Student) -> list[str]:
     values = student.hyperparameters.to_dict()
-    work = f"FLOPs: {megaflops(student.flops)} (by formula)"
+    work = f"FLOPs: {_words.megaflops(student.flops)} (by formula)"
     size = f"size: {student.size_bytes:,} bytes ({'by formula' if student.result is None else 'measured'})"
     return [title, size, work, *(f"{name.replace('_', ' ')}: {value}" for name, value in values.items())]
 
 
 def _asset(name: str) -> str:
     return (files("avatar_optuna.report") / "assets" / name).read_text(encoding="utf-8")
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")

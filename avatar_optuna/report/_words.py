@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from avatar_optuna.carbon import carbon_g
+
 
 def percent(fraction: float) -> str:
     """`69.3 %` of 0.693."""
@@ -41,6 +43,11 @@ def joules(energy_j: float) -> str:
     if energy_j >= 3.6e6:
         return f"{_digits(energy_j / 3.6e6)} kWh"
     return f"{_digits(energy_j / 1e3)} kJ" if energy_j >= 1e3 else f"{energy_j:.3g} J"
+
+
+def carbon(energy_j: float, country: str) -> str:
+    """`1.9 g of CO2-equivalent`, on the mean grid of a country."""
+    return f"{carbon_g(energy_j, country):,.3g} g of CO2-equivalent"
 
 
 def duration(seconds: float) -> str:

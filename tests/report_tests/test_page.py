@@ -1,0 +1,76 @@
+"""The page of a real finished study, and of the same study with parts of it taken away."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from avatar_optuna.report import Content, read_content, render
+from tests.finished_study import FinishedStudy
+
+SECTIONS = ["recommended", "front", "students", "trust", "search", "stand-ins", "cost", "asked", "provenance"]
+
+
+@pytest.fixture(scope="module")
+def content(finished_study: FinishedStudy) -> Content:
+    return read_content(finished_study.open())
+
+
+@pytest.fixture(scope="module")
+def empty(content: Content) -> Content:
+    """A study that was created and nothing more."""
+    return replace(
+        content,
+        teacher=None,
+        baseline=None,
+        data=None,
+        feasible=None,
+        rounds=(),
+        students=(),
+        samples=0,
+        jobs=dict.fromkeys(content.jobs, 0),
+        compared=None,
+        times={},
+        recommendation=None,
+        cost=None,
+        estimated_power=None,
+        provenance={},
+    )
+
+
+def _sections(page: str) -> list[str]:
+    return re.findall(r'<section id="([^"]+)"', page)
+
+
+def test_a_finished_study_lacks_nothing(content: Content) -> None:
+    page = render(content)
+    assert _sections(page) == [*SECTIONS[:5], "learning", *SECTIONS[5:]]
+    assert content.recommendation is not None
+    assert content.recommendation.reason in page
+    assert "What is missing" not in page
+
+
+def test_an_empty_study_says_what_is_missing(empty: Content) -> None:
+    page = render(empty)
+    assert _sections(page) == ["missing", *SECTIONS]
+    assert "The teacher has not been measured." in page
+    assert "The search of round 1 has not begun." in page
+    assert 'class="plot"' not in page
+
+
+def test_energy_is_shown_where_it_was_measured(content: Content) -> None:
+    energy = {"joules": 0.0123, "source": "rapl"}
+    students = tuple(replace(student, energy=energy) for student in content.students)
+    page = render(replace(content, students=students))
+    assert '<th scope="col">J</th>' in page
+    assert "<td>0.0123</td>" in page
+    assert '<th scope="col">J</th>' not in render(content)
+
+
+def test_text_of_a_study_is_escaped(content: Content) -> None:
+    page = render(replace(content, name="<i>name</i>", failures=((3, "a <b> & more"),)))
+    assert "<h1>&lt;i&gt;name&lt;/i&gt;</h1>" in page
+    assert "Job 3 failed: a &lt;b&gt; &amp; more" in page
+    assert "<i>name" not in page
