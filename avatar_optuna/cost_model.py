@@ -131,7 +131,13 @@ class CostModel:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
         values = {key: value for key, value in asdict(self).items() if key != "task_shape"}
-        return {"format": _FORMAT, **values, "form": self.task_shape.form, "range": list(self.range)}
+        return {
+            "format": _FORMAT,
+            **values,
+            "form": self.task_shape.form,
+            "num_labels": self.task_shape.num_labels,
+            "range": list(self.range),
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> CostModel:
@@ -140,9 +146,12 @@ class CostModel:
         Raises:
             InputError: It is something else.
         """
-        fields = {key: value for key, value in values.items() if key not in ("format", "form")}
+        fields = {key: value for key, value in values.items() if key not in ("format", "form", "num_labels")}
         try:
-            fields |= {"task_shape": TaskShape.from_form(values["form"]), "range": tuple(values["range"])}
+            fields |= {
+                "task_shape": TaskShape.from_form(values["form"], values.get("num_labels", 2)),
+                "range": tuple(values["range"]),
+            }
             cost_model = cls(**fields)
             known = set(device_terms(_EXAMPLE, cost_model.task_shape))
             sound = all(np.isfinite(weight) and weight > 0 for weight in cost_model.weights.values())

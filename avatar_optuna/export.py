@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from optuna.trial import TrialState
 
 from avatar_optuna.distillation import Classifier
@@ -107,7 +108,8 @@ def predict_files(directory: Path, files: Sequence[Path]) -> dict[str, Any]:
         files: Each the text of one function.
 
     Returns:
-        `inputs`: one object an input with `files`, `label` and `probability` (of the label 1).
+        `inputs`: one object an input with `files`, `label` (its number), `label_name`, and `probability`: of the label
+            1 where there are two labels, else of the label given.
 
     Raises:
         InputError: The student reads pairs and the files are not two.
@@ -122,12 +124,22 @@ def predict_files(directory: Path, files: Sequence[Path]) -> dict[str, Any]:
     texts = [_read(path) for path in files]
     inputs = np.arange(len(texts), dtype=np.int32).reshape(-1, size)
     logits = classifier.predict_logits(texts, inputs).astype(np.float64)
-    probabilities = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
-    found = [
-        {"files": [str(files[place]) for place in row], "label": int(p >= 0.5), "probability": round(float(p), 6)}
-        for row, p in zip(inputs, probabilities, strict=True)
-    ]
-    return {"student": str(directory), "inputs": found}
+    return {
+        "student": str(directory),
+        "inputs": [
+            {"files": [str(files[place]) for place in row], **_prediction(of_input, classifier.label_names)}
+            for row, of_input in zip(inputs, logits, strict=True)
+        ],
+    }
+
+
+def _prediction(logits: npt.NDArray[np.float64], label_names: Sequence[str]) -> dict[str, Any]:
+    """The label of one input's logits (labels,); of two equally likely labels, the label 1."""
+    weights = np.exp(logits - logits.max())
+    probabilities = weights / weights.sum()
+    label = int(probabilities[1] >= 0.5) if len(logits) == 2 else int(probabilities.argmax())
+    probability = round(float(probabilities[1 if len(logits) == 2 else label]), 6)
+    return {"label": label, "label_name": label_names[label], "probability": probability}
 
 
 def _read(path: Path) -> str:

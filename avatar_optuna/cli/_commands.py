@@ -67,7 +67,10 @@ def _teacher(options: Namespace, console: Console) -> None:
     splits = ("valid", "test") if teacher.classifier is not None else ("valid",)
     with progress.busy("evaluating teacher and baseline"):
         figures = {
-            name: effectiveness(task.splits[name].labels, teacher.logits(name).argmax(axis=1)) for name in splits
+            name: effectiveness(
+                task.splits[name].labels, teacher.logits(name).argmax(axis=1), num_labels=task.shape.num_labels
+            )
+            for name in splits
         }
         plain = baseline(task)
     _render.teacher(teacher.source, figures, plain, console)

@@ -23,7 +23,7 @@ def plan_functions(
 ) -> list[Indices]:
     """Every function of a list of pairs once, `batch_size` at a time, with partners of listed pairs in one batch.
 
-    Pairs are drawn at random, clones and others by turns, and taken if neither function is taken yet; functions left
+    Pairs are drawn at random, the labels by turns, and taken if neither function is taken yet; functions left
     without a free partner follow in random order. So each batch holds true clones, hard non-clones, and all the pairs
     between them.
 
@@ -58,8 +58,8 @@ def plan_reading(num_functions: int, views: int, rng: np.random.Generator) -> In
 
 
 def _by_turns(labels: npt.NDArray[np.int64], rng: np.random.Generator) -> Indices:
-    """All places in random order, the two labels alternating while both last."""
-    kinds = [rng.permutation(np.flatnonzero(labels == label)) for label in (0, 1)]
+    """All places in random order, the labels alternating while all of them last."""
+    kinds = [rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
     shorter = min(map(len, kinds))
     alternating = np.stack([kind[:shorter] for kind in kinds], axis=1).reshape(-1)
     return np.concatenate([alternating, *(kind[shorter:] for kind in kinds)])

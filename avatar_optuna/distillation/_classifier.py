@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation._files import sha256_of, write_text
-from avatar_optuna.distillation._networks import PAIR_HEAD_FILE, load_fine_tuned, load_student
+from avatar_optuna.distillation._networks import load_fine_tuned, load_student, shape_of_checkpoint
 from avatar_optuna.distillation._student import StudentForSequenceClassification
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.exceptions import InputError
@@ -24,7 +24,7 @@ from avatar_optuna.hyperparameters import POSITION_OFFSET
 
 _UNLIMITED = 10**6
 MANIFEST_FILE = "avatar.json"
-"""Beside a student: its form, its longest sequence, and the SHA-256 of each file it is loaded from."""
+"""Beside a student: its form, labels and longest sequence, and the SHA-256 of each file it is loaded from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,8 @@ class Classifier:
 
     Args:
         network: Student or teacher, in evaluation mode, on `device` (see `Network`).
-        task_shape: What one input is.
+        task_shape: Functions an input, and labels.
+        label_names: Names of the labels in their order.
         max_sequence_length: Longer functions are cut to this many tokens, special ones included.
         device: Where it computes.
     """
@@ -41,6 +42,7 @@ class Classifier:
     network: Any
     tokenizer: PreTrainedTokenizerBase
     task_shape: TaskShape
+    label_names: tuple[str, ...]
     max_sequence_length: int
     device: torch.device
 
@@ -71,21 +73,23 @@ class Classifier:
         path = Path(directory)
         if (path / MANIFEST_FILE).is_file():
             manifest = _checked_manifest(path)
-            found = TaskShape.from_form(manifest["form"])
-            if task_shape is not None and task_shape != found:
-                raise InputError(f"{directory}: the student must read {task_shape} inputs, it reads {found} ones")
-            network: nn.Module = load_student(path) if manifest["is_student"] else load_fine_tuned(str(path), found)
+            stored = TaskShape.from_form(manifest["form"], manifest.get("num_labels", 2))
+            if task_shape is not None and task_shape != stored:
+                raise InputError(f"{directory}: the student must serve {task_shape}, it serves {stored}")
+            task_shape = stored
+            network: nn.Module = load_student(path) if manifest["is_student"] else load_fine_tuned(str(path), stored)
             length = int(manifest["max_sequence_length"])
         else:
-            pairs = (path / PAIR_HEAD_FILE).is_file()
-            found = task_shape if task_shape is not None else (TaskShape(arity=2) if pairs else TaskShape(arity=1))
-            network = load_fine_tuned(str(directory), found)
+            manifest = {}
+            task_shape = task_shape if task_shape is not None else shape_of_checkpoint(str(directory))
+            network = load_fine_tuned(str(directory), task_shape)
             length = 0
         tokenizer = load_tokenizer(str(directory))
         return cls(
             network=network.to(device).eval(),
             tokenizer=tokenizer,
-            task_shape=found,
+            task_shape=task_shape,
+            label_names=tuple(manifest.get("label_names") or _label_names(network, task_shape.num_labels)),
             max_sequence_length=length or longest_sequence(network, tokenizer),
             device=torch.device(device),
         )
@@ -102,7 +106,7 @@ class Classifier:
 
     @torch.inference_mode()
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Logits (m, 2) of prepared functions: what is timed, tokenization apart."""
+        """Logits (m, labels) of prepared functions: what is timed, tokenization apart."""
         vectors = self.network.encode(input_ids, attention_mask)  # (n, k)
         return self.network.classify(vectors.reshape(-1, self.task_shape.arity * vectors.shape[-1]))  # type: ignore[no-any-return]
 
@@ -120,7 +124,7 @@ class Classifier:
     def predict_logits(
         self, functions: Sequence[str], inputs: npt.NDArray[np.integer[Any]], *, batch_size: int = 32
     ) -> npt.NDArray[np.float32]:
-        """Logits (m, 2) of inputs, given as rows of places in `functions`, shape (m, 1 or 2)."""
+        """Logits (m, labels) of inputs, given as rows of places in `functions`, shape (m, 1 or 2)."""
         vectors = encode_all(self.network, self.tokens(functions), batch_size=batch_size)
         return classify_all(self.network, vectors, inputs).cpu().numpy()
 
@@ -138,7 +142,7 @@ def encode_all(network: Any, tokens: Tokens, *, batch_size: int) -> Tensor:
 
 @torch.inference_mode()
 def classify_all(network: Any, vectors: Tensor, inputs: npt.NDArray[np.integer[Any]], rows: int = 8192) -> Tensor:
-    """Logits (m, 2) of inputs (m, f) over function vectors (functions, k), some thousand inputs at a time."""
+    """Logits (m, labels) of inputs (m, f) over function vectors (functions, k), some thousand inputs at a time."""
     places = torch.from_numpy(np.asarray(inputs, dtype=np.int64)).to(vectors.device)  # (m, f)
     return torch.cat([network.classify(vectors[part].flatten(1)).float() for part in places.split(rows)])
 
@@ -168,8 +172,23 @@ def longest_sequence(network: Any, tokenizer: PreTrainedTokenizerBase, default: 
     return int(min([*limits, _UNLIMITED])) if min(limits) < _UNLIMITED else default
 
 
+def _label_names(network: Any, num_labels: int) -> list[str]:
+    """The names in a network's configuration; "LABEL_0" and so on where it names none, or another number of them."""
+    names = getattr(getattr(network, "model", network), "config", None)
+    names = {} if names is None else names.id2label or {}
+    if set(names) == set(range(num_labels)):
+        return [str(names[label]) for label in range(num_labels)]
+    return [f"LABEL_{label}" for label in range(num_labels)]
+
+
 def write_manifest(
-    directory: Path, *, task_shape: TaskShape, max_sequence_length: int, is_student: bool, **more: Any
+    directory: Path,
+    *,
+    task_shape: TaskShape,
+    label_names: Sequence[str],
+    max_sequence_length: int,
+    is_student: bool,
+    **more: Any,
 ) -> None:
     """Write `avatar.json` over the files that stand in the directory."""
     names = sorted(
@@ -177,6 +196,8 @@ def write_manifest(
     )
     manifest: Mapping[str, Any] = {
         "form": task_shape.form,
+        "num_labels": task_shape.num_labels,
+        "label_names": list(label_names),
         "is_student": is_student,
         "max_sequence_length": max_sequence_length,
         **more,

@@ -143,8 +143,8 @@ def distil(
         task_shape=task.shape,
         max_sequence_length=hyperparameters.max_sequence_length,
         is_student=True,
-        hyperparameters=hyperparameters.to_dict(),
         label_names=task.label_names,
+        hyperparameters=hyperparameters.to_dict(),
         language=task.language,
         teacher=teacher.source,
     )
@@ -162,7 +162,7 @@ def build_student(
     hyperparameters: Hyperparameters,
     task_shape: TaskShape,
     *,
-    label_names: tuple[str, str] | None = None,
+    label_names: Sequence[str] | None = None,
     seed: int = 0,
 ) -> StudentForSequenceClassification:
     """A student at the start of its training; its weights are a function of the seed."""

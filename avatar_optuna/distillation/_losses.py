@@ -15,39 +15,37 @@ UNKNOWN = -1
 def mixed_loss(
     logits: Tensor, *, labels: Tensor, teacher: Tensor | None, temperature: float, hard_label_weight: float
 ) -> Tensor:
-    """Soft cross-entropy with the teacher and cross-entropy with the labels, each balanced over its two classes.
+    """Soft cross-entropy with the teacher and cross-entropy with the labels, each balanced over its classes.
 
     The soft part is `T^2` times the cross-entropy of the teacher's and the student's probabilities at temperature T
     (Hinton et al., 2015), less the teacher's own entropy, so that 0 means agreement. A class weighs the same however
     many of the inputs are of it: the teacher's likelier class for the soft part, the label for the hard one.
 
     Args:
-        logits: The student's, shape (m, 2).
-        labels: 0, 1 or `UNKNOWN`, shape (m,).
-        teacher: The teacher's logits, shape (m, 2), or None: labels alone.
+        logits: The student's, shape (m, l).
+        labels: From 0 to l - 1, or `UNKNOWN`, shape (m,).
+        teacher: The teacher's logits, shape (m, l), or None: labels alone.
         temperature: T.
         hard_label_weight: Share of the hard part, from 0 to 1.
 
     Returns:
         A scalar.
     """
-    known = labels != UNKNOWN  # (m,)
     hard = functional.cross_entropy(logits, labels.clamp(min=0), reduction="none")  # (m,)
-    hard_loss = (hard * _balanced(labels == 1, known)).sum()
+    hard_loss = (hard * _balanced(labels, logits.shape[-1])).sum()
     if teacher is None:
         return hard_loss
-    expected = functional.log_softmax(teacher / temperature, dim=-1)  # (m, 2)
-    given = functional.log_softmax(logits / temperature, dim=-1)  # (m, 2)
+    expected = functional.log_softmax(teacher / temperature, dim=-1)  # (m, l)
+    given = functional.log_softmax(logits / temperature, dim=-1)  # (m, l)
     divergence = functional.kl_div(given, expected, log_target=True, reduction="none").sum(-1)  # (m,)
-    soft_loss = temperature**2 * (divergence * _balanced(teacher[:, 1] > teacher[:, 0], None)).sum()
+    soft_loss = temperature**2 * (divergence * _balanced(teacher.argmax(-1), logits.shape[-1])).sum()
     return (1.0 - hard_label_weight) * soft_loss + hard_label_weight * hard_loss
 
 
-def _balanced(positive: Tensor, known: Tensor | None) -> Tensor:
-    """Weights (m,) that sum to 1, half on each class that is there; 0 where nothing is known."""
-    known = torch.ones_like(positive) if known is None else known
-    classes = torch.stack([known & ~positive, known & positive]).float()  # (2, m)
-    counts = classes.sum(dim=1, keepdim=True)  # (2, 1)
+def _balanced(labels: Tensor, num_labels: int) -> Tensor:
+    """Weights (m,) that sum to 1, the same sum for each label that occurs; 0 where the label is `UNKNOWN`."""
+    classes = (labels == torch.arange(num_labels, device=labels.device)[:, None]).float()  # (l, m)
+    counts = classes.sum(dim=1, keepdim=True)  # (l, 1)
     present = (counts > 0).sum().clamp(min=1)
     return (classes / counts.clamp(min=1)).sum(dim=0) / present
 
@@ -57,7 +55,7 @@ class ListedPairs:
 
     Args:
         inputs: Listed pairs of places of functions, shape (n, 2).
-        labels: 0 or 1, shape (n,). A pair listed twice keeps its last label.
+        labels: Shape (n,). A pair listed twice keeps its last label.
     """
 
     def __init__(

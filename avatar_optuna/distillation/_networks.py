@@ -6,7 +6,7 @@ A student is a `Network` itself; the classes here make one of any Hugging Face e
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,12 +14,13 @@ from typing import Any, Protocol
 import torch
 import transformers
 from huggingface_hub import snapshot_download
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedModel
 
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.distillation._student import NUM_LABELS, StudentConfig, StudentForSequenceClassification
+from avatar_optuna.distillation._student import StudentConfig, StudentForSequenceClassification
 from avatar_optuna.exceptions import InputError
 
 PAIR_HEAD_FILE = "pair_head.safetensors"
@@ -27,13 +28,13 @@ WEIGHTS_FILE = "model.safetensors"
 
 
 class Network(Protocol):
-    """Functions to vectors, each on its own, and the joined vectors of an input to its two logits."""
+    """Functions to vectors, each on its own, and the joined vectors of an input to its logits."""
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Vectors (n, k) of functions (n, t)."""
 
     def classify(self, joined: Tensor) -> Tensor:
-        """Logits (m, 2) of joined vectors (m, k) or, for pairs, (m, 2 k)."""
+        """Logits (m, labels) of joined vectors (m, k) or, for pairs, (m, 2 k)."""
 
 
 class SingleClassifier(nn.Module):
@@ -44,7 +45,7 @@ class SingleClassifier(nn.Module):
         self.model = model
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Logits (n, 2) of functions (n, t)."""
+        """Logits (n, labels) of functions (n, t)."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask.long()
         return self.model(input_ids, attention_mask=mask).logits  # type: ignore[no-any-return]
 
@@ -59,17 +60,17 @@ class SingleClassifier(nn.Module):
 
 
 class PairHead(nn.Module):
-    """The head of CodeXGLUE's clone detectors: dense 2w -> w, tanh, out_proj w -> 2."""
+    """The head of CodeXGLUE's clone detectors: dense 2w -> w, tanh, out_proj w -> labels."""
 
-    def __init__(self, width: int, dropout: float = 0.0) -> None:
+    def __init__(self, width: int, num_labels: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.dense = nn.Linear(2 * width, width)
         self.dropout = nn.Dropout(dropout)
-        self.out_proj = nn.Linear(width, NUM_LABELS)
+        self.out_proj = nn.Linear(width, num_labels)
 
     def forward(self, joined: Tensor) -> Tensor:
         inner = torch.tanh(self.dense(self.dropout(joined)))  # (m, w)
-        return self.out_proj(self.dropout(inner))  # type: ignore[no-any-return]  # (m, 2)
+        return self.out_proj(self.dropout(inner))  # type: ignore[no-any-return]  # (m, labels)
 
 
 class PairClassifier(nn.Module):
@@ -86,7 +87,7 @@ class PairClassifier(nn.Module):
         return self.encoder(input_ids, attention_mask=mask).last_hidden_state[:, 0]  # type: ignore[no-any-return]
 
     def classify(self, joined: Tensor) -> Tensor:
-        """Logits (m, 2) of joined vectors (m, 2 w)."""
+        """Logits (m, labels) of joined vectors (m, 2 w)."""
         return self.head(joined)  # type: ignore[no-any-return]
 
     def save(self, directory: Path) -> None:
@@ -116,8 +117,22 @@ def load_student(directory: Path) -> StudentForSequenceClassification:
     return student.eval()  # type: ignore[no-any-return, no-untyped-call]
 
 
+def shape_of_checkpoint(source: str) -> TaskShape:
+    """What a checkpoint's files say of its inputs and labels.
+
+    Raises:
+        InputError: There is no such model.
+    """
+    directory = model_directory(source)
+    config = _config(source, directory)
+    if (directory / PAIR_HEAD_FILE).is_file():
+        with safe_open(directory / PAIR_HEAD_FILE, "pt") as head:
+            return TaskShape(arity=2, num_labels=len(head.get_tensor("out_proj.bias")))
+    return TaskShape(arity=getattr(config, "num_functions", 1), num_labels=config.num_labels)
+
+
 def load_fine_tuned(source: str, task_shape: TaskShape) -> nn.Module:
-    """A fine-tuned model: a sequence classifier of two labels, or for pairs an encoder with `pair_head.safetensors`.
+    """A fine-tuned model: a sequence classifier, or for pairs an encoder with `pair_head.safetensors`.
 
     Args:
         source: A directory, or the name of a model on the hub.
@@ -128,30 +143,33 @@ def load_fine_tuned(source: str, task_shape: TaskShape) -> nn.Module:
     directory = model_directory(source)
     config = _config(source, directory)
     if isinstance(config, StudentConfig):
-        wanted, found = task_shape.arity, config.num_functions
-        if found != wanted:
-            raise InputError(f"teacher {source}: its head must read {wanted} functions an input, it reads {found}")
+        arity = config.num_functions
+        if arity != task_shape.arity:
+            raise InputError(
+                f"teacher {source}: its head must read {task_shape.arity} functions an input, it reads {arity}"
+            )
+        _require_labels(source, config.num_labels, task_shape)
         return load_student(directory)
     if not task_shape.is_pair:
         model = _load(AutoModelForSequenceClassification, source, directory)
-        if model.config.num_labels != NUM_LABELS:
-            raise InputError(f"teacher {source}: it must tell 2 labels apart, got {model.config.num_labels}")
+        _require_labels(source, model.config.num_labels, task_shape)
         return SingleClassifier(model).eval()
     if not (directory / PAIR_HEAD_FILE).is_file():
         raise InputError(f"teacher {source}: a checkpoint for pairs must hold {PAIR_HEAD_FILE}, it does not")
     encoder = _load(AutoModel, source, directory)
-    head = PairHead(encoder.config.hidden_size)
+    head = PairHead(encoder.config.hidden_size, task_shape.num_labels)
     try:
         head.load_state_dict(load_file(directory / PAIR_HEAD_FILE))
     except RuntimeError as error:
         width = encoder.config.hidden_size
         raise InputError(
-            f"teacher {source}: {PAIR_HEAD_FILE} must hold dense ({width}, {2 * width}) and out_proj (2, {width})"
+            f"teacher {source}: {PAIR_HEAD_FILE} must hold dense ({width}, {2 * width}) "
+            f"and out_proj ({task_shape.num_labels}, {width})"
         ) from error
     return PairClassifier(encoder, head).eval()
 
 
-def load_pretrained(source: str, task_shape: TaskShape, label_names: tuple[str, str]) -> nn.Module:
+def load_pretrained(source: str, task_shape: TaskShape, label_names: Sequence[str]) -> nn.Module:
     """A pretrained encoder with a new head, to be fine-tuned.
 
     Raises:
@@ -161,12 +179,16 @@ def load_pretrained(source: str, task_shape: TaskShape, label_names: tuple[str, 
     _config(source, directory)
     if not task_shape.is_pair:
         names = dict(enumerate(label_names))
-        options = {"num_labels": NUM_LABELS, "id2label": names, "label2id": {v: k for k, v in names.items()}}
+        options = {"num_labels": len(names), "id2label": names, "label2id": {v: k for k, v in names.items()}}
         return SingleClassifier(_load(AutoModelForSequenceClassification, source, directory, may_lack=True, **options))
     encoder = _load(AutoModel, source, directory, may_lack=True)
-    return PairClassifier(
-        encoder, PairHead(encoder.config.hidden_size, getattr(encoder.config, "hidden_dropout_prob", 0.1))
-    )
+    dropout = getattr(encoder.config, "hidden_dropout_prob", 0.1)
+    return PairClassifier(encoder, PairHead(encoder.config.hidden_size, task_shape.num_labels, dropout))
+
+
+def _require_labels(source: str, num_labels: int | None, task_shape: TaskShape) -> None:
+    if num_labels != task_shape.num_labels:
+        raise InputError(f"teacher {source}: it must tell {task_shape.num_labels} labels apart, got {num_labels}")
 
 
 def model_directory(source: str) -> Path:

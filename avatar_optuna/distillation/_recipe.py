@@ -59,7 +59,7 @@ class Examples:
     Args:
         tokens: Its functions, and behind them their views if there are any (see `with_views`).
         inputs: Places of functions, shape (n, 1 or 2).
-        labels: 0 or 1, shape (n,).
+        labels: Shape (n,).
     """
 
     tokens: Tokens
@@ -72,10 +72,11 @@ class SoftLabels:
     """What the teacher says of the training split.
 
     Args:
-        logits: Of the listed inputs, shape (n, 2), on the device.
+        logits: Of the listed inputs, shape (n, labels), on the device.
         vectors: Of each function and view, shape (texts, k), on the device, or None where logits suffice or are all
             there is.
-        classify: The teacher's head: joined vectors (m, f k) to logits (m, 2). With `vectors`, any pair has a label.
+        classify: The teacher's head: joined vectors (m, f k) to logits (m, labels). With `vectors`, any pair has a
+            label.
     """
 
     logits: Tensor

@@ -3,7 +3,8 @@
 The head sees two vectors joined, and has to find out by itself that what counts is how they differ: from random weights
 that takes thousands of pairs (seen here: 3,000 pairs and five epochs at chance). Its weights can say so from the start.
 Half of its units compute tanh(d + 1), the other half tanh(d - 1), for differences d in units of their spread; their
-difference is high where d is near 0. Their sum, cut where the training labels cut best, is the first guess.
+difference is high where d is near 0. Fisher's linear discriminant of their sum, fitted on the training labels, is the
+first guess; with more than two labels, the mean of the discriminants between a label and each of the others.
 """
 
 from __future__ import annotations
@@ -42,8 +43,7 @@ def start_as_similarity(student: StudentForSequenceClassification, train: Exampl
     scaled = difference[:, :half] / spread  # (m, k)
     likeness = (torch.tanh(scaled + 1) - torch.tanh(scaled - 1)).mean(dim=1)  # (m,)
     labels = torch.from_numpy(train.labels[rows]).to(vectors.device)
-    slope, middle = _discriminant(likeness, labels)
-    _set_head(student, spread, slope=slope, middle=middle)
+    _set_head(student, spread, likeness, labels)
 
 
 def _encoded(student: StudentForSequenceClassification, train: Examples, functions: Indices, seed: int) -> Tensor:
@@ -59,9 +59,9 @@ def _encoded(student: StudentForSequenceClassification, train: Examples, functio
     return torch.empty_like(parts).index_copy_(0, order, parts)
 
 
-def _discriminant(likeness: Tensor, labels: Tensor) -> tuple[float, float]:
-    """Slope and middle of Fisher's linear discriminant of one feature, as log-odds."""
-    classes = [likeness[labels == label] for label in (0, 1)]
+def _discriminant(likeness: Tensor, labels: Tensor, label: int, other: int) -> tuple[float, float]:
+    """Slope and middle of Fisher's linear discriminant of one feature, as log-odds of a label against another."""
+    classes = [likeness[labels == one] for one in (other, label)]
     if any(len(members) < 2 for members in classes):
         return 0.0, float(likeness.mean())
     means = [float(members.mean()) for members in classes]
@@ -69,7 +69,7 @@ def _discriminant(likeness: Tensor, labels: Tensor) -> tuple[float, float]:
     return (means[1] - means[0]) / max(variance, 1e-6), (means[0] + means[1]) / 2
 
 
-def _set_head(student: StudentForSequenceClassification, spread: Tensor, *, slope: float, middle: float) -> None:
+def _set_head(student: StudentForSequenceClassification, spread: Tensor, likeness: Tensor, labels: Tensor) -> None:
     head, half = student.classifier, len(spread)
     width = student.config.hidden_size
     head.dense.weight.mul_(_NOISE)
@@ -79,7 +79,11 @@ def _set_head(student: StudentForSequenceClassification, spread: Tensor, *, slop
         head.dense.weight[first + units, units] += 1 / spread
         head.dense.weight[first + units, width + units] -= 1 / spread
         head.dense.bias[first : first + half] = shift
-    for label, sign in ((0, -0.5), (1, 0.5)):
-        head.out_proj.weight[label, :half] += sign * slope / half
-        head.out_proj.weight[label, half : 2 * half] -= sign * slope / half
-        head.out_proj.bias[label] = -sign * slope * middle
+    num_labels = head.out_proj.out_features
+    for label in range(num_labels):
+        others = [other for other in range(num_labels) if other != label]
+        lines = [_discriminant(likeness, labels, label, other) for other in others]
+        slope = sum(slope for slope, _ in lines) / num_labels
+        head.out_proj.weight[label, :half] += slope / half
+        head.out_proj.weight[label, half : 2 * half] -= slope / half
+        head.out_proj.bias[label] = -sum(slope * middle for slope, middle in lines) / num_labels

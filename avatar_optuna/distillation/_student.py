@@ -6,12 +6,13 @@ stock transformers: `save_pretrained` writes such a student as `model_type = "ro
 "avatar_student", which `AutoConfig` and `AutoModelForSequenceClassification` know once this package is imported.
 
 Shapes beside the lines: n functions in a batch, t tokens in the longest of them, w hidden_size, h heads of size
-d = w / h, i intermediate_size, m inputs (m = n for single functions), f functions an input (1 or 2).
+d = w / h, i intermediate_size, m inputs (m = n for single functions), f functions an input (1 or 2), l labels.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ from avatar_optuna.exceptions import InputError
 from avatar_optuna.hyperparameters import POSITION_EMBEDDING_TYPES, POSITION_OFFSET, Hyperparameters
 
 PAD_TOKEN_ID = 1
-NUM_LABELS = 2
 _ROBERTA_WIDTH = 768
 
 
@@ -39,7 +39,7 @@ class StudentConfig(PretrainedConfig):
         num_functions: Functions that one input holds: 1, or 2 for a pair head.
         max_position_embeddings: RoBERTa's count, two more than the longest sequence in tokens.
         position_embedding_type: absolute, relative_key or relative_key_query.
-        label_names: Names of the labels 0 and 1.
+        label_names: Names of the labels in their order.
     """
 
     model_type = "avatar_student"
@@ -89,10 +89,10 @@ class StudentConfig(PretrainedConfig):
 
     @classmethod
     def from_hyperparameters(
-        cls, hyperparameters: Hyperparameters, task_shape: TaskShape, *, label_names: tuple[str, str] | None = None
+        cls, hyperparameters: Hyperparameters, task_shape: TaskShape, *, label_names: Sequence[str] | None = None
     ) -> StudentConfig:
         """The student that thirteen hyperparameters describe, for inputs of one function or two."""
-        names = ("LABEL_0", "LABEL_1") if label_names is None else label_names
+        names = [f"LABEL_{label}" for label in range(task_shape.num_labels)] if label_names is None else label_names
         return cls(
             vocab_size=hyperparameters.vocab_size,
             hidden_size=hyperparameters.hidden_size,
@@ -324,14 +324,14 @@ class ClassificationHead(nn.Module):
         self.is_pair = config.num_functions > 1
         self.dense = nn.Linear(config.num_functions * config.hidden_size, config.hidden_size)
         self.dropout = Dropout(config.hidden_dropout_prob)
-        self.out_proj = nn.Linear(config.hidden_size, NUM_LABELS)
+        self.out_proj = nn.Linear(config.hidden_size, len(config.id2label or ()))
 
     def forward(self, joined: Tensor) -> Tensor:
         # joined (m, f w)
         # Dropout on the two vectors of a pair, each with a mask of its own, would bury what is alike in them.
         kept = joined if self.is_pair else self.dropout(joined)  # (m, f w)
         inner = torch.tanh(self.dense(kept))  # (m, w)
-        return self.out_proj(self.dropout(inner))  # type: ignore[no-any-return]  # (m, 2)
+        return self.out_proj(self.dropout(inner))  # type: ignore[no-any-return]  # (m, l)
 
 
 class StudentForSequenceClassification(PreTrainedModel):
@@ -367,8 +367,8 @@ class StudentForSequenceClassification(PreTrainedModel):
         return self.roberta(input_ids, attention_mask)[:, 0]  # type: ignore[no-any-return]  # (n, w)
 
     def classify(self, joined: Tensor) -> Tensor:
-        """Logits (m, 2) of the joined vectors (m, f w) of inputs."""
-        return self.classifier(joined)  # type: ignore[no-any-return]  # (m, 2)
+        """Logits (m, l) of the joined vectors (m, f w) of inputs."""
+        return self.classifier(joined)  # type: ignore[no-any-return]  # (m, l)
 
     def forward(
         self,
@@ -377,11 +377,11 @@ class StudentForSequenceClassification(PreTrainedModel):
         labels: Tensor | None = None,
         **_: Any,
     ) -> SequenceClassifierOutput:
-        """Logits (m, 2) of functions (m f, t), and the cross-entropy with `labels` (m,) where given."""
+        """Logits (m, l) of functions (m f, t), and the cross-entropy with `labels` (m,) where given."""
         if attention_mask is None:
             attention_mask = input_ids != PAD_TOKEN_ID  # (n, t)
         vectors = self.encode(input_ids, attention_mask)  # (n, w)
-        logits = self.classify(vectors.reshape(-1, self.config.num_functions * vectors.shape[-1]))  # (m, 2)
+        logits = self.classify(vectors.reshape(-1, self.config.num_functions * vectors.shape[-1]))  # (m, l)
         loss = None if labels is None else functional.cross_entropy(logits.float(), labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 

@@ -94,7 +94,7 @@ class Teacher:
         return self._vectors[split_name]
 
     def logits(self, split_name: str) -> npt.NDArray[np.float32]:
-        """Logits (n, 2) of a split's inputs.
+        """Logits (n, labels) of a split's inputs.
 
         Raises:
             InputError: Only soft labels are known, and not for this split.
@@ -233,7 +233,7 @@ def _from_soft_labels(folder: Path, task: Task) -> Teacher:
             array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: it must be a NumPy array of soft labels, it is absent or none") from error
-        expected = (len(task.splits[name]), 2)
+        expected = (len(task.splits[name]), task.shape.num_labels)
         if array.shape != expected or not np.issubdtype(array.dtype, np.floating):
             raise InputError(f"{path}: it must hold floats of shape {expected}, got {array.dtype} {array.shape}")
         if not np.isfinite(array).all():
@@ -290,6 +290,7 @@ def _fine_tune(
     write_manifest(
         directory,
         task_shape=task.shape,
+        label_names=task.label_names,
         max_sequence_length=length,
         is_student=is_student,
         valid=best.valid,

@@ -120,7 +120,8 @@ class Trainer:
     @property
     def _is_above_chance(self) -> bool:
         """Whether the best epoch is two standard errors above chance: until then a network has not begun to learn."""
-        chance = 0.5 + 1.0 / math.sqrt(len(self.valid.labels))
+        num_labels = len(np.unique(self.valid.labels))
+        chance = 1 / num_labels + 2 * math.sqrt(num_labels - 1) / num_labels / math.sqrt(len(self.valid.labels))
         return bool(self.history) and self.best_record.valid["balanced_accuracy"] > chance
 
     def _groups(self) -> list[dict[str, Any]]:
@@ -211,7 +212,7 @@ class Trainer:
         functions, places, labels, teacher = self._among(indices) if self.learns_all_pairs else self._listed(indices)
         vectors = self._encoded(functions)  # (n, k)
         with self._autocast():
-            logits = self.network.classify(vectors[places].flatten(1))  # (m, 2)
+            logits = self.network.classify(vectors[places].flatten(1))  # (m, labels)
         return mixed_loss(
             logits.float(),
             labels=labels,
@@ -245,7 +246,7 @@ class Trainer:
 
     @torch.no_grad()
     def _asked(self, texts: Tensor) -> Tensor:
-        """What the teacher says, logits (m, 2), of inputs given as places of their texts (m, f)."""
+        """What the teacher says, logits (m, labels), of inputs given as places of their texts (m, f)."""
         soft = self.soft_labels
         if soft is None or soft.vectors is None or soft.classify is None:
             raise ValueError("inputs that are not listed need the teacher's function vectors")
@@ -326,10 +327,10 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of torch's AdamW
 
 
 def validation_figures(logits: Tensor, labels: npt.NDArray[np.int64]) -> dict[str, float]:
-    """Accuracy and balanced accuracy (fractions) of logits (n, 2), and their mean cross-entropy as `loss`."""
+    """Accuracy and balanced accuracy (fractions) of logits (n, labels), and their mean cross-entropy as `loss`."""
     expected = torch.from_numpy(labels)
     right = (logits.argmax(dim=1) == expected).numpy()
-    recalls = [right[labels == label].mean() for label in (0, 1) if (labels == label).any()]
+    recalls = [right[labels == label].mean() for label in np.unique(labels)]
     return {
         "accuracy": float(right.mean()),
         "balanced_accuracy": float(np.mean(recalls)),

@@ -60,13 +60,14 @@ def measure(
     if counter is not None:
         energy = measure_energy(runs(1), counter, settle=lambda: synchronize(device))
     return Measurement(
-        valid=_figures(classifier, task.valid),
-        test=_figures(classifier, task.test),
+        valid=figures_of(classifier, task.valid),
+        test=figures_of(classifier, task.test),
         latency=tuple(latency.to_dict() for latency in latencies),
         energy=energy.to_dict() if energy is not None else None,
     )
 
 
-def _figures(classifier: Classifier, split: Split) -> dict[str, Any]:
+def figures_of(classifier: Classifier, split: Split) -> dict[str, Any]:
+    """How effective a classifier is on a split (see `effectiveness`)."""
     logits = classifier.predict_logits(split.functions, split.inputs, batch_size=_BATCH)
-    return effectiveness(split.labels, logits.argmax(axis=1))
+    return effectiveness(split.labels, logits.argmax(axis=1), num_labels=logits.shape[1])

@@ -364,7 +364,10 @@ def teacher_record(study: AvatarStudy, task: Task, teacher: Teacher) -> TeacherR
     settings = study.settings.measurement
     if teacher.classifier is None:
         logits = teacher.logits("valid")
-        return TeacherRecord(source=teacher.source, valid=effectiveness(task.valid.labels, logits.argmax(axis=1)))
+        return TeacherRecord(
+            source=teacher.source,
+            valid=effectiveness(task.valid.labels, logits.argmax(axis=1), num_labels=task.shape.num_labels),
+        )
     measured = measure(
         teacher.classifier,
         task,

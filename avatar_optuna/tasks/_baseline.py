@@ -37,10 +37,10 @@ def baseline(task: Task) -> dict[str, Mapping[str, float]]:
         return sparse.hstack([abs(members[0] - members[1]), both, both.sum(axis=1)]).tocsr()
 
     model = LogisticRegression(max_iter=1000).fit(features(task.train), task.train.labels)
-    found: dict[str, Mapping[str, float]] = {}
+    figures: dict[str, Mapping[str, float]] = {}
     for name in ("valid", "test"):
         split = task.splits[name]
         right = model.predict(features(split)) == split.labels
-        recalls = [float(right[split.labels == label].mean()) for label in (0, 1)]
-        found[name] = {"accuracy": float(right.mean()), "balanced_accuracy": float(np.mean(recalls))}
-    return found
+        recalls = [float(right[split.labels == label].mean()) for label in np.unique(split.labels)]
+        figures[name] = {"accuracy": float(right.mean()), "balanced_accuracy": float(np.mean(recalls))}
+    return figures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,7 +21,7 @@ class Split:
     Args:
         functions: Distinct source texts.
         inputs: Shape (inputs, 1) for single functions or (inputs, 2) for pairs: indices into `functions`.
-        labels: Shape (inputs,): 0 or 1.
+        labels: Shape (inputs,): places among the task's label names.
     """
 
     functions: tuple[str, ...]
@@ -52,13 +52,13 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """A binary classification of functions or of pairs of functions.
+    """A classification of functions or of pairs of functions.
 
     Args:
         kind: As in the study file.
-        shape: Single functions or pairs.
+        shape: Functions an input, and labels.
         language: Of the functions.
-        label_names: Names of the labels 0 and 1.
+        label_names: Names of the labels, in their order.
         train: What tokenizers and students learn from.
         valid: What everything is selected on.
         test: What is reported, and nothing else.
@@ -68,21 +68,30 @@ class Task:
     kind: str
     shape: TaskShape
     language: str
-    label_names: tuple[str, str]
+    label_names: tuple[str, ...]
     train: Split
     valid: Split
     test: Split
     fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
+        if len(self.label_names) != self.shape.num_labels:
+            raise ValueError(f"{self.shape.num_labels} labels need as many names, got {self.label_names}")
         for name, split in self.splits.items():
             if split.inputs.shape[1] != self.shape.arity:
                 raise ValueError(f"{name} has {split.inputs.shape[1]} functions an input, not {self.shape.arity}")
-            if len(np.unique(split.labels)) < 2:
-                raise InputError(
-                    f"task: the {name} split must hold both labels, got only {np.unique(split.labels).tolist()}"
-                )
+            self._check_labels(name, np.unique(split.labels).tolist())
         object.__setattr__(self, "fingerprint", _fingerprint(self.splits))
+
+    def _check_labels(self, split_name: str, labels: Sequence[int]) -> None:
+        """Training needs every label; a figure of another split needs two to tell apart."""
+        count = self.shape.num_labels
+        if labels and not 0 <= labels[0] <= labels[-1] < count:
+            raise ValueError(f"{split_name} has the labels {labels}, which must be from 0 to {count - 1}")
+        needed = count if split_name == "train" else 2
+        if len(labels) < needed:
+            rule = "both labels" if count == 2 else f"at least {needed} labels"
+            raise InputError(f"task: the {split_name} split must hold {rule}, got only {labels}")
 
     @property
     def splits(self) -> Mapping[str, Split]:
@@ -91,19 +100,31 @@ class Task:
 
 
 def sample(split: Split, count: int | None, *, seed: int) -> Split:
-    """At most `count` inputs, the classes in their proportion (at least one of each), in their order.
+    """At most `count` inputs, the labels in their proportion, in their order.
+
+    Each label keeps at least one input, where `count` allows it.
 
     The sample is a function of the seed and the split alone.
     """
     if count is None or count >= len(split):
         return split
     rng = np.random.default_rng(seed)
-    ones = np.flatnonzero(split.labels == 1)
-    zeros = np.flatnonzero(split.labels == 0)
-    wanted = round(count * len(ones) / len(split))
-    wanted = min(max(wanted, 1), count - 1) if count > 1 else wanted
-    rows = np.concatenate([rng.choice(ones, wanted, replace=False), rng.choice(zeros, count - wanted, replace=False)])
-    return split.take(np.sort(rows))
+    members = {int(label): np.flatnonzero(split.labels == label) for label in np.unique(split.labels)[::-1]}
+    wanted = _shares({label: len(rows) for label, rows in members.items()}, count)
+    chosen = [rng.choice(rows, wanted[label], replace=False) for label, rows in members.items()]
+    return split.take(np.sort(np.concatenate(chosen)))
+
+
+def _shares(sizes: Mapping[int, int], count: int) -> dict[int, int]:
+    """How many of each label make a sample of `count`, each share rounded within what the labels before it left."""
+    shares: dict[int, int] = {}
+    total, following = sum(sizes.values()), len(sizes)
+    for label, size in sizes.items():
+        following -= 1
+        least = int(count > following)  # one of each label, where there is room
+        shares[label] = min(max(round(count * size / total), least), count - following * least)
+        count, total = count - shares[label], total - size
+    return shares
 
 
 def _fingerprint(splits: Mapping[str, Split]) -> str:

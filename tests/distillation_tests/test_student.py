@@ -23,7 +23,7 @@ from avatar_optuna.exceptions import InputError
 from avatar_optuna.hyperparameters import ACTIVATIONS, POSITION_EMBEDDING_TYPES, Hyperparameters
 from tests.strategies import small_students
 
-FORMS = st.sampled_from([TaskShape(arity=1), TaskShape(arity=2)])
+FORMS = st.builds(TaskShape, arity=st.sampled_from([1, 2]), num_labels=st.sampled_from([2, 5]))
 
 
 def _build(student: Hyperparameters, task_shape: TaskShape) -> StudentForSequenceClassification:

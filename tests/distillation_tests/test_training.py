@@ -12,10 +12,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation import Teacher, build_student, distil, train_tokenizer
 from avatar_optuna.distillation._batches import plan_functions, plan_inputs
+from avatar_optuna.distillation._classifier import classify_all, encode_all
 from avatar_optuna.distillation._losses import UNKNOWN, ListedPairs, all_pairs, mixed_loss
 from avatar_optuna.distillation._recipe import Examples, Recipe
+from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.distillation._training import Trainer, validation_figures
 from avatar_optuna.exceptions import AvatarError, DivergenceError
@@ -119,6 +122,51 @@ def test_the_loss_by_hand(weight: float) -> None:
         torch.tensor(logits), labels=torch.tensor(labels), teacher=None, temperature=1.0, hard_label_weight=0.0
     )
     assert alone.item() == pytest.approx(hard, rel=1e-5)
+
+
+def test_the_loss_of_four_labels_weighs_each_that_occurs_alike() -> None:
+    logits, teacher = np.random.default_rng(1).normal(size=(2, 7, 4))
+    labels = np.array([0, 0, 0, 1, 3, UNKNOWN, 3])
+    p, q = _softmax(teacher / 2), _softmax(logits / 2)
+    divergence, likeliest = (p * np.log(p / q)).sum(1), teacher.argmax(1)
+    soft = 4 * np.mean([divergence[likeliest == label].mean() for label in np.unique(likeliest)])
+    log_likelihood = -np.log(_softmax(logits))
+    hard = np.mean([log_likelihood[labels == label, label].mean() for label in (0, 1, 3)])
+    loss = mixed_loss(
+        torch.tensor(logits),
+        labels=torch.tensor(labels),
+        teacher=torch.tensor(teacher),
+        temperature=2.0,
+        hard_label_weight=0.25,
+    )
+    assert loss.item() == pytest.approx(0.75 * soft + 0.25 * hard, rel=1e-5)
+
+
+def test_functions_of_pairs_of_three_labels_share_a_batch() -> None:
+    inputs = np.arange(24, dtype=np.int32).reshape(12, 2)
+    plan = plan_functions(inputs, np.arange(12) % 3, batch_size=6, rng=np.random.default_rng(0))
+    assert sorted(np.concatenate(plan).tolist()) == list(range(24))
+    assert all({function ^ 1 for function in part.tolist()} == set(part.tolist()) for part in plan)
+
+
+@pytest.mark.parametrize("num_labels", [2, 3])
+def test_a_pair_head_starts_as_a_similarity(small_student: Hyperparameters, num_labels: int) -> None:
+    """Pairs of equal functions have the last label, others one of the rest: the head tells them apart untrained."""
+    functions = [
+        f"def f{i}(x): return {'+'.join(map(str, np.random.default_rng(i).integers(0, 99, 9)))}" for i in range(40)
+    ]
+    tokenizer = train_tokenizer("BPE", 300, functions)
+    tokens = Tokens.tokenize(tokenizer, functions, max_sequence_length=small_student.max_sequence_length)
+    rng = np.random.default_rng(0)
+    alike = np.repeat(np.arange(40)[:, None], 2, axis=1)
+    other = np.stack([np.arange(40), (np.arange(40) + rng.integers(1, 40, 40)) % 40], axis=1)
+    labels = np.concatenate([np.full(40, num_labels - 1), np.arange(40) % (num_labels - 1)])
+    train = Examples(tokens=tokens, inputs=np.concatenate([alike, other]).astype(np.int32), labels=labels)
+    network = build_student(small_student, TaskShape(arity=2, num_labels=num_labels)).eval()
+    start_as_similarity(network, train, seed=0)
+    vectors = encode_all(network, tokens, batch_size=16)
+    predicted = classify_all(network, vectors, train.inputs).argmax(1).numpy() == num_labels - 1
+    assert (predicted == (labels == num_labels - 1)).mean() > 0.9
 
 
 def test_one_class_alone_takes_the_whole_weight() -> None:

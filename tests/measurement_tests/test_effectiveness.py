@@ -19,11 +19,28 @@ def test_figures_are_scikit_learn_s(rows: list[tuple[int, int]]) -> None:
     assert found["f1"] == pytest.approx(metrics.f1_score(labels, predictions, zero_division=0.0))
     assert found["precision"] == pytest.approx(metrics.precision_score(labels, predictions, zero_division=0.0))
     assert found["recall"] == pytest.approx(metrics.recall_score(labels, predictions, zero_division=0.0))
-    if len(set(labels.tolist())) == 2:
-        assert found["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(labels, predictions))
+    assert found["balanced_accuracy"] == pytest.approx(
+        metrics.recall_score(labels, predictions, average="macro", labels=np.unique(labels), zero_division=0.0)
+    )
     for name in ("accuracy", "balanced_accuracy"):
         low, high = found[f"{name}_interval"]
         assert 0 <= low <= found[name] <= high <= 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=60))
+def test_figures_of_five_labels_are_scikit_learn_s_macro_averages(rows: list[tuple[int, int]]) -> None:
+    labels, predictions = np.asarray(rows).T
+    figures = effectiveness(labels, predictions, num_labels=5)
+    macro = {"average": "macro", "zero_division": 0.0}
+    assert figures["accuracy"] == pytest.approx(metrics.accuracy_score(labels, predictions))
+    assert figures["f1"] == pytest.approx(metrics.f1_score(labels, predictions, **macro))
+    assert figures["precision"] == pytest.approx(metrics.precision_score(labels, predictions, **macro))
+    assert figures["recall"] == pytest.approx(metrics.recall_score(labels, predictions, **macro))
+    recalls = metrics.recall_score(labels, predictions, labels=np.unique(labels), **macro)
+    assert figures["balanced_accuracy"] == pytest.approx(recalls)
+    for name in ("accuracy", "balanced_accuracy"):
+        low, high = figures[f"{name}_interval"]
+        assert 0 <= low <= figures[name] <= high <= 1
 
 
 def test_intervals_cover_what_they_say() -> None:

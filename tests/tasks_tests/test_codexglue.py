@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from avatar_optuna.exceptions import DataError, InputError
 from avatar_optuna.settings import TaskSettings
-from avatar_optuna.tasks import load_task
+from avatar_optuna.tasks import Split, load_task, sample
 
 
 @pytest.fixture
@@ -46,6 +49,22 @@ def test_a_sample_keeps_the_classes_and_the_seed(functions: Path) -> None:
     assert task.fingerprint == again.fingerprint
     other = load_task(TaskSettings(kind="vulnerability-prediction", data=str(functions), max_train=4, seed=4))
     assert other.fingerprint != task.fingerprint
+
+
+@given(st.lists(st.integers(0, 60), min_size=2, max_size=7), st.integers(1, 300), st.integers(0, 9))
+def test_a_sample_holds_each_label_in_its_proportion(sizes: list[int], count: int, seed: int) -> None:
+    sizes = [size + 1 for size in sizes]
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    inputs = np.arange(len(labels), dtype=np.int32)[:, None]
+    split = Split(functions=tuple(map(str, range(len(labels)))), inputs=inputs, labels=labels)
+    chosen = sample(split, count, seed=seed)
+    assert len(chosen) == min(count, len(split))
+    counts = np.bincount(chosen.labels, minlength=len(sizes))
+    assert (counts <= sizes).all()
+    assert (counts > 0).all() or count < len(sizes)
+    if count >= 5 * len(sizes):
+        assert np.abs(counts - np.asarray(sizes) * len(chosen) / len(split)).max() <= len(sizes)
+    assert [int(text) for text in chosen.functions] == sorted(int(text) for text in chosen.functions)
 
 
 @pytest.mark.parametrize(
