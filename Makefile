@@ -1,9 +1,10 @@
-# Two commands for a newcomer, `make demo` and `make test`; each sets up .venv first.
+# Two commands for a newcomer, `make demo` and `make test`; each target sets up .venv first.
 PYTHON ?= python3
 VENV := .venv
+PYTEST_WORKERS := --numprocesses 2 --dist loadgroup
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check clean
+.PHONY: demo test test-slow check docs clean
 
 $(STAMP): pyproject.toml constraints.txt
 	scripts/setup "$(PYTHON)" "$(VENV)"
@@ -13,7 +14,13 @@ demo: $(STAMP)
 	$(VENV)/bin/avatar-optuna run studies/demo.toml --workers 2
 
 test: $(STAMP)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -m "not slow" $(PYTEST_WORKERS)
+
+test-slow: $(STAMP)
+	$(VENV)/bin/python -m pytest -m slow
+
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build
 
 check: $(STAMP)
 	scripts/check "$(VENV)/bin"
