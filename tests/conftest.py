@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import filelock
 import hypothesis
 import pytest
 
@@ -15,6 +17,20 @@ from tests.postgres import PostgresServer
 
 hypothesis.settings.register_profile("avatar", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("avatar")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of one file in one process of pytest-xdist, where they share their fixtures.
+
+    The distillation tests share trained teachers across files.
+    """
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        folder, _, file = item.nodeid.partition("::")[0].rpartition("/")
+        group = folder if folder.endswith("distillation_tests") else f"{folder}/{file}"
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture
@@ -78,8 +94,15 @@ def storage_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def finished_study(tmp_path_factory: pytest.TempPathFactory) -> FinishedStudy:
-    """A real finished study of this test run, to be read only."""
-    study = FinishedStudy(folder=tmp_path_factory.mktemp("finished"))
-    write_study(study.folder)
-    study.command("run", "study.toml", "--workers", "1")
+    """A real finished study of this test run, made once for all its processes and only read by tests."""
+    shared_by_workers = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if shared_by_workers else base) / "finished-study"
+    study = FinishedStudy(folder=folder)
+    with filelock.FileLock(f"{folder}.lock"):
+        if not (folder / "finished").exists():
+            folder.mkdir()
+            write_study(folder)
+            study.process("run", "study.toml", "--workers", "1")
+            (folder / "finished").touch()
     return study

@@ -13,6 +13,7 @@ import numpy as np
 
 from avatar_optuna.storage import open_storage
 from avatar_optuna.study import AvatarStudy
+from tests.commands import run_command
 
 NAME = "finished"
 STUDY = """
@@ -85,7 +86,13 @@ class FinishedStudy:
         return AvatarStudy(open_storage(self.url, create=False), NAME)
 
     def command(self, *words: str) -> str:
-        """What an `avatar-optuna` command says; it must succeed."""
+        """What an `avatar-optuna` command prints, run in this process; it must succeed."""
+        result = run_command(self.folder, *words)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    def process(self, *words: str) -> str:
+        """What an `avatar-optuna` command prints in a process of its own; it must succeed."""
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
         words = (sys.executable, "-m", "avatar_optuna", *words)
         done = subprocess.run(words, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=1500)

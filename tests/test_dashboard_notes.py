@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from avatar_optuna import annotations
+from avatar_optuna import dashboard_notes
 from avatar_optuna.study import distilled_students
 from tests.finished_study import FinishedStudy
 
@@ -16,12 +16,16 @@ def test_a_student_that_is_finished_meanwhile_is_noted_the_next_time(
     done = {trial.number for trial in study.distilled.get_trials()}
     noted: list[int] = []
     monkeypatch.setattr(
-        annotations, "_write", lambda _, trial, body: len(noted) if trial is None else noted.append(trial.number) or 0
+        dashboard_notes,
+        "_write",
+        lambda _, trial, body: len(noted) if trial is None else noted.append(trial.number) or 0,
     )
     with monkeypatch.context() as meanwhile:
-        meanwhile.setattr(annotations, "distilled_students", lambda *args, **of: distilled_students(*args, **of)[1:])
-        annotations.write_notes(study)
+        meanwhile.setattr(
+            dashboard_notes, "distilled_students", lambda *args, **of: distilled_students(*args, **of)[1:]
+        )
+        dashboard_notes.write_notes(study)
     assert len(noted) == len(done) - 1
     noted.clear()
-    annotations.write_notes(study)
+    dashboard_notes.write_notes(study)
     assert set(noted) == done

@@ -23,6 +23,7 @@ from optuna.trial import TrialState
 from avatar_optuna.schema import COMPARISON, INDICATOR, SETTINGS, TEACHER
 from avatar_optuna.storage import open_storage
 from avatar_optuna.study import AvatarStudy
+from tests.commands import run_command
 from tests.finished_study import FinishedStudy, write_study
 
 
@@ -43,11 +44,17 @@ def _command(folder: Path, *words: str) -> subprocess.Popen[str]:
     )
 
 
-def _output(folder: Path, *words: str) -> str:
+def _process_output(folder: Path, *words: str) -> str:
     process = _command(folder, *words)
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     return output
+
+
+def _output(folder: Path, *words: str) -> str:
+    result = run_command(folder, *words)
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 def _study(folder: Path) -> AvatarStudy:
@@ -97,7 +104,7 @@ def test_a_run_killed_in_each_phase_ends_like_one_that_never_was(folder: Path, f
             time.sleep(0.01)
         output, _ = process.communicate()
         assert killed[-1:] == [phase], f"no time to kill it in the phase {phase}: {output}"
-    output = _output(folder, "run", "study.toml", "--workers", "1")
+    output = _process_output(folder, "run", "study.toml", "--workers", "1")
     study = _study(folder)
     unbroken = finished_study.open()
     assert _scored(study) == _scored(unbroken)
@@ -141,29 +148,44 @@ def _looks_right(folder: Path) -> None:
 _ABSENT_TEACHER = '[teacher]\ncheckpoint = "./nowhere"\n[space]'
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("run", "absent.toml"), "absent.toml: the study file cannot be read"),
-        (("front", "--study-name", "x", "--storage", "sqlite:///absent/studies.db"), "absent"),
-        (("run", "study.toml", "--devices", "tpu"), "devices"),
-        (("run", "conflict.toml"), "no configuration satisfies these constraints together: 'flops <= 4'"),
-        (("create", "conflict.toml"), "no configuration satisfies these constraints together: 'flops <= 4'"),
-        (("run", "row.toml"), "broken/valid.jsonl:2: target is missing"),
-        (("run", "teacher.toml"), "nowhere"),
-        (("predict", "nowhere", "a.c"), "DIR must be a directory that `avatar-optuna export` wrote, nowhere is none"),
-    ],
-)
-def test_bad_input_is_one_line_and_exit_code_2(folder: Path, words: tuple[str, ...], message: str) -> None:
+_BAD_INPUTS = [
+    (("run", "absent.toml"), "absent.toml: the study file cannot be read"),
+    (("front", "--study-name", "x", "--storage", "sqlite:///absent/studies.db"), "absent"),
+    (("run", "study.toml", "--devices", "tpu"), "devices"),
+    (("run", "conflict.toml"), "no configuration satisfies these constraints together: 'flops <= 4'"),
+    (("create", "conflict.toml"), "no configuration satisfies these constraints together: 'flops <= 4'"),
+    (("run", "row.toml"), "broken/valid.jsonl:2: target is missing"),
+    (("run", "teacher.toml"), "nowhere"),
+    (("predict", "nowhere", "a.c"), "DIR must be a directory that `avatar-optuna export` wrote, nowhere is none"),
+]
+
+
+def _write_bad_studies(folder: Path) -> None:
     text = (folder / "study.toml").read_text()
     (folder / "conflict.toml").write_text(text.replace('size_mb = "<= 0.1"', 'flops = "<= 4"'))
     (folder / "row.toml").write_text(text.replace('data = "data"', 'data = "broken"'))
     (folder / "teacher.toml").write_text(re.sub(r"\[teacher\].*\[space\]", _ABSENT_TEACHER, text, flags=re.DOTALL))
     shutil.copytree(folder / "data", folder / "broken")
     (folder / "broken/valid.jsonl").write_text('{"func": "int a;", "target": 1}\n{"func": "int b;"}\n')
-    process = _command(folder, *words)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 2, output
+
+
+def _assert_is_refused(folder: Path, exit_code: int | None, output: str, message: str) -> None:
+    assert exit_code == 2, output
     assert len(output.strip().splitlines()) == 1
     assert message in output
     assert not list(folder.glob("storage/*.db"))
+
+
+@pytest.mark.parametrize(("words", "message"), _BAD_INPUTS)
+def test_bad_input_is_one_line_and_exit_code_2(folder: Path, words: tuple[str, ...], message: str) -> None:
+    _write_bad_studies(folder)
+    result = run_command(folder, *words)
+    _assert_is_refused(folder, result.exit_code, result.output, message)
+
+
+@pytest.mark.parametrize(("words", "message"), [_BAD_INPUTS[3]])
+def test_bad_input_to_a_process_is_one_line_and_exit_code_2(folder: Path, words: tuple[str, ...], message: str) -> None:
+    _write_bad_studies(folder)
+    process = _command(folder, *words)
+    output, _ = process.communicate(timeout=120)
+    _assert_is_refused(folder, process.returncode, output, message)

@@ -27,7 +27,7 @@ def timed_study(tmp_path_factory: pytest.TempPathFactory) -> FinishedStudy:
     )
     path.write_text(text.replace('size_mb = "<= 0.1"', 'size_mb = "<= 0.1"\nlatency_ms = "<= 1000"'))
     study = FinishedStudy(folder=folder)
-    said = study.command("run", "study.toml")
+    said = study.process("run", "study.toml")
     assert "calibrated latency_ms on 40 students" in said
     return study
 
