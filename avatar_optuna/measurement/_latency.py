@@ -85,7 +85,7 @@ def computing_threads(device: str, threads: int | None) -> Iterator[None]:
 
 
 def require_device(device: str) -> None:
-    """Refuse a device that is not there.
+    """Refuse a GPU that this machine lacks.
 
     Raises:
         InputError: torch does not see it.
@@ -94,7 +94,7 @@ def require_device(device: str) -> None:
         return
     count = torch.cuda.device_count()
     if int(device.partition(":")[2] or 0) >= count:
-        raise InputError(f"measurement.device must be here, got {device!r}, and torch sees {count} GPUs")
+        raise InputError(f"measurement.device must be of this machine, where torch sees {count} GPUs, got {device!r}")
 
 
 def synchronize(device: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from avatar_optuna.cost_model import CostModel
 from avatar_optuna.costs import TaskShape
@@ -16,7 +17,10 @@ from avatar_optuna.measurement import (
     audit_stand_ins,
     calibrate_energy,
     calibrate_latency,
+    computing_threads,
+    describe_device,
     require_counter,
+    require_device,
 )
 from avatar_optuna.progress import Progress
 from avatar_optuna.schema import Audit
@@ -67,6 +71,42 @@ def _said(cost_model: CostModel) -> str:
         f"{cost_model.p90_error:.0%}), rank correlation {cost_model.rank_correlation:.2f}, "
         "each predicted from the others"
     )
+
+
+def calibrated_elsewhere(cost_models: Iterable[CostModel], settings: StudySettings) -> dict[str, str]:
+    """Of cost models that were calibrated on another device than the study's device on this machine: a sentence each.
+
+    Args:
+        cost_models: As a study stores them.
+        settings: Name the device and its threads.
+
+    Returns:
+        By figure, such as "latency_ms"; empty where all of them were calibrated on such a device.
+
+    Raises:
+        InputError: This machine has no such device.
+    """
+    here = _device_here(settings)
+    return {
+        cost_model.quantity: (
+            f"{cost_model.quantity} is predicted for {_named(cost_model.device)} of {cost_model.host}, where its cost "
+            f"model was calibrated, and this device is {_named(here)}"
+        )
+        for cost_model in cost_models
+        if not cost_model.is_of(here)
+    }
+
+
+def _device_here(settings: StudySettings) -> dict[str, Any]:
+    device = settings.measurement.device
+    require_device(device)
+    with computing_threads(device, settings.measurement.threads):
+        return describe_device(device)
+
+
+def _named(device: Mapping[str, Any]) -> str:
+    threads = device["threads"]
+    return f"{device['model']}" + (f" with {threads} thread{'s' if threads > 1 else ''}" if threads else "")
 
 
 def audited(settings: StudySettings, task_shape: TaskShape, progress: Progress) -> Audit:

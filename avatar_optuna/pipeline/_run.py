@@ -18,14 +18,22 @@ from avatar_optuna.cost_model import CostModel
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.dashboard_notes import save_figures, write_notes
 from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, load_teacher
-from avatar_optuna.exceptions import StudyError
+from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.feasibility import Feasibility, draw, tighten
 from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.indicator import Indicator
-from avatar_optuna.measurement import compare, effectiveness, estimate_power, forward_flops, measure, open_counter
+from avatar_optuna.measurement import (
+    compare,
+    effectiveness,
+    estimate_power,
+    forward_flops,
+    measure,
+    open_counter,
+    require_device,
+)
 from avatar_optuna.objective import Objective
 from avatar_optuna.pipeline._cost import Meter, add, counted
-from avatar_optuna.pipeline._device import audited, calibrated
+from avatar_optuna.pipeline._device import audited, calibrated, calibrated_elsewhere
 from avatar_optuna.pipeline._workforce import Workforce
 from avatar_optuna.pool import Slot
 from avatar_optuna.progress import Progress
@@ -81,6 +89,7 @@ class Run:
     def everything(self) -> bool:
         """Run all phases; returns whether there was anything left to do."""
         settings = self.study.settings
+        require_device(settings.measurement.device)
         task, teacher = self.teacher()
         feasibility = self.tightened(task)
         for round_ in range(settings.search.rounds):
@@ -166,8 +175,13 @@ class Run:
         )
 
     def cost_models(self, task_shape: TaskShape) -> Mapping[str, CostModel]:
-        """The study's calibrated cost models, by figure; calibrated on this device where none are stored."""
+        """The study's calibrated cost models, by figure; calibrated on this device where none are stored.
+
+        Raises:
+            InputError: A stored one was calibrated on another device, and configurations are still to be scored.
+        """
         settings, known = self.study.settings, stored_cost_models(self.study)
+        self._refuse_other_device([known[name] for name in sorted(settings.predicted_names & set(known))])
         is_missing = bool(settings.predicted_names - set(known))
         with counted(self.study, "calibration", settings.measurement.device) if is_missing else nullcontext():
             found = calibrated(settings, task_shape, self.progress, known=known)
@@ -175,6 +189,20 @@ class Run:
             store_cost_model(self.study, found[name])
             self.did_something = True
         return found
+
+    def _refuse_other_device(self, cost_models: Sequence[CostModel]) -> None:
+        """All configurations of a study are scored for one device; a searched study only says for which."""
+        elsewhere = calibrated_elsewhere(cost_models, self.study.settings) if cost_models else {}
+        search_ = self.study.settings.search
+        if elsewhere and any(
+            len(searched(self.study, round_=round_)) < search_.n_trials for round_ in range(search_.rounds)
+        ):
+            raise InputError(
+                f"the device must be the one that the study {self.study.name} was calibrated on: "
+                f"{'; '.join(elsewhere.values())}. Run it there; or give it another name, and it is calibrated here"
+            )
+        for sentence in elsewhere.values():
+            self.progress.say(f"cost model {sentence}")
 
     # Indicator --------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,44 @@ def test_the_front_shows_predicted_latency(timed_study: FinishedStudy) -> None:
         student = Hyperparameters.from_mapping({name: row[name] for name in Hyperparameters.__dataclass_fields__})
         assert row["predicted_latency_ms"] == pytest.approx(float(cost_model(student)))
     assert "of one input at full length, predicted for" in timed_study.command("front", "--study-name", NAME)
+
+
+@pytest.fixture
+def moved_study(timed_study: FinishedStudy, tmp_path: Path) -> FinishedStudy:
+    """The same study, as if it had been calibrated and searched on another processor."""
+    shutil.copytree(timed_study.folder, tmp_path, dirs_exist_ok=True)
+    moved = FinishedStudy(folder=tmp_path)
+    study = moved.open()
+    values = study.attributes[LATENCY_MODEL]
+    device = {**values["device"], "model": "Another Processor", "threads": 4}
+    study.set_attribute(LATENCY_MODEL, {**values, "device": device, "host": "elsewhere"})
+    return moved
+
+
+def test_a_searched_study_says_for_which_device_it_predicts(moved_study: FinishedStudy) -> None:
+    said = " ".join(moved_study.command("run", "study.toml").split())
+    assert "latency_ms is predicted for Another Processor with 4 threads of elsewhere" in said
+    assert "all is done" in said
+
+
+def test_a_search_does_not_go_on_with_the_cost_model_of_another_device(moved_study: FinishedStudy) -> None:
+    path = moved_study.folder / "study.toml"
+    path.write_text(path.read_text().replace("n_trials = 40", "n_trials = 60"))
+    before = len(searched(moved_study.open(), round_=0))
+    message = (
+        "the device must be the one that the study finished was calibrated on: latency_ms is predicted for Another"
+    )
+    with pytest.raises(AssertionError, match=message):
+        moved_study.command("run", "study.toml")
+    assert len(searched(moved_study.open(), round_=0)) == before
+
+
+def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    write_study(tmp_path)
+    path = tmp_path / "study.toml"
+    path.write_text(path.read_text().replace("[measurement]", '[measurement]\ndevice = "cuda:15"'))
+    with pytest.raises(AssertionError, match=r"measurement.device must be of this machine, .* got 'cuda:15'"):
+        FinishedStudy(folder=tmp_path).command("run", "study.toml", "--workers", "1", "--devices", "cpu")
 
 
 def test_an_audit_is_made_when_asked_for_and_only_once(timed_study: FinishedStudy) -> None:
