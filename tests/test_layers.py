@@ -100,7 +100,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("report", "dashboard_notes"),
     },
     "dashboard": {"exceptions", "schema", "pareto", "storage", "study", "report", "progress"},
-    "export": {"exceptions", "hyperparameters", "schema", "settings", "tasks", "storage", "study", "distillation"},
+    "inference": {"exceptions", "distillation"},
+    "exports": {
+        *("exceptions", "registry", "hyperparameters", "costs", "schema", "settings", "tasks", "storage", "study"),
+    },
     "cli": {
         *(
             "cost_model",
@@ -115,8 +118,20 @@ MAY_IMPORT: dict[str, set[str]] = {
             "distillation",
             "storage",
         ),
-        *("study", "pool", "pipeline", "report", "dashboard", "export", "measurement", "indicator", "hyperparameters"),
+        *(
+            "study",
+            "pool",
+            "pipeline",
+            "report",
+            "dashboard",
+            "exports",
+            "inference",
+            "measurement",
+            "indicator",
+            "hyperparameters",
+        ),
     },
+    "testing": {"hyperparameters", "costs", "distillation", "inference", "exports"},
     "__main__": {"cli"},
 }
 

@@ -219,15 +219,15 @@ def _dashboard(options: Namespace, console: Console) -> None:
 
 
 def _export(options: Namespace, console: Console) -> None:
-    from avatar_optuna.export import export_student
+    from avatar_optuna.exports import export_student
 
     study = _open(options)
-    export_student(study, options.trial, options.out)
+    export_student(study, options.trial, options.out, format_name=options.format)
     console.print(f"student {options.trial} of {study.name} written to {options.out}", highlight=False, soft_wrap=True)
 
 
 def _predict(options: Namespace, console: Console) -> None:
-    from avatar_optuna.export import predict_files
+    from avatar_optuna.inference import predict_files
 
     found = predict_files(options.directory, options.files)
     if options.format == "json":

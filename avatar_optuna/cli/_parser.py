@@ -131,10 +131,13 @@ def _taking_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
         "--allow-edits", action="store_true", help="let whoever has the printed token change studies"
     )
 
-    export = commands.add_parser("export", help="a student as a Hugging Face directory with a model card")
+    export = commands.add_parser("export", help="write a student as files, such as a Hugging Face directory")
     _study_name(export)
     _storage(export)
     export.add_argument("--trial", type=natural, required=True, metavar="N", help="number of the student's job")
+    export.add_argument(
+        "--format", default="hf", metavar="NAME", help="hf, or a format of another installed package (default: hf)"
+    )
     export.add_argument("--out", type=Path, required=True, metavar="DIR", help="new directory for the student")
 
     predict = commands.add_parser("predict", help="run an exported student on source files")

@@ -1,7 +1,7 @@
 """Students and how they learn: tokenizers, the model, teachers, the training engine, and what predicts with them."""
 
 from avatar_optuna.distillation._checkpoint import CheckpointStore
-from avatar_optuna.distillation._classifier import Classifier
+from avatar_optuna.distillation._classifier import Classifier, write_manifest
 from avatar_optuna.distillation._distillation import DistilledStudent, build_student, distil
 from avatar_optuna.distillation._recipe import EpochRecord
 from avatar_optuna.distillation._student import StudentConfig, StudentForSequenceClassification
@@ -21,4 +21,5 @@ __all__ = [
     "distil",
     "load_teacher",
     "train_tokenizer",
+    "write_manifest",
 ]

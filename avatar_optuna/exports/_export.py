@@ -1,51 +1,73 @@
-"""A student to take away: its files, checked, beside a model card; and predictions with it."""
+"""Export a distilled student of a study in one of the formats."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from optuna.trial import TrialState
 
-from avatar_optuna.distillation import Classifier
-from avatar_optuna.exceptions import DataError, InputError
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.exports._format import ExportFormat, StudentToExport
+from avatar_optuna.registry import Registry
 from avatar_optuna.schema import COMPARISON, Job, JobResult
 from avatar_optuna.storage import artifact_store, download_directory
 from avatar_optuna.study import AvatarStudy
 from avatar_optuna.tasks import task_shape_of
 
+FORMATS: Registry[ExportFormat] = Registry(
+    "exports", noun="export format", built_in={"hf": "avatar_optuna.exports.hf:FORMAT"}
+)
+"""The formats, by name."""
 
-def export_student(study: AvatarStudy, job_number: int, out: Path) -> None:
-    """Write a distilled student as a Hugging Face directory with a model card.
 
-    The directory appears whole or not at all; every file is checked by its SHA-256 first.
+def export_student(study: AvatarStudy, job_number: int, out: Path, *, format_name: str = "hf") -> None:
+    """Write a distilled student; the directory appears with all its files or not at all.
 
     Args:
         study: The study.
         job_number: Number of the student's trial among the distilled.
         out: A directory that does not exist yet.
+        format_name: One of `FORMATS`.
 
     Raises:
-        InputError: There is no such student, or `out` exists.
+        InputError: There is no such student or format, the format needs a package that is missing, or `out` exists.
         StorageError: A file is missing from the artifact store, or was changed.
     """
     if out.exists():
         raise InputError(f"--out must be a new directory, got {str(out)!r}, which exists")
+    export_format = FORMATS.get(format_name)
+    if missing := [module for module in export_format.requires if find_spec(module) is None]:
+        raise InputError(f"the export format {format_name} needs {' and '.join(missing)}: install what is missing")
     trials = study.distilled.get_trials(deepcopy=False)
     done = [trial.number for trial in trials if trial.state is TrialState.COMPLETE]
     if job_number not in done:
         raise InputError(f"--trial must be a finished job of {study.name}, one of {done}, got {job_number}")
     job, result = Job.from_trial(trials[job_number]), JobResult.from_trial(trials[job_number])
+    with tempfile.TemporaryDirectory() as files, _new_directory(out) as draft:
+        download_directory(artifact_store(study.artifacts), result.files, Path(files))
+        student = StudentToExport(
+            name=f"{study.name}-{job_number}",
+            task_shape=task_shape_of(study.settings.task.kind),
+            hyperparameters=job.hyperparameters,
+            files=Path(files),
+            card=model_card(study, job_number, job, result),
+        )
+        export_format.write(student, draft)
+
+
+@contextmanager
+def _new_directory(out: Path) -> Iterator[Path]:
+    """An empty directory that gets the name `out` at the end, and is removed on an error."""
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        download_directory(artifact_store(study.artifacts), result.files, draft)
-        (draft / "README.md").write_text(model_card(study, job_number, job, result), encoding="utf-8")
+        yield draft
         draft.chmod(0o755)
         draft.rename(out)
     except BaseException:
@@ -98,54 +120,3 @@ Use it with `avatar-optuna predict DIR FILE{" FILE" if task_shape_of(settings.ta
 def _figure(figures: Mapping[str, Any], name: str) -> str:
     low, high = figures[f"{name}_interval"]
     return f"{100 * figures[name]:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
-
-
-def predict_files(directory: Path, files: Sequence[Path]) -> dict[str, Any]:
-    """What an exported student says of source files: each on its own, or two as a pair.
-
-    Args:
-        directory: The exported student.
-        files: Each the text of one function.
-
-    Returns:
-        `inputs`: one object an input with `files`, `label` (its number), `label_name`, and `probability`: of the label
-            1 where there are two labels, else of the label given.
-
-    Raises:
-        InputError: The student reads pairs and the files are not two.
-        DataError: A file cannot be read as UTF-8 text.
-    """
-    if not directory.is_dir():
-        raise InputError(f"DIR must be a directory that `avatar-optuna export` wrote, {directory} is none")
-    classifier = Classifier.load(directory)
-    size = classifier.task_shape.arity
-    if size == 2 and len(files) != 2:
-        raise InputError(f"FILE must be two files for a student of pairs, got {len(files)}")
-    texts = [_read(path) for path in files]
-    inputs = np.arange(len(texts), dtype=np.int32).reshape(-1, size)
-    logits = classifier.predict_logits(texts, inputs).astype(np.float64)
-    return {
-        "student": str(directory),
-        "inputs": [
-            {"files": [str(files[place]) for place in row], **_prediction(of_input, classifier.label_names)}
-            for row, of_input in zip(inputs, logits, strict=True)
-        ],
-    }
-
-
-def _prediction(logits: npt.NDArray[np.float64], label_names: Sequence[str]) -> dict[str, Any]:
-    """The label of one input's logits (labels,); of two equally likely labels, the label 1."""
-    weights = np.exp(logits - logits.max())
-    probabilities = weights / weights.sum()
-    label = int(probabilities[1] >= 0.5) if len(logits) == 2 else int(probabilities.argmax())
-    probability = round(float(probabilities[1 if len(logits) == 2 else label]), 6)
-    return {"label": label, "label_name": label_names[label], "probability": probability}
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(path, None, f"cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(path, None, "must be UTF-8 text") from error

@@ -1,0 +1,1 @@
+"""Contract tests for entries of the registries, to be called from the tests of the package that adds an entry."""
