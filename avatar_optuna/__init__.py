@@ -9,13 +9,13 @@ from avatar_optuna.exceptions import (
     StudyError,
     StudyFileError,
 )
-from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.students import Configuration
 
 __all__ = [
     "AvatarError",
     "DataError",
     "DivergenceError",
-    "Hyperparameters",
+    "Configuration",
     "InfeasibleSpaceError",
     "InputError",
     "StudyError",

@@ -10,75 +10,76 @@ import numpy as np
 import numpy.typing as npt
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from avatar_optuna.hyperparameters import CATEGORIES, INTEGERS, NAMES, POSITION_EMBEDDING_TYPES, Hyperparameters
 from avatar_optuna.space import SearchSpace, values_of
+from avatar_optuna.students import (
+    Configuration,
+    Divides,
+    Hyperparameter,
+    Reading,
+    StudentFamily,
+    UncheckedConfiguration,
+)
 
 CONTINUOUS_STEPS = 1_000
 """Steps into which a range without a step of its own is cut."""
 
 Codes = npt.NDArray[np.int64]
-"""Shape (configurations, 13): the index of each value among the values of its distribution."""
+"""Shape (configurations, hyperparameters): the index of each value among the values of its distribution."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ConfigurationTable:
-    """Configurations by hyperparameter: arrays of one length, read like one `Hyperparameters`.
+class ConfigurationTable(Reading):
+    """Configurations of one family by hyperparameter: arrays of one length, read like one `Configuration`.
 
     Args:
-        values: The thirteen names; whole numbers int64, real numbers float64, categories arrays of text.
+        family: Whose configurations they are.
+        values: By name; whole numbers int64, real numbers float64, categories arrays of text.
     """
 
+    family: StudentFamily
     values: Mapping[str, npt.NDArray[Any]]
 
     def __len__(self) -> int:
-        return len(self.values["vocab_size"])
+        return len(self.values[self.family.names[0]])
 
-    def __getattr__(self, name: str) -> npt.NDArray[Any]:
-        if name in NAMES:
-            return np.asarray(self.values[name])
-        raise AttributeError(name)
+    def value(self, name: str) -> npt.NDArray[Any]:
+        return np.asarray(self.values[name])
 
-    @property
-    def head_size(self) -> npt.NDArray[Any]:
-        """Width of a head, rounded down where the heads do not divide the width."""
-        size: npt.NDArray[Any] = self.values["hidden_size"] // self.values["num_attention_heads"]
-        return size
+    def place(self, name: str) -> npt.NDArray[Any]:
+        column, choices = self.values[name], self.family.by_name[name].choices
+        return np.asarray(sum((column == choice) * index for index, choice in enumerate(choices)))
 
-    @property
-    def has_absolute_positions(self) -> npt.NDArray[Any]:
-        """1 or 0."""
-        return np.asarray(self.values["position_embedding_type"] == "absolute", dtype=np.int64)
+    def is_category(self, name: str, value: str) -> npt.NDArray[np.bool_]:
+        return np.asarray(self.values[name] == value)
 
-    @property
-    def num_distance_products(self) -> npt.NDArray[Any]:
-        """0, 1 or 2."""
-        kinds = self.values["position_embedding_type"]
-        return np.asarray(sum((kinds == kind) * index for index, kind in enumerate(POSITION_EMBEDDING_TYPES)))
+    def flag(self, name: str, value: str) -> npt.NDArray[np.int64]:
+        return np.asarray(self.values[name] == value, dtype=np.int64)
+
+    def quotient(self, rule: Divides) -> npt.NDArray[Any]:
+        """Rounded down where the divisor does not divide."""
+        return np.asarray(self.values[rule.dividend] // self.values[rule.divisor])
 
     @classmethod
-    def from_students(cls, students: Sequence[Hyperparameters]) -> ConfigurationTable:
-        """Columns in the order of the students."""
-        return cls(values={name: _column(name, [getattr(s, name) for s in students]) for name in NAMES})
+    def from_students(
+        cls, students: Sequence[UncheckedConfiguration], *, family: StudentFamily | None = None
+    ) -> ConfigurationTable:
+        """Columns in the order of the students, all of one family: that given, or that of the first student."""
+        family = family if family is not None else students[0].family
+        columns = {
+            spec.name: spec.column([student.values[spec.name] for student in students])
+            for spec in family.hyperparameters
+        }
+        return cls(family=family, values=columns)
 
-    @classmethod
-    def from_mappings(cls, configurations: Sequence[Mapping[str, Any]]) -> ConfigurationTable:
-        """Columns of configurations that need not be valid students."""
-        return cls(values={name: _column(name, [c[name] for c in configurations]) for name in NAMES})
-
-    def students(self) -> list[Hyperparameters]:
+    def students(self) -> list[Configuration]:
         """The configurations one by one, as plain values.
 
         Raises:
             InputError: One is no valid student.
         """
-        lists = [self.values[name].tolist() for name in NAMES]
-        return [Hyperparameters(**dict(zip(NAMES, row, strict=True))) for row in zip(*lists, strict=True)]
-
-
-def _column(name: str, values: Sequence[Any]) -> npt.NDArray[Any]:
-    if name in CATEGORIES:
-        return np.asarray(values, dtype=np.str_)
-    return np.asarray(values, dtype=np.int64 if name in INTEGERS else np.float64)
+        names = self.family.names
+        lists = [self.values[name].tolist() for name in names]
+        return [Configuration(self.family, dict(zip(names, row, strict=True))) for row in zip(*lists, strict=True)]
 
 
 class Lattice:
@@ -89,22 +90,29 @@ class Lattice:
     """
 
     def __init__(self, space: SearchSpace) -> None:
-        self.axes: list[npt.NDArray[Any]] = [_axis(name, space) for name in NAMES]
+        self.family, self.names = space.family, space.family.names
+        self.axes: list[npt.NDArray[Any]] = [_axis(spec, space) for spec in space.family.hyperparameters]
         self.sizes: Codes = np.asarray([len(axis) for axis in self.axes], dtype=np.int64)
+        self.is_numeric: npt.NDArray[np.bool_] = np.asarray([not s.is_category for s in space.family.hyperparameters])
 
     def decode(self, codes: Codes) -> ConfigurationTable:
-        """Codes of shape (n, 13) to columns of length n."""
-        return ConfigurationTable(values={name: self.axes[i][codes[:, i]] for i, name in enumerate(NAMES)})
+        """Codes of shape (n, hyperparameters) to columns of length n."""
+        columns = {name: self.axes[index][codes[:, index]] for index, name in enumerate(self.names)}
+        return ConfigurationTable(family=self.family, values=columns)
+
+    def encode_students(self, students: Sequence[UncheckedConfiguration]) -> Codes:
+        """Codes of students, which may be none; shape (students, hyperparameters)."""
+        return self.encode(ConfigurationTable.from_students(students, family=self.family))
 
     def encode(self, columns: ConfigurationTable) -> Codes:
         """Columns to codes, each value to the nearest one that is there (a foreign category to the first)."""
         return np.stack(
-            [_nearest(axis, columns.values[name]) for name, axis in zip(NAMES, self.axes, strict=True)], axis=1
+            [_nearest(axis, columns.values[name]) for name, axis in zip(self.names, self.axes, strict=True)], axis=1
         )
 
 
-def _axis(name: str, space: SearchSpace) -> npt.NDArray[Any]:
-    distribution = space.distributions[name]
+def _axis(spec: Hyperparameter, space: SearchSpace) -> npt.NDArray[Any]:
+    distribution = space.distributions[spec.name]
     if isinstance(distribution, IntDistribution):
         return np.arange(distribution.low, distribution.high + 1, distribution.step, dtype=np.int64)
     if isinstance(distribution, FloatDistribution) and distribution.step is None:
@@ -114,7 +122,7 @@ def _axis(name: str, space: SearchSpace) -> npt.NDArray[Any]:
         axis = np.geomspace(low, high, count) if distribution.log else np.linspace(low, high, count)
         return np.clip(axis, low, high)
     values = values_of(distribution)
-    return _column(name, sorted(values) if name not in CATEGORIES else values)
+    return spec.column(values if spec.is_category else sorted(values))
 
 
 def _nearest(axis: npt.NDArray[Any], values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -125,8 +133,3 @@ def _nearest(axis: npt.NDArray[Any], values: npt.NDArray[Any]) -> npt.NDArray[np
     left = np.maximum(right - 1, 0)
     nearer_left = np.abs(axis[left] - values) <= np.abs(axis[right] - values)
     return np.asarray(np.where(nearer_left, left, right), dtype=np.int64)
-
-
-def is_numeric(name: str) -> bool:
-    """Whether values of the hyperparameter have an order that means something."""
-    return name not in CATEGORIES

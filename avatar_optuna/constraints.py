@@ -1,7 +1,7 @@
 """Constraints of a study file: expressions over a student, parsed here and never evaluated as Python.
 
 One expression, several readings: a student's values, columns of many students (arrays) or the terms of a solver. What
-the names mean is a `Reading`; this module knows neither NumPy's nor the solver's operators beyond the common ones.
+the names mean is a `Names`; this module knows neither NumPy's nor the solver's operators beyond the common ones.
 """
 
 from __future__ import annotations
@@ -13,31 +13,38 @@ from typing import Any, Protocol
 
 from avatar_optuna.costs import Shape, TaskShape, flops, num_parameters, size_bytes
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.hyperparameters import CATEGORIES, INTEGERS, NAMES
+from avatar_optuna.students import Hyperparameter, Reading, StudentFamily
 
-COST_NAMES = ("size_bytes", "size_mb", "parameters", "flops", "head_size")
+COST_NAMES = ("size_bytes", "size_mb", "parameters", "flops")
 PREDICTED_NAMES = ("latency_ms", "energy_j")
-WHOLE_NUMBERS = frozenset({*INTEGERS, "size_bytes", "parameters", "flops", "head_size"})
-NUMBERS = tuple(name for name in NAMES if name not in CATEGORIES) + COST_NAMES + PREDICTED_NAMES
 BYTES_PER_MB = 1_000_000
 MAX_POWER = 4
 MAX_LENGTH = 1_000
 
-HEADS_DIVIDE_WIDTH = "hidden_size % num_attention_heads == 0"
-"""Implied in every study."""
+
+def whole_names(family: StudentFamily) -> frozenset[str]:
+    """What an expression over a family may name that is a whole number whatever the student is."""
+    whole = {spec.name for spec in family.hyperparameters if spec.is_whole}
+    return frozenset({*whole, "size_bytes", "parameters", "flops", *family.quotients})
 
 
-class Reading(Protocol):
+def number_names(family: StudentFamily) -> tuple[str, ...]:
+    """Every number that an expression over a family may name."""
+    numeric = (spec.name for spec in family.hyperparameters if not spec.is_category)
+    return (*numeric, *COST_NAMES, *family.quotients, *PREDICTED_NAMES)
+
+
+class Names(Protocol):
     """What the names of an expression mean."""
 
     def number(self, name: str) -> Any:
-        """One of `NUMBERS`: an int or a float, an array, or a term."""
+        """One of `number_names`: an int or a float, an array, or a term."""
 
     def is_category(self, name: str, value: str) -> Any:
         """Whether a categorical hyperparameter has this value: a bool, an array of bools, or a term."""
 
 
-_Expression = Callable[[Reading], Any]
+_Expression = Callable[[Names], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,17 +52,17 @@ class StudentReading:
     """Reads one student, or columns of students whose attributes are arrays.
 
     Args:
-        student: `Hyperparameters` or columns with the same attributes.
+        student: A configuration, or a table of them.
         task_shape: Single functions or pairs.
         predicted: Functions of a student for names that only a calibrated cost model gives.
     """
 
-    student: Any
+    student: Reading
     task_shape: TaskShape
     predicted: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 
     def number(self, name: str) -> Any:
-        """The value of one of `NUMBERS`.
+        """The value of one of `number_names`.
 
         Raises:
             InputError: The name needs a cost model that this study has not calibrated.
@@ -66,11 +73,11 @@ class StudentReading:
 
     def is_category(self, name: str, value: str) -> Any:
         """Whether a categorical hyperparameter has this value."""
-        return getattr(self.student, name) == value
+        return self.student.is_category(name, value)
 
 
 def read_number(name: str, shape: Shape, task_shape: TaskShape, predicted: Mapping[str, Callable[[Any], Any]]) -> Any:
-    """One of `NUMBERS` for a shape of ints, arrays or terms; megabytes are 1,000,000 bytes."""
+    """One of `number_names` for a shape of ints, arrays or terms; megabytes are 1,000,000 bytes."""
     if name == "size_bytes":
         return size_bytes(shape, task_shape)
     if name == "size_mb":
@@ -100,11 +107,11 @@ class Constraint:
     _condition: _Expression = field(repr=False, compare=False)
     _gap: _Expression | None = field(repr=False, compare=False)
 
-    def holds(self, reading: Reading) -> Any:
+    def holds(self, reading: Names) -> Any:
         """Whether it holds: a bool, an array of bools or a term, as the reading gives."""
         return self._condition(reading)
 
-    def violation(self, reading: Reading) -> float:
+    def violation(self, reading: Names) -> float:
         """How far a student is from holding it: positive where it is broken, at most 0 where it holds.
 
         For a single comparison this is the difference of its sides, in their unit; otherwise 1 or 0.
@@ -116,12 +123,12 @@ class Constraint:
         return gap if gap > 0 else 1.0
 
 
-def parse_constraint(text: str) -> Constraint:
+def parse_constraint(text: str, family: StudentFamily) -> Constraint:
     """Parse an expression such as "size_mb <= 3" or "hidden_act in ['gelu', 'relu']".
 
-    Names are the 13 hyperparameters, `head_size`, `parameters`, `size_bytes`, `size_mb`, `flops`, `latency_ms` and
-    `energy_j`; operators are + - * / // % ** (to the power of 1 to 4), comparisons, `and`, `or`, `not`, and `in` a list
-    of categories.
+    Names are the hyperparameters and quotients of the family, `parameters`, `size_bytes`, `size_mb`, `flops`,
+    `latency_ms` and `energy_j`; operators are + - * / // % ** (to the power of 1 to 4), comparisons, `and`, `or`,
+    `not`, and `in` a list of categories.
 
     Raises:
         InputError: What of the expression is not allowed.
@@ -130,7 +137,7 @@ def parse_constraint(text: str) -> Constraint:
         raise InputError(f"a constraint must have at most {MAX_LENGTH} characters, got {len(text)}")
     try:
         root = ast.parse(text.strip(), mode="eval").body
-        condition = _condition(root)
+        condition = _condition(root, family)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise InputError(f"a constraint must be an expression such as 'flops <= 2e9', got {text!r}") from error
     except _RefusedError as error:
@@ -138,7 +145,16 @@ def parse_constraint(text: str) -> Constraint:
     names = frozenset(_names(root))
     if not names:
         raise InputError(f"a constraint must mention a hyperparameter or a cost, got {text!r}")
-    return Constraint(text=text.strip(), names=names, _condition=condition, _gap=_gap(root))
+    return Constraint(text=text.strip(), names=names, _condition=condition, _gap=_gap(root, family))
+
+
+def implied_constraints(family: StudentFamily) -> tuple[str, ...]:
+    """The expressions that hold in every study of a family."""
+    return (*(rule.text for rule in family.divides), *family.constraints)
+
+
+def _is_category_name(name: str, family: StudentFamily) -> bool:
+    return name in family.by_name and family.by_name[name].is_category
 
 
 class _RefusedError(Exception):
@@ -156,21 +172,21 @@ def _source(node: ast.expr) -> str:
 # Conditions -----------------------------------------------------------------------------------------------------------
 
 
-def _condition(node: ast.expr) -> _Expression:
+def _condition(node: ast.expr, family: StudentFamily) -> _Expression:
     if isinstance(node, ast.BoolOp):
-        parts = [_condition(value) for value in node.values]
+        parts = [_condition(value, family) for value in node.values]
         return _all_of(parts) if isinstance(node.op, ast.And) else _any_of(parts)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        inner = _condition(node.operand)
+        inner = _condition(node.operand, family)
         return lambda reading: inner(reading) ^ True
     if isinstance(node, ast.Compare):
         sides = [node.left, *node.comparators]
-        return _all_of([_comparison(sides[i], op, sides[i + 1]) for i, op in enumerate(node.ops)])
+        return _all_of([_comparison(sides[i], op, sides[i + 1], family) for i, op in enumerate(node.ops)])
     raise _RefusedError(f"{_source(node)!r} must be a comparison")
 
 
 def _all_of(parts: list[_Expression]) -> _Expression:
-    def both(reading: Reading) -> Any:
+    def both(reading: Names) -> Any:
         result = parts[0](reading)
         for part in parts[1:]:
             result = result & part(reading)
@@ -180,7 +196,7 @@ def _all_of(parts: list[_Expression]) -> _Expression:
 
 
 def _any_of(parts: list[_Expression]) -> _Expression:
-    def either(reading: Reading) -> Any:
+    def either(reading: Names) -> Any:
         result = parts[0](reading)
         for part in parts[1:]:
             result = result | part(reading)
@@ -199,26 +215,26 @@ _COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 }
 
 
-def _comparison(left: ast.expr, op: ast.cmpop, right: ast.expr) -> _Expression:
-    if isinstance(right, ast.Name) and right.id in CATEGORIES and isinstance(op, ast.Eq | ast.NotEq):
+def _comparison(left: ast.expr, op: ast.cmpop, right: ast.expr, family: StudentFamily) -> _Expression:
+    if isinstance(right, ast.Name) and _is_category_name(right.id, family) and isinstance(op, ast.Eq | ast.NotEq):
         left, right = right, left
-    if isinstance(left, ast.Name) and left.id in CATEGORIES:
-        return _category_test(left.id, op, right)
+    if isinstance(left, ast.Name) and _is_category_name(left.id, family):
+        return _category_test(family.by_name[left.id], op, right)
     if type(op) not in _COMPARISONS:
         raise _RefusedError(f"{_source(left)!r} is a number, which 'in' and 'is' do not compare,")
-    compare, first, second = _COMPARISONS[type(op)], _number(left), _number(right)
+    compare, first, second = _COMPARISONS[type(op)], _number(left, family), _number(right, family)
     return lambda reading: compare(first(reading), second(reading))
 
 
-def _category_test(name: str, op: ast.cmpop, right: ast.expr) -> _Expression:
+def _category_test(spec: Hyperparameter, op: ast.cmpop, right: ast.expr) -> _Expression:
     many = isinstance(op, ast.In | ast.NotIn)
     if not many and not isinstance(op, ast.Eq | ast.NotEq):
-        raise _RefusedError(f"{name} is a category, which only ==, != and in compare,")
+        raise _RefusedError(f"{spec.name} is a category, which only ==, != and in compare,")
     elements = right.elts if many and isinstance(right, ast.List | ast.Tuple | ast.Set) else [right]
     values = [element.value if isinstance(element, ast.Constant) else None for element in elements]
-    if not values or any(value not in CATEGORIES[name] for value in values):
-        raise _RefusedError(f"{name} must be compared with {', '.join(CATEGORIES[name])}, got {_source(right)}")
-    test = _any_of([_is_category(name, str(value)) for value in values])
+    if not values or any(value not in spec.choices for value in values):
+        raise _RefusedError(f"{spec.name} must be compared with {', '.join(spec.choices)}, got {_source(right)}")
+    test = _any_of([_is_category(spec.name, str(value)) for value in values])
     if isinstance(op, ast.NotEq | ast.NotIn):
         return lambda reading: test(reading) ^ True
     return test
@@ -240,19 +256,19 @@ _OPERATORS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
 }
 
 
-def _number(node: ast.expr) -> _Expression:
+def _number(node: ast.expr, family: StudentFamily) -> _Expression:
     if isinstance(node, ast.Constant):
         return _constant(node)
     if isinstance(node, ast.Name):
         name = node.id
-        if name not in NUMBERS:
-            raise _RefusedError(f"{name} is unknown, expected one of {', '.join(NUMBERS)}")
+        if name not in number_names(family):
+            raise _RefusedError(f"{name} is unknown, expected one of {', '.join(number_names(family))}")
         return lambda reading: reading.number(name)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
-        inner = _number(node.operand)
+        inner = _number(node.operand, family)
         return inner if isinstance(node.op, ast.UAdd) else lambda reading: -inner(reading)
     if isinstance(node, ast.BinOp):
-        return _operation(node)
+        return _operation(node, family)
     raise _RefusedError(f"{_source(node)!r} is not allowed")
 
 
@@ -264,11 +280,13 @@ def _constant(node: ast.Constant) -> _Expression:
     return lambda reading: exact
 
 
-def _operation(node: ast.BinOp) -> _Expression:
-    left, right = _number(node.left), _number(node.right)
-    if isinstance(node.op, ast.Div | ast.FloorDiv | ast.Mod) and not _is_divisor(node.right):
+def _operation(node: ast.BinOp, family: StudentFamily) -> _Expression:
+    left, right = _number(node.left, family), _number(node.right, family)
+    if isinstance(node.op, ast.Div | ast.FloorDiv | ast.Mod) and not _is_divisor(node.right, family):
         raise _RefusedError(f"{_source(node)!r} must be divided by a name or by a number above 0")
-    if isinstance(node.op, ast.FloorDiv | ast.Mod) and not (_is_whole(node.left) and _is_whole(node.right)):
+    if isinstance(node.op, ast.FloorDiv | ast.Mod) and not (
+        _is_whole(node.left, family) and _is_whole(node.right, family)
+    ):
         raise _RefusedError(f"{_source(node)!r} must divide whole numbers, for // and % leave no other remainder,")
     if isinstance(node.op, ast.Pow):
         power = node.right.value if isinstance(node.right, ast.Constant) else None
@@ -283,31 +301,33 @@ def _operation(node: ast.BinOp) -> _Expression:
     return lambda reading: operator(left(reading), right(reading))
 
 
-def _is_divisor(node: ast.expr) -> bool:
+def _is_divisor(node: ast.expr, family: StudentFamily) -> bool:
     """Whether it can never be zero."""
     if isinstance(node, ast.Constant):
         return isinstance(node.value, int | float) and node.value > 0
-    return isinstance(node, ast.Name) and node.id not in ("hidden_dropout_prob", "attention_probs_dropout_prob")
+    if not isinstance(node, ast.Name):
+        return False
+    return node.id not in family.by_name or family.by_name[node.id].low > 0
 
 
-def _is_whole(node: ast.expr) -> bool:
+def _is_whole(node: ast.expr, family: StudentFamily) -> bool:
     """Whether it is a whole number whatever the student is."""
     if isinstance(node, ast.Constant):
         return isinstance(node.value, int | float) and float(node.value).is_integer()
     if isinstance(node, ast.Name):
-        return node.id in WHOLE_NUMBERS
+        return node.id in whole_names(family)
     if isinstance(node, ast.UnaryOp):
-        return _is_whole(node.operand)
+        return _is_whole(node.operand, family)
     return (
         isinstance(node, ast.BinOp)
         and not isinstance(node.op, ast.Div)
-        and _is_whole(node.left)
-        and _is_whole(node.right)
+        and _is_whole(node.left, family)
+        and _is_whole(node.right, family)
     )
 
 
 def _power(base: _Expression, power: int) -> _Expression:
-    def product(reading: Reading) -> Any:
+    def product(reading: Names) -> Any:
         value = result = base(reading)
         for _ in range(power - 1):
             result = result * value
@@ -324,15 +344,15 @@ def _floor_divided(left: Any, right: Any) -> Any:
         return left / right
 
 
-def _gap(root: ast.expr) -> _Expression | None:
+def _gap(root: ast.expr, family: StudentFamily) -> _Expression | None:
     """Left minus right of a single comparison of numbers, turned so that positive means broken."""
     if not isinstance(root, ast.Compare) or len(root.ops) != 1:
         return None
-    if isinstance(root.left, ast.Name) and root.left.id in CATEGORIES:
+    if isinstance(root.left, ast.Name) and _is_category_name(root.left.id, family):
         return None
     op = root.ops[0]
     try:
-        left, right = _number(root.left), _number(root.comparators[0])
+        left, right = _number(root.left, family), _number(root.comparators[0], family)
     except _RefusedError:
         return None
     if isinstance(op, ast.Lt | ast.LtE):

@@ -2,7 +2,7 @@
 
 Latency and energy have no formula, but they are nearly sums: so much for each layer, each product, each element that is
 touched. The weights are fitted, none below zero, on students that were measured on the device. The terms are
-polynomials in the sizes that `costs` reads, so that one cost model takes an int, an array, an interval or a Z3 term.
+polynomials in the sizes of its family, so that one cost model takes an int, an array, an interval or a Z3 term.
 """
 
 from __future__ import annotations
@@ -16,17 +16,10 @@ import numpy.typing as npt
 
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError, StudyError
-from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES, Configuration, Reading, UncheckedConfiguration
 
 Array = npt.NDArray[np.float64]
 
-READS = frozenset(
-    {
-        *("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads", "max_sequence_length"),
-        *("position_embedding_type", "hidden_act"),
-    }
-)
-"""The hyperparameters that a prediction depends on."""
 MIN_STUDENTS = 12
 
 _FORMAT = 1
@@ -35,59 +28,15 @@ _RULE = "a cost model must be the JSON that avatar-optuna wrote"
 _UNITS = {"latency_ms": "ms", "energy_j": "J"}
 
 
-def device_terms(shape: Any, task_shape: TaskShape) -> dict[str, Any]:
-    """What one input at full length makes a device do, by kind; each is a count.
-
-    Calls (a kernel launched, whatever its size) cost a small student most; then come the elements that are touched, and
-    the products. A relative student's distance scores are as many elements as its heads times the square of its
-    tokens, which no count of FLOPs shows. `gelu_new` is composed of eight element-wise operations, where the other
-    activations are one.
-
-    Args:
-        shape: The student: ints, arrays, intervals or Z3 terms. Its vocabulary costs memory, not time.
-        task_shape: One function or a pair an input.
-    """
-    tokens, width, layers = shape.max_sequence_length, shape.hidden_size, shape.num_hidden_layers
-    inner, heads, distances = shape.intermediate_size, shape.num_attention_heads, shape.num_distance_products
-    functions = task_shape.arity
-    rows = layers * tokens * functions
-    scores = rows * tokens * heads
-    is_relative = 1 - shape.has_absolute_positions
-    is_composed = _has(shape, "hidden_act", "gelu_new")
-    return {
-        "pass": layers * 0 + 1,
-        "layer_calls": layers,
-        "relative_layer_calls": layers * is_relative,
-        "composed_activation_calls": layers * is_composed,
-        "embedding_elements": tokens * width * functions,
-        "vector_elements": rows * width,
-        "score_elements": scores,
-        "distance_elements": scores * distances,
-        "transposed_distance_elements": scores * (distances * (distances - 1)),
-        "inner_elements": rows * inner,
-        "composed_activation_elements": rows * inner * is_composed,
-        "projection_products": rows * width * width,
-        "attention_products": rows * tokens * width,
-        "distance_products": rows * tokens * width * distances,
-        "feed_forward_products": rows * width * inner,
-    }
-
-
-def _has(shape: Any, name: str, category: str) -> Any:
-    """Whether a shape has a category, in its own kind of truth; it multiplies like 1 or 0."""
-    if hasattr(shape, "is_category"):
-        return shape.is_category(name, category)
-    return getattr(shape, name) == category
-
-
 @dataclass(frozen=True, kw_only=True)
 class CostModel:
     """A calibrated cost model; calling it with a shape gives the figure, in the reading of the shape.
 
     Args:
         quantity: "latency_ms" or "energy_j": of one input at full length.
+        family: Name of the family whose students it predicts.
         task_shape: Single functions or pairs.
-        weights: By term of `device_terms`, those above 0.
+        weights: By term of the family's `device_terms`, those above 0.
         device: `{"name", "model", "threads"}`, where it was calibrated.
         host: Name of the machine.
         batch_size: Inputs a pass.
@@ -101,6 +50,7 @@ class CostModel:
     """
 
     quantity: str
+    family: str
     task_shape: TaskShape
     weights: Mapping[str, float]
     device: Mapping[str, Any]
@@ -114,9 +64,9 @@ class CostModel:
     waited_share: float | None
     measured_utc: str
 
-    def __call__(self, shape: Any) -> Any:
+    def __call__(self, shape: Reading) -> Any:
         """The figure of a shape: a float, an array, an interval or a Z3 term."""
-        terms = device_terms(shape, self.task_shape)
+        terms = shape.family.device_terms(shape, self.task_shape)
         return sum(terms[name] * weight for name, weight in self.weights.items())
 
     @property
@@ -152,8 +102,8 @@ class CostModel:
                 "task_shape": TaskShape.from_form(values["form"], values.get("num_labels", 2)),
                 "range": tuple(values["range"]),
             }
-            cost_model = cls(**fields)
-            known = set(device_terms(_EXAMPLE, cost_model.task_shape))
+            cost_model = cls(**{"family": DEFAULT_FAMILY, **fields})
+            known = _term_names(cost_model)
             sound = all(np.isfinite(weight) and weight > 0 for weight in cost_model.weights.values())
         except (InputError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{_RULE}, got a faulty one: {error}") from error
@@ -177,7 +127,7 @@ class Fit:
     rank_correlation: float
 
 
-def fit(students: Sequence[Hyperparameters], measured: Sequence[float], task_shape: TaskShape) -> Fit:
+def fit(students: Sequence[Configuration], measured: Sequence[float], task_shape: TaskShape) -> Fit:
     """Non-negative least squares of the relative errors; each student is left out in turn to say how far to trust it.
 
     Args:
@@ -195,7 +145,7 @@ def fit(students: Sequence[Hyperparameters], measured: Sequence[float], task_sha
         raise StudyError(f"a cost model needs at least {MIN_STUDENTS} measured students, got {len(figures)}")
     if not (np.isfinite(figures) & (figures > 0)).all():
         raise StudyError("a cost model is fitted on figures above 0")
-    rows = [device_terms(student, task_shape) for student in students]
+    rows = [student.family.device_terms(student, task_shape) for student in students]
     names = list(rows[0])
     matrix = np.asarray([[float(row[name]) for name in names] for row in rows])
     predicted = np.zeros(len(figures))
@@ -222,18 +172,8 @@ def _solved(matrix: Array, figures: Array) -> Array:
     return np.asarray([float(f"{weight:.{_DIGITS}g}") for weight in weights])
 
 
-_EXAMPLE = Hyperparameters(
-    tokenizer="BPE",
-    vocab_size=1000,
-    num_hidden_layers=1,
-    hidden_size=16,
-    hidden_act="gelu",
-    hidden_dropout_prob=0.0,
-    intermediate_size=16,
-    num_attention_heads=1,
-    attention_probs_dropout_prob=0.0,
-    max_sequence_length=16,
-    position_embedding_type="absolute",
-    learning_rate=1e-3,
-    batch_size=16,
-)
+def _term_names(cost_model: CostModel) -> set[str]:
+    """Names of the terms of the family that a cost model is of."""
+    family = FAMILIES.get(cost_model.family)
+    least = {spec.name: spec.choices[0] if spec.is_category else spec.low or 1 for spec in family.hyperparameters}
+    return set(family.device_terms(UncheckedConfiguration(family, least), cost_model.task_shape))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.schema import distilled_name
 from avatar_optuna.study import AvatarStudy, Student, compared_latency_ms, distilled_students, ratios
 from avatar_optuna.tasks import task_shape_of
@@ -88,9 +87,10 @@ def student_note(study: AvatarStudy, student: Student) -> str:
         mean, std = student.predicted["effectiveness"], student.predicted["std"]
         rows.insert(0, (f"{metric.replace('_', ' ')}", f"{100 * mean:.1f} ± {100 * _Z * std:.1f} %", "predicted"))
     table = "\n".join(f"| {name} | {value} | {how} |" for name, value, how in rows)
+    shape = student.hyperparameters.family.describe(student.hyperparameters)
     return f"""**Student {student.job}** of {study.name}: {kind}{_origin(student)}.
 
-{_shape(student.hyperparameters)}; epoch {result.best_epoch} of {len(result.history)} kept.
+{shape}; epoch {result.best_epoch} of {len(result.history)} kept.
 
 | what | figure | how |
 | --- | --- | --- |
@@ -100,14 +100,6 @@ def student_note(study: AvatarStudy, student: Student) -> str:
 
     avatar-optuna export --study-name {study.name} --trial {student.job} --out student-{student.job}
 """
-
-
-def _shape(h: Hyperparameters) -> str:
-    layers = f"{h.num_hidden_layers} layer{'s' if h.num_hidden_layers > 1 else ''} of width {h.hidden_size}"
-    return (
-        f"{layers} (inner {h.intermediate_size}, {h.num_attention_heads} heads), {h.vocab_size:,} {h.tokenizer} "
-        f"tokens, {h.max_sequence_length} positions ({h.position_embedding_type})"
-    )
 
 
 def _origin(student: Student) -> str:

@@ -20,19 +20,12 @@ import numpy.typing as npt
 
 from avatar_optuna.configurations import ConfigurationTable, Lattice
 from avatar_optuna.exceptions import InputError, StudyError
-from avatar_optuna.hyperparameters import CATEGORIES, NAMES, Hyperparameters
 from avatar_optuna.space import SearchSpace
+from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES, Configuration
 
 Array = npt.NDArray[np.float64]
 
 _FORMAT = 1
-_LOGARITHMIC = frozenset(
-    {
-        *("vocab_size", "num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads"),
-        *("max_sequence_length", "learning_rate", "batch_size"),
-    }
-)
-_CURVED = frozenset({"hidden_size", "learning_rate"})
 _CATEGORY_SCALE = 2.0  # a category is told from half the others by chance alone: it is believed later than a size
 _CLIP = 0.005
 """Effectiveness is kept this far from 0 and 1, where the logit has no end."""
@@ -68,7 +61,7 @@ class Feature:
         if self.category is not None:
             values = (raw == self.category).astype(np.float64)
         else:
-            values = np.log2(np.maximum(raw, 1e-12)) if self.name in _LOGARITHMIC else raw.astype(np.float64)
+            values = _scaled(raw, columns.family.by_name[self.name].is_logarithmic)
         return np.asarray(((values - self.centre) / self.scale) ** self.degree)
 
 
@@ -77,6 +70,7 @@ class Indicator:
     """A fitted indicator.
 
     Args:
+        family: Name of the family whose students it predicts.
         features: Columns of the regression.
         coefficients: Shape (features,).
         intercept: On the logit scale.
@@ -92,6 +86,7 @@ class Indicator:
     samples left out, in units of their own standard deviation, where that is above 1.
     """
 
+    family: str
     features: tuple[Feature, ...]
     coefficients: Array
     intercept: float
@@ -103,9 +98,7 @@ class Indicator:
     coverage: float
 
     @classmethod
-    def fit(
-        cls, students: Sequence[Hyperparameters], effectiveness: Sequence[float], *, space: SearchSpace
-    ) -> Indicator:
+    def fit(cls, students: Sequence[Configuration], effectiveness: Sequence[float], *, space: SearchSpace) -> Indicator:
         """Fit on distilled samples; leaves each out in turn to say how far to trust it.
 
         Args:
@@ -126,6 +119,7 @@ class Indicator:
         error, correlation, coverage, inflation = _leave_one_out(matrix, measured)
         coefficients, intercept, covariance, noise = _regress(matrix, measured)
         return cls(
+            family=space.family.name,
             features=features,
             coefficients=coefficients,
             intercept=intercept,
@@ -137,7 +131,7 @@ class Indicator:
             coverage=coverage,
         )
 
-    def predict(self, students: Sequence[Hyperparameters]) -> tuple[Array, Array]:
+    def predict(self, students: Sequence[Configuration]) -> tuple[Array, Array]:
         """Predicted effectiveness and its standard deviation, as fractions; shape (students,) each.
 
         The deviation is half the width of the 95 % interval, which is taken on the logit scale and so stays between 0
@@ -160,17 +154,17 @@ class Indicator:
                 total += coefficient * feature.of(columns)
         return _sigmoid(total)
 
-    def probability_better(self, first: Hyperparameters, second: Hyperparameters) -> float:
+    def probability_better(self, first: Configuration, second: Configuration) -> float:
         """Probability that the first is truly more effective than the second, as far as the regression can know."""
         difference = np.subtract(*_matrix(self.features, ConfigurationTable.from_students([first, second])))
         std = math.sqrt(max(float(difference @ self.covariance @ difference), 1e-18))
         return 0.5 * (1 + math.erf(float(difference @ self.coefficients) / std / math.sqrt(2)))
 
-    def can_rank(self, first: Hyperparameters, second: Hyperparameters) -> bool:
+    def can_rank(self, first: Configuration, second: Configuration) -> bool:
         """Whether it is 95 % sure which of the two is more effective."""
         return bool(self.rankable([first, second])[0, 1])
 
-    def rankable(self, students: Sequence[Hyperparameters]) -> npt.NDArray[np.bool_]:
+    def rankable(self, students: Sequence[Configuration]) -> npt.NDArray[np.bool_]:
         """For each pair, whether it is 95 % sure which of the two is more effective; shape (students, students)."""
         matrix = _matrix(self.features, ConfigurationTable.from_students(students))
         scores = matrix @ self.coefficients
@@ -201,6 +195,7 @@ class Indicator:
         """Plain JSON values."""
         return {
             "format": _FORMAT,
+            "family": self.family,
             "features": [[f.name, f.category, f.centre, f.scale, f.degree] for f in self.features],
             "coefficients": self.coefficients.tolist(),
             "intercept": self.intercept,
@@ -225,6 +220,7 @@ class Indicator:
                 for name, category, centre, scale, *degree in ([*row, 1][:5] for row in values["features"])
             )
             indicator = cls(
+                family=str(values.get("family", DEFAULT_FAMILY)),
                 features=features,
                 coefficients=np.asarray(values["coefficients"], dtype=np.float64),
                 covariance=np.asarray(values["covariance"], dtype=np.float64),
@@ -237,7 +233,8 @@ class Indicator:
             ) from error
         size = len(features)
         arrays = (indicator.coefficients, indicator.covariance)
-        sound = all(np.isfinite(array).all() for array in arrays) and all(f.name in NAMES for f in features)
+        known = FAMILIES.get(indicator.family).by_name
+        sound = all(np.isfinite(array).all() for array in arrays) and all(f.name in known for f in features)
         if not sound or values["format"] != _FORMAT or [a.shape for a in arrays] != [(size,), (size, size)]:
             raise InputError(
                 "an indicator must be the JSON that avatar-optuna wrote, got one that does not fit together"
@@ -251,27 +248,31 @@ _NUMBERS = ("intercept", "noise_variance", "leave_one_out_error", "rank_correlat
 def _features(space: SearchSpace) -> tuple[Feature, ...]:
     """One feature a number that varies (two where it is curved), one a category value, scaled by the space's spread."""
     lattice = Lattice(space)
-    found = []
-    for index, name in enumerate(NAMES):
-        axis = lattice.axes[index]
-        if name in CATEGORIES:
+    features: list[Feature] = []
+    for spec, axis in zip(space.family.hyperparameters, lattice.axes, strict=True):
+        name = spec.name
+        if spec.is_category:
             share = 1 / len(axis)
-            found += [
+            features += [
                 Feature(name=name, category=str(value), centre=share, scale=_CATEGORY_SCALE)
                 for value in axis
                 if len(axis) > 1
             ]
         else:
-            values = np.log2(np.maximum(axis, 1e-12)) if name in _LOGARITHMIC else axis.astype(np.float64)
+            values = _scaled(axis, spec.is_logarithmic)
             span = float(values.max() - values.min())
             if span > 0:
                 centre = float(values.max() + values.min()) / 2
-                degrees = (1, 2) if name in _CURVED else (1,)
-                found += [
+                degrees = (1, 2) if spec.is_curved else (1,)
+                features += [
                     Feature(name=name, category=None, centre=centre, scale=span / 2, degree=degree)
                     for degree in degrees
                 ]
-    return tuple(found)
+    return tuple(features)
+
+
+def _scaled(values: npt.NDArray[Any], is_logarithmic: bool) -> Array:
+    return np.asarray(np.log2(np.maximum(values, 1e-12)) if is_logarithmic else values.astype(np.float64))
 
 
 def _matrix(features: Sequence[Feature], columns: ConfigurationTable) -> Array:

@@ -11,22 +11,13 @@ import numpy.typing as npt
 import optuna
 
 from avatar_optuna.configurations import ConfigurationTable
-from avatar_optuna.cost_model import READS
 from avatar_optuna.costs import TaskShape, flops, size_bytes
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility import Feasibility
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.indicator import Indicator
 from avatar_optuna.schema import INFEASIBLE, PREDICTED_STD
 from avatar_optuna.space import SearchSpace
-
-SHAPE_NAMES = frozenset(
-    {
-        *("vocab_size", "num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads"),
-        *("max_sequence_length", "position_embedding_type"),
-    }
-)
-"""What the cost formulas read."""
+from avatar_optuna.students import Configuration
 
 CostFormula = Callable[[Any], Any]
 """Of a shape: a student, or columns of students."""
@@ -81,7 +72,8 @@ class Objective:
             )
         self._space = space
         self._formulas = [formulas[name] for name in objectives if name != "effectiveness"]
-        self.cost_names = SHAPE_NAMES | (READS if set(cost_models or ()) & set(objectives) else frozenset())
+        family, is_calibrated = space.family, bool(set(cost_models or ()) & set(objectives))
+        self.cost_names = family.formula_names | (family.device_names if is_calibrated else frozenset())
         self._feasibility = feasibility
         self.indicator = indicator
 
@@ -92,7 +84,7 @@ class Objective:
         ]
         return np.column_stack(values)
 
-    def score(self, students: Sequence[Hyperparameters]) -> Scores:
+    def score(self, students: Sequence[Configuration]) -> Scores:
         """Values of students that were made to be feasible.
 
         Raises:
@@ -117,11 +109,11 @@ class Objective:
         if not verdict.feasible:
             trial.set_user_attr(INFEASIBLE, verdict.reason)
             raise optuna.TrialPruned(verdict.reason)
-        scores = self._values([Hyperparameters.from_mapping(drawn)])
+        scores = self._values([self._space.configuration(drawn)])
         trial.set_user_attr(PREDICTED_STD, float(scores.predicted_std[0]))
         return tuple(float(value) for value in scores.values[0])
 
-    def _values(self, students: Sequence[Hyperparameters]) -> Scores:
+    def _values(self, students: Sequence[Configuration]) -> Scores:
         columns = ConfigurationTable.from_students(students)
         mean, std = self.indicator.predict_columns(columns)
         return Scores(values=np.column_stack([mean, self.costs(columns)]), predicted_std=std)

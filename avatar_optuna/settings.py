@@ -14,12 +14,11 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
-
 from avatar_optuna.carbon import is_known_country
 from avatar_optuna.constraints import PREDICTED_NAMES, parse_constraint
 from avatar_optuna.exceptions import InputError, StudyFileError
 from avatar_optuna.space import SearchSpace
+from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES, StudentFamily
 
 Rule = Callable[[Any], str | None]
 """Takes what arrived; returns the broken rule as words ("must be ..."), or None."""
@@ -280,7 +279,7 @@ class StudySettings:
     """A whole study file, resolved.
 
     Args:
-        constraints: Expressions, such as "size_mb <= 3"; heads dividing the width is implied.
+        constraints: Expressions, such as "size_mb <= 3"; what its family implies is added.
     """
 
     name: str
@@ -296,30 +295,28 @@ class StudySettings:
     @property
     def predicted_names(self) -> frozenset[str]:
         """The figures that only a calibrated cost model gives, among the objectives and in the constraints."""
-        named = [parse_constraint(text).names for text in self.constraints]
+        named = [parse_constraint(text, self.space.family).names for text in self.constraints]
         return frozenset(PREDICTED_NAMES) & frozenset(self.search.objectives).union(*named)
 
     @property
     def formula_constraints(self) -> tuple[str, ...]:
         """The constraints that hold by formula alone: all but those on a figure that only a cost model gives."""
-        return tuple(text for text in self.constraints if not parse_constraint(text).names & set(PREDICTED_NAMES))
+        parsed = {text: parse_constraint(text, self.space.family) for text in self.constraints}
+        return tuple(text for text, constraint in parsed.items() if not constraint.names & set(PREDICTED_NAMES))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` reads them back equal."""
         sections = {key: getattr(self, key).to_dict() for key in _SECTIONS}
-        distributions = {key: distribution_to_json(dist) for key, dist in self.space.distributions.items()}
-        return {"name": self.name, **sections, "space": distributions, "constraints": list(self.constraints)}
+        space = self.space.to_dict()
+        return {"name": self.name, **sections, "space": space, "constraints": list(self.constraints)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> StudySettings:
         """Read what `to_dict` wrote, as it stands in a study's user attributes."""
-        distributions: dict[str, BaseDistribution] = {
-            key: json_to_distribution(text) for key, text in values["space"].items()
-        }
         sections: dict[str, Any] = {key: section.from_mapping(values[key]) for key, section in _SECTIONS.items()}
         return cls(
             name=values["name"],
-            space=SearchSpace(distributions=distributions),
+            space=SearchSpace.from_dict(values["space"]),
             constraints=tuple(values["constraints"]),
             **sections,
         )
@@ -352,7 +349,8 @@ def load_study_file(path: Path | str) -> StudySettings:
         faults.append(f"name {fault}, got {document.get('name')!r}")
     sections = {key: _read_section(key, cls, document, path, faults) for key, cls in _SECTIONS.items()}
     space = _read_space(document.get("space", {}), faults)
-    constraints = _read_constraints(document.get("constraints", {}), faults)
+    family = space.family if space is not None else FAMILIES.get(DEFAULT_FAMILY)
+    constraints = _read_constraints(document.get("constraints", {}), family, faults)
     if faults:
         raise StudyFileError(path, faults)
     values: dict[str, Any] = {"name": document["name"], "space": space, "constraints": constraints, **sections}
@@ -414,7 +412,7 @@ def _read_space(table: Any, faults: list[str]) -> SearchSpace | None:
 _COMPARISON = re.compile(r"\s*(<=|>=|<|>|==|!=)\s*(.+)")
 
 
-def _read_constraints(table: Any, faults: list[str]) -> tuple[str, ...]:
+def _read_constraints(table: Any, family: StudentFamily, faults: list[str]) -> tuple[str, ...]:
     """`size_mb = "<= 3"` becomes "size_mb <= 3"; `expressions` is a list taken as it stands."""
     if not isinstance(table, Mapping):
         faults.append(f"constraints must be a table, got {table!r}")
@@ -432,7 +430,7 @@ def _read_constraints(table: Any, faults: list[str]) -> tuple[str, ...]:
             faults.append(f'constraints.{key} must be a comparison such as "<= 3", got {value!r}')
     for key, text in texts:
         try:
-            parse_constraint(text)
+            parse_constraint(text, family)
         except InputError as error:
             faults.append(f"constraints.{key}: {error}")
     return tuple(text for _, text in texts)

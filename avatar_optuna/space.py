@@ -1,9 +1,9 @@
-"""The search space: the thirteen hyperparameters as Optuna distributions."""
+"""The search space of a study: the hyperparameters of a family as Optuna distributions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -13,112 +13,116 @@ from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
+    distribution_to_json,
+    json_to_distribution,
 )
 
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.hyperparameters import (
-    ACTIVATIONS,
-    CATEGORIES,
-    INTEGERS,
-    NAMES,
-    POSITION_EMBEDDING_TYPES,
-    TOKENIZERS,
-    Hyperparameters,
-)
+from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES, Configuration, Hyperparameter, StudentFamily
 
-PAPER_DISTRIBUTIONS: Mapping[str, BaseDistribution] = MappingProxyType(
-    {
-        "tokenizer": CategoricalDistribution(TOKENIZERS),
-        "vocab_size": IntDistribution(1_000, 50_265),
-        "num_hidden_layers": IntDistribution(1, 12),
-        "hidden_size": IntDistribution(16, 768),
-        "hidden_act": CategoricalDistribution(ACTIVATIONS),
-        "hidden_dropout_prob": FloatDistribution(0.2, 0.5, step=0.1),
-        "intermediate_size": IntDistribution(16, 3_072),
-        "num_attention_heads": IntDistribution(1, 12),
-        "attention_probs_dropout_prob": FloatDistribution(0.2, 0.5, step=0.1),
-        "max_sequence_length": IntDistribution(256, 512),
-        "position_embedding_type": CategoricalDistribution(POSITION_EMBEDDING_TYPES),
-        "learning_rate": CategoricalDistribution((1e-3, 1e-4, 5e-5)),
-        "batch_size": CategoricalDistribution((16, 32, 64)),
-    }
-)
-"""Table 1 of the paper."""
-
-# The most that a student could sensibly have; a study file may widen the paper's ranges up to these.
-_LIMITS: Mapping[str, tuple[float, float]] = MappingProxyType(
-    {
-        "vocab_size": (16, 1_000_000),
-        "num_hidden_layers": (1, 96),
-        "hidden_size": (1, 16_384),
-        "intermediate_size": (1, 65_536),
-        "num_attention_heads": (1, 256),
-        "max_sequence_length": (4, 32_768),
-        "batch_size": (1, 65_536),
-        "hidden_dropout_prob": (0.0, 0.99),
-        "attention_probs_dropout_prob": (0.0, 0.99),
-        "learning_rate": (1e-8, 1.0),
-    }
-)
+FAMILY_KEY = "family"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """The thirteen names and their distributions.
+    """A family and the distributions of its hyperparameters.
 
     Args:
         distributions: One distribution for each hyperparameter.
+        family: Of all students of the study.
 
     Raises:
         InputError: A name is missing or unknown.
     """
 
     distributions: Mapping[str, BaseDistribution]
+    family: StudentFamily = field(default_factory=lambda: FAMILIES.get(DEFAULT_FAMILY))
 
     def __post_init__(self) -> None:
-        if set(self.distributions) != set(NAMES):
-            missing = sorted(set(NAMES) - set(self.distributions))
-            unknown = sorted(set(self.distributions) - set(NAMES))
-            raise InputError(f"a space holds exactly the 13 hyperparameters: missing {missing}, unknown {unknown}")
-        ordered = {name: self.distributions[name] for name in NAMES}
+        names = self.family.names
+        if set(self.distributions) != set(names):
+            missing = sorted(set(names) - set(self.distributions))
+            unknown = sorted(set(self.distributions) - set(names))
+            raise InputError(
+                f"a space holds exactly the {len(names)} hyperparameters of {self.family.name}: missing {missing}, "
+                f"unknown {unknown}"
+            )
+        ordered = {name: self.distributions[name] for name in names}
         object.__setattr__(self, "distributions", MappingProxyType(ordered))
 
     @classmethod
+    def default(cls, family: StudentFamily) -> SearchSpace:
+        """The space of a family where a study file does not say otherwise."""
+        return cls(distributions={spec.name: spec.default for spec in family.hyperparameters}, family=family)
+
+    @classmethod
     def paper(cls) -> SearchSpace:
-        """The space of the paper."""
-        return cls(distributions=PAPER_DISTRIBUTIONS)
+        """The space of the paper's table 1."""
+        return cls.default(FAMILIES.get("transformer"))
 
     @classmethod
     def from_mapping(cls, entries: Mapping[str, Any]) -> SearchSpace:
-        """The paper's space with some hyperparameters narrowed or widened, as a study file writes them.
+        """A family's space with some hyperparameters narrowed or widened, as a study file writes them.
 
-        An entry is a single value, a list of values, or a table with `low`, `high` and optionally `step` or `log`.
+        The entry `family` names the family. Any other is a single value, a list of values, or a table with `low`,
+        `high` and optionally `step` or `log`.
 
         Raises:
             InputError: All faults of all entries, separated by "; ".
         """
-        distributions = dict(PAPER_DISTRIBUTIONS)
+        family = _family(entries.get(FAMILY_KEY, DEFAULT_FAMILY))
+        distributions = {spec.name: spec.default for spec in family.hyperparameters}
         faults = []
         for name, entry in entries.items():
+            if name == FAMILY_KEY:
+                continue
             try:
-                distributions[name] = _parse_entry(name, entry)
+                distributions[name] = _parse_entry(family, name, entry)
             except InputError as error:
                 faults.append(str(error))
         if faults:
             raise InputError("; ".join(faults))
-        return cls(distributions=distributions)
+        return cls(distributions=distributions, family=family)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, str]) -> SearchSpace:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            InputError: The family is not installed here.
+        """
+        family = FAMILIES.get(values.get(FAMILY_KEY, DEFAULT_FAMILY))
+        distributions: dict[str, BaseDistribution] = {
+            name: json_to_distribution(text) for name, text in values.items() if name != FAMILY_KEY
+        }
+        return cls(distributions=distributions, family=family)
+
+    def to_dict(self) -> dict[str, str]:
+        """Distributions as Optuna's JSON, by name, and the family where it is another than the default."""
+        distributions = {name: distribution_to_json(dist) for name, dist in self.distributions.items()}
+        return distributions if self.family.name == DEFAULT_FAMILY else {FAMILY_KEY: self.family.name, **distributions}
+
+    def configuration(self, params: Mapping[str, Any]) -> Configuration:
+        """The student that a trial's parameters describe; parameters that are no hyperparameters are left out.
+
+        Raises:
+            InputError: A hyperparameter is missing, or no student could have these.
+        """
+        return Configuration(self.family, {name: params[name] for name in self.family.names if name in params})
 
     def replace(self, **distributions: BaseDistribution) -> SearchSpace:
         """This space with other distributions under the names given."""
         return replace(self, distributions={**self.distributions, **distributions})
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> dict[str, Any]:
-        """Draw all thirteen from a trial, as plain values (they may not be feasible together)."""
+        """Draw all hyperparameters from a trial, as plain values (they may not be feasible together)."""
         return {name: _suggest(trial, name, dist) for name, dist in self.distributions.items()}
 
-    def contains(self, hyperparameters: Hyperparameters) -> bool:
-        """Whether every value lies in its distribution."""
-        return all(contains_value(dist, getattr(hyperparameters, name)) for name, dist in self.distributions.items())
+    def contains(self, configuration: Configuration) -> bool:
+        """Whether it is of this family, and every value lies in its distribution."""
+        return configuration.family is self.family and all(
+            contains_value(dist, configuration.values[name]) for name, dist in self.distributions.items()
+        )
 
     def num_configurations(self) -> int | None:
         """How many configurations the space holds; None where a range is continuous."""
@@ -176,39 +180,51 @@ def _suggest(trial: optuna.trial.BaseTrial, name: str, distribution: BaseDistrib
     return trial.suggest_categorical(name, distribution.choices)
 
 
-def _parse_entry(name: str, entry: Any) -> BaseDistribution:
-    if name not in NAMES:
-        raise InputError(f"space.{name}: unknown hyperparameter, expected one of {', '.join(NAMES)}")
+def _family(entry: Any) -> StudentFamily:
+    if isinstance(entry, list):
+        if len(entry) != 1:
+            raise InputError(f"space.{FAMILY_KEY}: must be a single family, several cannot be searched, got {entry!r}")
+        entry = entry[0]
+    if entry not in FAMILIES.names():
+        raise InputError(f"space.{FAMILY_KEY}: must be one of {', '.join(FAMILIES.names())}, got {entry!r}")
+    return FAMILIES.get(entry)
+
+
+def _parse_entry(family: StudentFamily, name: str, entry: Any) -> BaseDistribution:
+    if name not in family.by_name:
+        raise InputError(f"space.{name}: unknown hyperparameter, expected one of {', '.join(family.names)}")
+    spec = family.by_name[name]
     if isinstance(entry, Mapping):
-        return _parse_range(name, entry)
+        return _parse_range(spec, entry)
     values = entry if isinstance(entry, list | tuple) else [entry]
-    return _parse_list(name, list(values))
+    return _parse_list(spec, list(values))
 
 
-def _parse_list(name: str, values: list[Any]) -> BaseDistribution:
+def _parse_list(spec: Hyperparameter, values: list[Any]) -> BaseDistribution:
     if not values:
-        raise InputError(f"space.{name}: a list needs at least one value, got []")
+        raise InputError(f"space.{spec.name}: a list needs at least one value, got []")
     for value in values:
-        _check_value(name, value)
+        _check_value(spec, value)
     if len(set(values)) < len(values):
-        raise InputError(f"space.{name}: a list may not repeat a value, got {values!r}")
+        raise InputError(f"space.{spec.name}: a list may not repeat a value, got {values!r}")
     return CategoricalDistribution(tuple(values))
 
 
-def _parse_range(name: str, entry: Mapping[str, Any]) -> BaseDistribution:
-    if name in CATEGORIES:
+def _parse_range(spec: Hyperparameter, entry: Mapping[str, Any]) -> BaseDistribution:
+    name = spec.name
+    if spec.is_category:
         raise InputError(f"space.{name}: categories take a list, got the range {dict(entry)!r}")
     unknown = sorted(set(entry) - {"low", "high", "step", "log"})
     if unknown or not {"low", "high"} <= set(entry):
         raise InputError(f"space.{name}: a range has low, high and optionally step or log, got {dict(entry)!r}")
     low, high, step, log = entry["low"], entry["high"], entry.get("step"), entry.get("log", False)
-    _check_value(name, low)
-    _check_value(name, high)
+    _check_value(spec, low)
+    _check_value(spec, high)
     if low > high:
         raise InputError(f"space.{name}: low must not exceed high, got {low!r} and {high!r}")
     if not isinstance(log, bool) or (log and step is not None):
         raise InputError(f"space.{name}: log is true or false and excludes step, got {dict(entry)!r}")
-    if name in INTEGERS:
+    if spec.is_whole:
         step = 1 if step is None else step
         if isinstance(step, bool) or not isinstance(step, int) or step < 1:
             raise InputError(f"space.{name}: step must be a whole number of at least 1, got {step!r}")
@@ -220,14 +236,6 @@ def _parse_range(name: str, entry: Mapping[str, Any]) -> BaseDistribution:
     return FloatDistribution(float(low), float(high), step=step, log=log)
 
 
-def _check_value(name: str, value: Any) -> None:
-    if name in CATEGORIES:
-        if value not in CATEGORIES[name]:
-            raise InputError(f"space.{name}: must be one of {', '.join(CATEGORIES[name])}, got {value!r}")
-        return
-    kind, kinds = ("a whole number", (int,)) if name in INTEGERS else ("a number", (int, float))
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        raise InputError(f"space.{name}: must be {kind}, got {value!r}")
-    low, high = _LIMITS[name]
-    if not low <= value <= high:
-        raise InputError(f"space.{name}: must lie in [{low:g}, {high:g}], got {value!r}")
+def _check_value(spec: Hyperparameter, value: Any) -> None:
+    if (fault := spec.fault(value)) is not None:
+        raise InputError(f"space.{spec.name}: {fault}")

@@ -20,12 +20,12 @@ import optuna
 from optuna.trial import TrialState
 
 from avatar_optuna.exceptions import StorageError
-from avatar_optuna.hyperparameters import POSITION_EMBEDDING_TYPES, TOKENIZERS, Hyperparameters
 from avatar_optuna.pool import DISTILLATION, Pool, PoolTiming, WorkerProcesses, parse_devices
 from avatar_optuna.pool._patience import Patience
 from avatar_optuna.schema import KEY, Job, JobResult, distilled_name
 from avatar_optuna.settings import load_study_file
 from avatar_optuna.storage import JobQueue, artifact_store, download_directory, open_storage
+from avatar_optuna.students.transformer import POSITION_EMBEDDING_TYPES, TOKENIZERS, TRANSFORMER
 from avatar_optuna.study import create_study
 from tests.postgres import PostgresServer
 
@@ -160,7 +160,7 @@ def new_study(url: str, folder: Path, *, jobs: int) -> None:
     storage = open_storage(url)
     study = create_study(settings, storage, artifacts=str(folder / "artifacts"))
     students = [
-        Hyperparameters(
+        TRANSFORMER.configure(
             tokenizer=TOKENIZERS[index % len(TOKENIZERS)],
             vocab_size=500,
             num_hidden_layers=1 + index % 2,

@@ -29,14 +29,14 @@ from avatar_optuna.distillation._networks import PairClassifier, PairHead
 from avatar_optuna.distillation._recipe import Examples, Recipe
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.distillation._training import Trainer
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.settings import TaskSettings, TeacherSettings
+from avatar_optuna.students.transformer import TRANSFORMER
 from avatar_optuna.tasks import Task, load_task
 from benchmarks.headline import SHARED, device_name
 
 # Dense peak of one GPU in FLOP/s, bf16 without sparsity (NVIDIA's data sheets).
 PEAK_BF16 = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
-STUDENT = Hyperparameters(
+STUDENT = TRANSFORMER.configure(
     tokenizer="BPE",
     vocab_size=4000,
     num_hidden_layers=3,
@@ -152,7 +152,7 @@ def training_flops_per_function(tokens: Tokens) -> float:
     total = 0.0
     for length, count in zip(*lengths, strict=True):
         values: dict[str, Any] = {**STUDENT.to_dict(), "max_sequence_length": int(length)}
-        total += count * flops(Hyperparameters(**values), TaskShape(arity=1))
+        total += count * flops(TRANSFORMER.configure(**values), TaskShape(arity=1))
     return 3 * total / len(tokens)
 
 

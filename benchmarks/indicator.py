@@ -20,22 +20,25 @@ from scipy.stats import spearmanr
 from sklearn.linear_model import BayesianRidge
 
 from avatar_optuna.configurations import ConfigurationTable
-from avatar_optuna.hyperparameters import CATEGORIES, INTEGERS, NAMES, Hyperparameters
 from avatar_optuna.indicator import Indicator
 from avatar_optuna.space import SearchSpace
+from avatar_optuna.students import Configuration
+from avatar_optuna.students.transformer import TRANSFORMER
 
 FOLDER = Path(__file__).parent / "data"
 
 
-def read(path: Path) -> tuple[list[Hyperparameters], np.ndarray]:
+def read(path: Path) -> tuple[list[Configuration], np.ndarray]:
     """Students and their balanced accuracy on validation."""
     students, measured = [], []
     for row in csv.DictReader(path.open()):
         values: dict[str, Any] = {}
-        for name in NAMES:
-            kind = str if name in CATEGORIES else int if name in INTEGERS else float
+        for name in TRANSFORMER.names:
+            kind = (
+                str if TRANSFORMER.by_name[name].is_category else int if TRANSFORMER.by_name[name].is_whole else float
+            )
             values[name] = kind(row[name])
-        students.append(Hyperparameters.from_mapping(values))
+        students.append(TRANSFORMER.configure(**values))
         measured.append(float(row["valid_balanced_accuracy"]))
     return students, np.asarray(measured)
 
@@ -46,18 +49,16 @@ def space_of(path: Path) -> SearchSpace:
     return SearchSpace.from_mapping(tomllib.loads(beside.read_text())["space"] if beside.is_file() else {})
 
 
-def paper(
-    train: list[Hyperparameters], measured: np.ndarray, test: list[Hyperparameters]
-) -> tuple[np.ndarray, np.ndarray]:
+def paper(train: list[Configuration], measured: np.ndarray, test: list[Configuration]) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation by the paper's regression."""
 
-    def raw(students: list[Hyperparameters]) -> np.ndarray:
+    def raw(students: list[Configuration]) -> np.ndarray:
         columns = ConfigurationTable.from_students(students)
         ordinal = [
-            [CATEGORIES[name].index(value) for value in columns.values[name]]
-            if name in CATEGORIES
+            [TRANSFORMER.by_name[name].choices.index(value) for value in columns.values[name]]
+            if TRANSFORMER.by_name[name].is_category
             else columns.values[name]
-            for name in NAMES
+            for name in TRANSFORMER.names
         ]
         return np.asarray(ordinal, dtype=np.float64).T
 

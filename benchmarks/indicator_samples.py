@@ -16,14 +16,14 @@ import time
 from pathlib import Path
 
 from avatar_optuna.feasibility import Feasibility, draw
-from avatar_optuna.hyperparameters import NAMES
 from avatar_optuna.settings import StudySettings, load_study_file
+from avatar_optuna.students.transformer import TRANSFORMER
 from avatar_optuna.tasks import task_shape_of
 from benchmarks.trials import Bench, Outcome, Trial, run_trials
 
 METRICS = ("accuracy", "balanced_accuracy")
 COLUMNS = (
-    *("name", "seed", "epochs", "best_epoch", *NAMES),
+    *("name", "seed", "epochs", "best_epoch", *TRANSFORMER.names),
     *(f"valid_{metric}" for metric in METRICS),
     *("size_bytes", "seconds", "device"),
 )

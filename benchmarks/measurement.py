@@ -22,11 +22,11 @@ import numpy as np
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation import Classifier, load_teacher
 from avatar_optuna.feasibility import Feasibility, draw
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.measurement import AUDITED_STUDENTS, CODEBERT_NAME, TEACHER, audit_stand_ins, compare
 from avatar_optuna.settings import StudySettings, TaskSettings
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.storage import artifact_store, download_directory, open_storage
+from avatar_optuna.students import Configuration
 from avatar_optuna.study import AvatarStudy, distilled_students
 from avatar_optuna.tasks import Split, load_task, task_shape_of
 from benchmarks.headline import device_name
@@ -161,7 +161,7 @@ def quotient(runs: Sequence[Mapping[str, Any]], more: str, less: str, figure: st
 def audited(space: SearchSpace, task_shape: TaskShape, options: argparse.Namespace) -> str:
     """What FLOPs and parameters say of latency over random students of the space under 3 MB."""
     feasibility = Feasibility(space=space, constraints=["size_mb <= 3"], task_shape=task_shape)
-    students: Sequence[Hyperparameters] = draw(feasibility, options.audit, seed=0)
+    students: Sequence[Configuration] = draw(feasibility, options.audit, seed=0)
     found = audit_stand_ins(students, task_shape, device=options.device)
     lines = [
         f"### The audit, over {len(students)} random students of at most 3 MB\n",

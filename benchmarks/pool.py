@@ -18,16 +18,16 @@ from pathlib import Path
 import optuna
 import psutil
 
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.pool import Pool, WorkerProcesses, parse_devices
 from avatar_optuna.schema import ARTIFACTS, DISTILLED_DIRECTIONS, Job, distilled_name
-from avatar_optuna.space import PAPER_DISTRIBUTIONS
+from avatar_optuna.space import SearchSpace
 from avatar_optuna.storage import JobQueue, Storage, WorkerRegistry, open_storage
+from avatar_optuna.students.transformer import TRANSFORMER
 from benchmarks.chaos import new_study as new_real_study
 from tests.postgres import PostgresServer
 
 NO_OP = "tests.pool_tests.executors:NoOp"
-STUDENT = Hyperparameters(
+STUDENT = TRANSFORMER.configure(
     tokenizer="BPE",
     vocab_size=1000,
     num_hidden_layers=12,
@@ -57,7 +57,7 @@ def enqueue(storage: Storage, count: int) -> float:
     """Queue jobs; returns the seconds it took."""
     jobs = [Job(key=f"front/0/{i}", purpose="front", hyperparameters=STUDENT, epochs=1) for i in range(count)]
     began = time.perf_counter()
-    Pool(storage, "s").enqueue(jobs, distributions=PAPER_DISTRIBUTIONS)
+    Pool(storage, "s").enqueue(jobs, distributions=SearchSpace.paper().distributions)
     return time.perf_counter() - began
 
 

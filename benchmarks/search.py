@@ -25,11 +25,11 @@ import optuna
 
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.feasibility import Feasibility, candidates, tighten
-from avatar_optuna.hyperparameters import NAMES
 from avatar_optuna.objective import Objective
 from avatar_optuna.pareto import Values, exact_front, hypervolume
 from avatar_optuna.settings import StudySettings, load_study_file
 from avatar_optuna.storage import open_storage
+from avatar_optuna.students.transformer import TRANSFORMER
 from avatar_optuna.study import create_study, search, searched
 from benchmarks.searchers import LIMIT_MB, POPULATION, SEARCHERS, Problem, constrained, fitted, stand_in
 from tests.postgres import PostgresServer
@@ -324,9 +324,11 @@ def check_times(count: int, seed: int) -> dict[str, float]:
     rng = np.random.default_rng(seed)
     feasibility = Problem.paper(stand_in).feasibility
     feasible = feasibility.lattice.decode(candidates(feasibility, count, rng)).students()
-    drawn = feasibility.lattice.decode(rng.integers(0, feasibility.lattice.sizes, size=(2 * count, len(NAMES))))
+    drawn = feasibility.lattice.decode(
+        rng.integers(0, feasibility.lattice.sizes, size=(2 * count, len(TRANSFORMER.names)))
+    )
     broken = np.flatnonzero(~feasibility.holds(drawn))[:count]
-    rows = [{name: drawn.values[name][index].item() for name in NAMES} for index in broken]
+    rows = [{name: drawn.values[name][index].item() for name in TRANSFORMER.names} for index in broken]
     return {
         "feasible_ms": _verdict_ms(feasibility, [student.to_dict() for student in feasible], holds=True),
         "infeasible_ms": _verdict_ms(feasibility, rows, holds=False),

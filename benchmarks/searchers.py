@@ -16,11 +16,12 @@ import optuna
 from avatar_optuna.configurations import Codes, ConfigurationTable
 from avatar_optuna.costs import TaskShape, flops, size_bytes
 from avatar_optuna.feasibility import Feasibility, Repairer, candidates, tighten
-from avatar_optuna.hyperparameters import NAMES
 from avatar_optuna.indicator import Indicator
 from avatar_optuna.pareto import Values
 from avatar_optuna.sampler import Evolution
 from avatar_optuna.space import SearchSpace
+from avatar_optuna.students import UncheckedConfiguration
+from avatar_optuna.students.transformer import TRANSFORMER
 from benchmarks.indicator import FOLDER, read
 
 DIRECTIONS = ("maximize", "minimize", "minimize")
@@ -117,10 +118,12 @@ def random(problem: Problem, seed: int) -> Iterator[Values]:
     rng = np.random.default_rng(seed)
     lattice = problem.feasibility.lattice
     while True:
-        columns = lattice.decode(rng.integers(0, lattice.sizes, size=(100_000, len(NAMES))))
+        columns = lattice.decode(rng.integers(0, lattice.sizes, size=(100_000, len(TRANSFORMER.names))))
         feasible = np.flatnonzero(problem.feasibility.holds(columns))
         yield problem.values(
-            ConfigurationTable(values={name: column[feasible] for name, column in columns.values.items()})
+            ConfigurationTable(
+                family=columns.family, values={name: column[feasible] for name, column in columns.values.items()}
+            )
         )
 
 
@@ -145,7 +148,7 @@ def with_optuna(sampler: Callable[[int], optuna.samplers.BaseSampler]) -> Search
 def constrained(problem: Problem, trial: optuna.Trial) -> tuple[Values, bool]:
     """Values of shape (1, 3) of what a trial draws, its constraints set, and whether they hold."""
     drawn = problem.feasibility.space.suggest(trial)
-    columns = ConfigurationTable.from_mappings([drawn])
+    columns = ConfigurationTable.from_students([UncheckedConfiguration(TRANSFORMER, drawn)])
     remainder = float(drawn["hidden_size"] % drawn["num_attention_heads"])
     values = problem.values(columns)
     excess_mb = float(values[0, 1]) / 1e6 - LIMIT_MB
@@ -181,7 +184,7 @@ def with_pymoo(problem: Problem, seed: int) -> Iterator[Values]:
         repair=Nearest(),
         eliminate_duplicates=True,
     )
-    space = PymooProblem(n_var=len(NAMES), n_obj=3, xl=0, xu=feasibility.lattice.sizes - 1, vtype=int)
+    space = PymooProblem(n_var=len(TRANSFORMER.names), n_obj=3, xl=0, xu=feasibility.lattice.sizes - 1, vtype=int)
     algorithm.setup(space, termination=("n_gen", 10**9), seed=seed, verbose=False)
     while True:
         population = algorithm.ask()
@@ -226,9 +229,9 @@ class PaperSearch:
             codes = self._next(codes, values)
 
     def _drawn(self, count: int) -> Codes:
-        found = np.zeros((0, len(NAMES)), dtype=np.int64)
+        found = np.zeros((0, len(TRANSFORMER.names)), dtype=np.int64)
         while len(found) < count:
-            drawn = self._rng.integers(self._low, self._high + 1, size=(50_000, len(NAMES)))
+            drawn = self._rng.integers(self._low, self._high + 1, size=(50_000, len(TRANSFORMER.names)))
             found = np.concatenate([found, drawn[self._feasible(drawn)]])
         return found[:count]
 
@@ -245,11 +248,11 @@ class PaperSearch:
         return chosen
 
     def _next(self, codes: Codes, values: Values) -> Codes:
-        children = np.zeros((0, len(NAMES)), dtype=np.int64)
+        children = np.zeros((0, len(TRANSFORMER.names)), dtype=np.int64)
         while len(children) < self.SIZE:
             pair = np.stack([codes[self._winner(values)], codes[self._winner(values)]])
             if self._rng.random() <= self.CROSSOVER:
-                start, end = np.sort(self._rng.choice(len(NAMES), size=2, replace=False))
+                start, end = np.sort(self._rng.choice(len(TRANSFORMER.names), size=2, replace=False))
                 pair[:, start : end + 1] = pair[::-1, start : end + 1].copy()
             redrawn = self._rng.integers(self._low, self._high + 1, size=pair.shape)
             pair = np.where(self._rng.random(pair.shape) < self.MUTATION, redrawn, pair)
@@ -272,8 +275,8 @@ def paper(problem: Problem, seed: int) -> Iterator[Values]:
 def _tight_codes(feasibility: Feasibility) -> tuple[Codes, Codes]:
     """First and last code of each hyperparameter in the ranges that the solver left."""
     ranges = tighten(feasibility, draws=1_000).ranges
-    low, high = np.zeros(len(NAMES), dtype=np.int64), feasibility.lattice.sizes - 1
-    for index, name in enumerate(NAMES):
+    low, high = np.zeros(len(TRANSFORMER.names), dtype=np.int64), feasibility.lattice.sizes - 1
+    for index, name in enumerate(TRANSFORMER.names):
         axis = feasibility.lattice.axes[index]
         if axis.dtype.kind != "U":
             low[index], high[index] = np.searchsorted(axis, [ranges[name][0], ranges[name][-1]])

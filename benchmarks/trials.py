@@ -20,8 +20,8 @@ import torch
 
 from avatar_optuna.distillation import Classifier, DistilledStudent, EpochRecord, Teacher, distil, load_teacher
 from avatar_optuna.exceptions import AvatarError
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.settings import DistillationSettings, TaskSettings, TeacherSettings
+from avatar_optuna.students.transformer import TRANSFORMER
 from avatar_optuna.tasks import Task, load_task
 
 
@@ -126,7 +126,7 @@ def _run(trial: Trial) -> Outcome:
         return Outcome(trial=trial, state="unfinished", reason="out of time before it began")
     try:
         done = distil(
-            hyperparameters=Hyperparameters(**trial.hyperparameters),
+            hyperparameters=TRANSFORMER.configure(**trial.hyperparameters),
             task=task,
             teacher=teacher,
             settings=DistillationSettings(**trial.settings),

@@ -11,7 +11,8 @@ import filelock
 import hypothesis
 import pytest
 
-from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.students import Configuration
+from avatar_optuna.students.transformer import TRANSFORMER
 from tests.finished_study import FinishedStudy, write_study
 from tests.postgres import PostgresServer
 
@@ -54,8 +55,8 @@ def student_values() -> dict[str, Any]:
 
 
 @pytest.fixture
-def student(student_values: dict[str, Any]) -> Hyperparameters:
-    return Hyperparameters(**student_values)
+def student(student_values: dict[str, Any]) -> Configuration:
+    return TRANSFORMER.configure(**student_values)
 
 
 @pytest.fixture(scope="session")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from avatar_optuna.hyperparameters import ACTIVATIONS, POSITION_EMBEDDING_TYPES, TOKENIZERS, Hyperparameters
+from avatar_optuna.students import Configuration
+from avatar_optuna.students.transformer import ACTIVATIONS, POSITION_EMBEDDING_TYPES, TOKENIZERS, TRANSFORMER
 
 
 @st.composite
-def small_students(draw: st.DrawFn) -> Hyperparameters:
+def small_students(draw: st.DrawFn) -> Configuration:
     """Any valid student of at most a few hundred thousand parameters."""
     heads = draw(st.integers(1, 6))
-    return Hyperparameters(
+    return TRANSFORMER.configure(
         tokenizer=draw(st.sampled_from(TOKENIZERS)),
         vocab_size=draw(st.integers(100, 600)),
         num_hidden_layers=draw(st.integers(1, 3)),

@@ -12,7 +12,8 @@ from avatar_optuna.configurations import ConfigurationTable
 from avatar_optuna.constraints import StudentReading, parse_constraint
 from avatar_optuna.costs import TaskShape, flops, size_bytes
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.students import Configuration
+from avatar_optuna.students.transformer import TRANSFORMER
 from tests.strategies import small_students
 
 # Expression, and the same in Python's own words.
@@ -44,8 +45,8 @@ CASES: list[tuple[str, Any]] = [
 
 @given(student=small_students())
 @pytest.mark.parametrize(("text", "oracle"), CASES)
-def test_an_expression_means_what_python_would_mean(text: str, oracle: Any, student: Hyperparameters) -> None:
-    constraint = parse_constraint(text)
+def test_an_expression_means_what_python_would_mean(text: str, oracle: Any, student: Configuration) -> None:
+    constraint = parse_constraint(text, TRANSFORMER)
     reading = StudentReading(student=student, task_shape=TaskShape(arity=2))
     assert bool(constraint.holds(reading)) == oracle(student)
     columns = ConfigurationTable.from_students([student, student])
@@ -55,10 +56,10 @@ def test_an_expression_means_what_python_would_mean(text: str, oracle: Any, stud
 
 
 def test_a_violation_is_in_the_unit_of_its_sides(student_values: dict[str, Any]) -> None:
-    reading = StudentReading(student=Hyperparameters.from_mapping(student_values), task_shape=TaskShape(arity=1))
-    assert parse_constraint("hidden_size <= 90").violation(reading) == 6
-    assert parse_constraint("hidden_size < 96").violation(reading) == 1.0
-    assert parse_constraint("tokenizer == 'Word'").violation(reading) == 1.0
+    reading = StudentReading(student=TRANSFORMER.configure(**student_values), task_shape=TaskShape(arity=1))
+    assert parse_constraint("hidden_size <= 90", TRANSFORMER).violation(reading) == 6
+    assert parse_constraint("hidden_size < 96", TRANSFORMER).violation(reading) == 1.0
+    assert parse_constraint("tokenizer == 'Word'", TRANSFORMER).violation(reading) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -85,12 +86,12 @@ def test_a_violation_is_in_the_unit_of_its_sides(student_values: dict[str, Any])
 )
 def test_what_is_not_allowed_is_said(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message.replace("(", r"\(")):
-        parse_constraint(text)
+        parse_constraint(text, TRANSFORMER)
 
 
 def test_a_figure_without_a_predictor_is_refused(student_values: dict[str, Any]) -> None:
-    student = Hyperparameters.from_mapping(student_values)
-    constraint = parse_constraint("latency_ms <= 5")
+    student = TRANSFORMER.configure(**student_values)
+    constraint = parse_constraint("latency_ms <= 5", TRANSFORMER)
     with pytest.raises(InputError, match="latency_ms needs a cost model calibrated on this device"):
         constraint.holds(StudentReading(student=student, task_shape=TaskShape(arity=1)))
     predicted = {"latency_ms": lambda shape: shape.hidden_size * 0.1}

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
 from avatar_optuna.configurations import ConfigurationTable
-from avatar_optuna.cost_model import CostModel, device_terms, fit
+from avatar_optuna.cost_model import CostModel, fit
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InfeasibleSpaceError, InputError, StudyError
 from avatar_optuna.feasibility import Boxes, Feasibility, draw, judged, tighten
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.space import SearchSpace
+from avatar_optuna.students import Configuration
+from avatar_optuna.students.transformer import TRANSFORMER
 from tests.strategies import small_students
 
 WEIGHTS = {
@@ -39,6 +40,7 @@ def make_cost_model(**changes: Any) -> CostModel:
     """A cost model with the weights above."""
     values: dict[str, Any] = {
         "quantity": "latency_ms",
+        "family": "transformer",
         "task_shape": TaskShape(arity=2),
         "weights": WEIGHTS,
         "device": {"name": "cpu", "model": "some processor", "threads": 1},
@@ -56,7 +58,7 @@ def make_cost_model(**changes: Any) -> CostModel:
 
 
 @given(small_students())
-def test_a_student_and_its_column_cost_the_same(student: Hyperparameters) -> None:
+def test_a_student_and_its_column_cost_the_same(student: Configuration) -> None:
     cost_model = make_cost_model()
     columns = ConfigurationTable.from_students([student, student])
     assert np.broadcast_to(cost_model(columns), 2).tolist() == pytest.approx([cost_model(student)] * 2, rel=1e-12)
@@ -64,7 +66,7 @@ def test_a_student_and_its_column_cost_the_same(student: Hyperparameters) -> Non
 
 @hypothesis_settings(max_examples=15)
 @given(small_students())
-def test_z3_reads_what_arrays_read(student: Hyperparameters) -> None:
+def test_z3_reads_what_arrays_read(student: Configuration) -> None:
     """A limit a hair above the prediction holds for the solver, one a hair below does not."""
     cost_model, space = make_cost_model(), SearchSpace.from_mapping(_exactly(student))
     figure = float(cost_model(student))
@@ -78,7 +80,7 @@ def test_z3_reads_what_arrays_read(student: Hyperparameters) -> None:
                 Feasibility(constraints=[f"latency_ms <= {limit!r}"], **make)
 
 
-def _exactly(student: Hyperparameters) -> dict[str, Any]:
+def _exactly(student: Configuration) -> dict[str, Any]:
     return {name: [value] for name, value in student.to_dict().items()}
 
 
@@ -97,7 +99,7 @@ def test_a_latency_constraint_is_drawn_tightened_and_explained() -> None:
     verdict = feasibility.check(slow)
     assert "latency_ms <= 1.5" in verdict.violated
     assert verdict.violated["latency_ms <= 1.5"] == pytest.approx(
-        cost_model(Hyperparameters.from_mapping(slow)) - 1.5, rel=1e-6
+        cost_model(TRANSFORMER.configure(**slow)) - 1.5, rel=1e-6
     )
     found = tighten(feasibility, draws=20_000)
     assert found.ranges["num_hidden_layers"][1] < 12
@@ -150,11 +152,13 @@ def test_weights_are_found_again() -> None:
     noisy = fit(students, (truth * noise).tolist(), TaskShape(arity=2))
     assert 0.02 < noisy.median_error < 0.12
     assert all(weight > 0 for weight in noisy.weights.values())
-    predicted = [sum(device_terms(s, TaskShape(arity=2))[n] * w for n, w in noisy.weights.items()) for s in students]
+    predicted = [
+        sum(TRANSFORMER.device_terms(s, TaskShape(arity=2))[n] * w for n, w in noisy.weights.items()) for s in students
+    ]
     assert np.median(np.abs(predicted / truth - 1)) < 0.08
 
 
-def test_too_few_or_impossible_figures_are_refused(student: Hyperparameters) -> None:
+def test_too_few_or_impossible_figures_are_refused(student: Configuration) -> None:
     with pytest.raises(StudyError, match="at least 12 measured students, got 3"):
         fit([student] * 3, [1.0, 2.0, 3.0], TaskShape(arity=2))
     with pytest.raises(StudyError, match="figures above 0"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from typing import Any
@@ -8,22 +9,31 @@ import numpy as np
 import pytest
 
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.hyperparameters import NAMES, Hyperparameters
+from avatar_optuna.students import Configuration
+from avatar_optuna.students.transformer import TRANSFORMER
 
 
 def test_the_thirteen_of_the_paper_in_its_order() -> None:
-    assert len(NAMES) == 13
-    assert NAMES[0] == "tokenizer"
-    assert NAMES[-1] == "batch_size"
+    assert len(TRANSFORMER.names) == 13
+    assert TRANSFORMER.names[0] == "tokenizer"
+    assert TRANSFORMER.names[-1] == "batch_size"
 
 
-def test_round_trip_through_json(student: Hyperparameters) -> None:
-    assert Hyperparameters.from_mapping(json.loads(json.dumps(student.to_dict()))) == student
+def test_round_trip_through_json(student: Configuration) -> None:
+    assert TRANSFORMER.configure(**json.loads(json.dumps(student.to_dict()))) == student
 
 
-def test_frozen(student: Hyperparameters) -> None:
+def test_frozen(student: Configuration) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        student.vocab_size = 5  # type: ignore[misc]
+        student.vocab_size = 5
+    with pytest.raises(TypeError):
+        student.values["vocab_size"] = 5  # type: ignore[index]
+
+
+def test_a_copy_is_the_same_and_equal_configurations_are_found_in_a_set(student: Configuration) -> None:
+    assert copy.deepcopy(student) is student
+    assert student.replace(vocab_size=1000) in {student}
+    assert student.replace(vocab_size=1001) not in {student}
 
 
 @pytest.mark.parametrize(
@@ -45,18 +55,18 @@ def test_frozen(student: Hyperparameters) -> None:
 )
 def test_refuses_what_no_student_has(student_values: dict[str, Any], name: str, value: Any) -> None:
     with pytest.raises(InputError, match=name):
-        Hyperparameters(**{**student_values, name: value})
+        TRANSFORMER.configure(**{**student_values, name: value})
 
 
 def test_mapping_must_hold_exactly_the_thirteen(student_values: dict[str, Any]) -> None:
     del student_values["vocab_size"]
     with pytest.raises(InputError, match="missing \\['vocab_size'\\], unknown \\['vocab'\\]"):
-        Hyperparameters.from_mapping({**student_values, "vocab": 1000})
+        TRANSFORMER.configure(**{**student_values, "vocab": 1000})
 
 
 def test_derived_shape(student_values: dict[str, Any]) -> None:
     shapes = {
-        kind: Hyperparameters(**{**student_values, "position_embedding_type": kind})
+        kind: TRANSFORMER.configure(**{**student_values, "position_embedding_type": kind})
         for kind in ("absolute", "relative_key", "relative_key_query")
     }
     assert [s.has_absolute_positions for s in shapes.values()] == [1, 0, 0]

@@ -13,20 +13,20 @@ from avatar_optuna.configurations import ConfigurationTable
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.feasibility import Feasibility, draw
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.indicator import Indicator, _matrix
 from avatar_optuna.space import SearchSpace
+from avatar_optuna.students import Configuration
 
 SPACE = SearchSpace.paper()
 
 
 @pytest.fixture(scope="module")
-def students() -> list[Hyperparameters]:
+def students() -> list[Configuration]:
     feasibility = Feasibility(space=SPACE, constraints=["size_mb <= 3"], task_shape=TaskShape(arity=2))
     return draw(feasibility, 120, seed=0, pool=4_000)
 
 
-def _truth(students: list[Hyperparameters]) -> np.ndarray:
+def _truth(students: list[Configuration]) -> np.ndarray:
     columns = ConfigurationTable.from_students(students)
     logit = (
         0.6 * np.log2(columns.hidden_size / 32) + 0.5 * (columns.learning_rate == 1e-3) - columns.hidden_dropout_prob
@@ -34,7 +34,7 @@ def _truth(students: list[Hyperparameters]) -> np.ndarray:
     return np.asarray(1 / (1 + np.exp(-logit - 0.3 * (columns.tokenizer == "BPE"))))
 
 
-def test_it_finds_a_response_that_adds_up(students: list[Hyperparameters]) -> None:
+def test_it_finds_a_response_that_adds_up(students: list[Configuration]) -> None:
     noise = np.random.default_rng(0).normal(0, 0.01, 120)
     measured = np.clip(_truth(students) + noise, 0, 1)
     indicator = Indicator.fit(students[:60], measured[:60].tolist(), space=SPACE)
@@ -49,7 +49,7 @@ def test_it_finds_a_response_that_adds_up(students: list[Hyperparameters]) -> No
     )
 
 
-def test_leaving_one_out_is_what_it_says(students: list[Hyperparameters]) -> None:
+def test_leaving_one_out_is_what_it_says(students: list[Configuration]) -> None:
     measured = _truth(students)[:8]
     indicator = Indicator.fit(students[:8], measured.tolist(), space=SPACE)
     predicted = []
@@ -62,14 +62,14 @@ def test_leaving_one_out_is_what_it_says(students: list[Hyperparameters]) -> Non
     assert indicator.rank_correlation == pytest.approx(spearmanr(above_others, measured).statistic)
 
 
-def test_knowing_nothing_is_no_rank_correlation(students: list[Hyperparameters]) -> None:
+def test_knowing_nothing_is_no_rank_correlation(students: list[Configuration]) -> None:
     """Left out one by one, the mean of the others falls as the one left out rises: by itself it would rank at -1."""
     measured = np.linspace(0.5, 0.9, 8).tolist()
     indicator = Indicator.fit(students[:1] * 8, measured, space=SPACE)
     assert abs(indicator.rank_correlation) < 0.5
 
 
-def test_an_interval_is_that_of_the_logit_and_never_wider_than_all_fractions(students: list[Hyperparameters]) -> None:
+def test_an_interval_is_that_of_the_logit_and_never_wider_than_all_fractions(students: list[Configuration]) -> None:
     measured = np.where(np.arange(6) % 2, 0.999, 0.5)
     indicator = Indicator.fit(students[:6], measured.tolist(), space=SPACE)
     mean, std = indicator.predict(students)
@@ -84,7 +84,7 @@ def test_an_interval_is_that_of_the_logit_and_never_wider_than_all_fractions(stu
     assert (1.96 * std <= 0.5).all()
 
 
-def test_it_says_when_it_cannot_rank(students: list[Hyperparameters]) -> None:
+def test_it_says_when_it_cannot_rank(students: list[Configuration]) -> None:
     measured = np.random.default_rng(1).uniform(0.4, 0.6, 20)  # nothing to learn
     lost = Indicator.fit(students[:20], measured.tolist(), space=SPACE)
     assert not lost.can_rank(students[0], students[1])
@@ -96,7 +96,7 @@ def test_it_says_when_it_cannot_rank(students: list[Hyperparameters]) -> None:
     assert sure.probability_better(best, worst) > 0.95
 
 
-def test_the_pairs_it_can_rank_are_those_whose_difference_stands_out(students: list[Hyperparameters]) -> None:
+def test_the_pairs_it_can_rank_are_those_whose_difference_stands_out(students: list[Configuration]) -> None:
     indicator = Indicator.fit(students[:30], _truth(students)[:30].tolist(), space=SPACE)
     told = indicator.rankable(students[:12])
     for i in range(12):
@@ -105,7 +105,7 @@ def test_the_pairs_it_can_rank_are_those_whose_difference_stands_out(students: l
             assert told[i, j] == (i != j and max(probability, 1 - probability) >= 0.95)
 
 
-def test_a_rank_correlation_that_may_be_chance_ranks_nothing(students: list[Hyperparameters]) -> None:
+def test_a_rank_correlation_that_may_be_chance_ranks_nothing(students: list[Configuration]) -> None:
     measured = np.random.default_rng(1).uniform(0.4, 0.6, 20)
     lost = Indicator.fit(students[:20], measured.tolist(), space=SPACE)
     low, high = lost.rank_correlation_interval
@@ -115,7 +115,7 @@ def test_a_rank_correlation_that_may_be_chance_ranks_nothing(students: list[Hype
     assert not Indicator.fit(students[:4], [0.5, 0.6, 0.7, 0.8], space=SPACE).ranks  # four tell nothing
 
 
-def test_what_an_earlier_version_stored_is_read(students: list[Hyperparameters]) -> None:
+def test_what_an_earlier_version_stored_is_read(students: list[Configuration]) -> None:
     values = Indicator.fit(students[:20], _truth(students)[:20].tolist(), space=SPACE).to_json()
     plain = [row for row in values["features"] if row[4] == 1]
     size = len(plain)
@@ -128,7 +128,7 @@ def test_what_an_earlier_version_stored_is_read(students: list[Hyperparameters])
     assert all(feature.degree == 1 for feature in Indicator.from_json(old).features)
 
 
-def test_it_is_stored_as_json(students: list[Hyperparameters]) -> None:
+def test_it_is_stored_as_json(students: list[Configuration]) -> None:
     indicator = Indicator.fit(students[:20], _truth(students)[:20].tolist(), space=SPACE)
     again = Indicator.from_json(json.loads(json.dumps(indicator.to_json())))
     assert np.array_equal(again.predict(students)[0], indicator.predict(students)[0])
@@ -138,20 +138,20 @@ def test_it_is_stored_as_json(students: list[Hyperparameters]) -> None:
             Indicator.from_json({**indicator.to_json(), key: value})
 
 
-def test_samples_that_all_reached_the_same_are_no_fault(students: list[Hyperparameters]) -> None:
+def test_samples_that_all_reached_the_same_are_no_fault(students: list[Configuration]) -> None:
     indicator = Indicator.fit(students[:5], [0.5] * 5, space=SPACE)
     assert indicator.predict(students[5:7])[0].tolist() == pytest.approx([0.5, 0.5])
     assert indicator.rank_correlation == 0.0
 
 
-def test_too_few_samples_are_refused(students: list[Hyperparameters]) -> None:
+def test_too_few_samples_are_refused(students: list[Configuration]) -> None:
     with pytest.raises(StudyError, match="at least 4 distilled samples, got 3"):
         Indicator.fit(students[:3], [0.5, 0.6, 0.7], space=SPACE)
     with pytest.raises(StudyError, match="fractions"):
         Indicator.fit(students[:4], [50, 60, 70, 80], space=SPACE)
 
 
-def test_students_that_fell_apart_do_not_mislead(students: list[Hyperparameters]) -> None:
+def test_students_that_fell_apart_do_not_mislead(students: list[Configuration]) -> None:
     measured = _truth(students)[:40]
     measured[[3, 17]] = 0.02
     indicator = Indicator.fit(students[:40], measured.tolist(), space=SPACE)

@@ -16,25 +16,25 @@ MAY_IMPORT: dict[str, set[str]] = {
     "exceptions": set(),
     "progress": set(),
     "registry": {"exceptions"},
-    "hyperparameters": {"exceptions"},
-    "costs": {"exceptions", "hyperparameters"},
-    "space": {"exceptions", "hyperparameters"},
-    "configurations": {"hyperparameters", "space"},
-    "cost_model": {"exceptions", "hyperparameters", "costs"},
-    "constraints": {"exceptions", "hyperparameters", "costs"},
+    "costs": {"exceptions"},
+    "students": {"exceptions", "registry", "costs"},
+    "space": {"exceptions", "students"},
+    "configurations": {"students", "space"},
+    "cost_model": {"exceptions", "students", "costs"},
+    "constraints": {"exceptions", "students", "costs"},
     "carbon": {"exceptions"},
-    "settings": {"exceptions", "space", "constraints", "carbon"},
-    "schema": {"exceptions", "hyperparameters"},
-    "feasibility": {"exceptions", "hyperparameters", "costs", "space", "configurations", "constraints"},
-    "pareto": {"exceptions", "hyperparameters", "costs", "space", "configurations", "feasibility"},
-    "sampler": {"exceptions", "hyperparameters", "space", "configurations", "feasibility", "pareto"},
-    "indicator": {"exceptions", "hyperparameters", "costs", "space", "configurations"},
+    "settings": {"exceptions", "students", "space", "constraints", "carbon"},
+    "schema": {"exceptions", "students"},
+    "feasibility": {"exceptions", "students", "costs", "space", "configurations", "constraints"},
+    "pareto": {"exceptions", "students", "costs", "space", "configurations", "feasibility"},
+    "sampler": {"exceptions", "students", "space", "configurations", "feasibility", "pareto"},
+    "indicator": {"exceptions", "students", "costs", "space", "configurations"},
     "tasks": {"exceptions", "costs", "settings"},
-    "distillation": {"exceptions", "hyperparameters", "costs", "settings", "tasks"},
+    "distillation": {"exceptions", "students", "costs", "settings", "tasks"},
     "measurement": {
         *(
             "exceptions",
-            "hyperparameters",
+            "students",
             "costs",
             "configurations",
             "space",
@@ -49,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "objective": {
         *(
             "exceptions",
-            "hyperparameters",
+            "students",
             "configurations",
             "costs",
             "cost_model",
@@ -62,7 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "study": {
         *(
             "exceptions",
-            "hyperparameters",
+            "students",
             "configurations",
             "costs",
             "settings",
@@ -75,16 +75,16 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("indicator", "tasks", "storage", "objective"),
     },
     "pool": {
-        *("exceptions", "hyperparameters", "costs", "settings", "schema", "tasks", "distillation", "measurement"),
+        *("exceptions", "students", "costs", "settings", "schema", "tasks", "distillation", "measurement"),
         *("storage", "progress"),
     },
     "report": {
-        *("exceptions", "hyperparameters", "costs", "settings", "schema", "pareto", "tasks", "storage", "study"),
+        *("exceptions", "students", "costs", "settings", "schema", "pareto", "tasks", "storage", "study"),
         *("indicator", "carbon"),
     },
-    "dashboard_notes": {"hyperparameters", "schema", "tasks", "storage", "study", "report"},
+    "dashboard_notes": {"students", "schema", "tasks", "storage", "study", "report"},
     "pipeline": {
-        *("exceptions", "progress", "hyperparameters", "costs", "cost_model", "settings", "schema", "feasibility"),
+        *("exceptions", "progress", "students", "costs", "cost_model", "settings", "schema", "feasibility"),
         *(
             "constraints",
             "pareto",
@@ -102,7 +102,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dashboard": {"exceptions", "schema", "pareto", "storage", "study", "report", "progress"},
     "inference": {"exceptions", "distillation"},
     "exports": {
-        *("exceptions", "registry", "hyperparameters", "costs", "schema", "settings", "tasks", "storage", "study"),
+        *("exceptions", "registry", "students", "costs", "schema", "settings", "tasks", "storage", "study"),
     },
     "cli": {
         *(
@@ -128,10 +128,10 @@ MAY_IMPORT: dict[str, set[str]] = {
             "inference",
             "measurement",
             "indicator",
-            "hyperparameters",
+            "students",
         ),
     },
-    "testing": {"hyperparameters", "costs", "distillation", "inference", "exports"},
+    "testing": {"students", "costs", "distillation", "inference", "exports"},
     "__main__": {"cli"},
 }
 

@@ -11,7 +11,6 @@ import pytest
 from optuna.trial import TrialState
 
 from avatar_optuna.exceptions import StudyError
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.schema import (
     DISTILLED_DIRECTIONS,
     Audit,
@@ -27,6 +26,7 @@ from avatar_optuna.schema import (
     metric_names,
 )
 from avatar_optuna.space import SearchSpace
+from avatar_optuna.students.transformer import TRANSFORMER
 
 
 def _result() -> JobResult:
@@ -57,7 +57,7 @@ def test_a_job_and_its_result_come_back_equal(distilled: optuna.Study, student_v
     job = Job(
         key="front/0/7",
         purpose="front",
-        hyperparameters=Hyperparameters.from_mapping(student_values),
+        hyperparameters=TRANSFORMER.configure(**student_values),
         epochs=4,
         origin=7,
         predicted={"effectiveness": 0.9, "std": 0.01},

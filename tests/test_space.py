@@ -7,13 +7,13 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.hyperparameters import NAMES, Hyperparameters
 from avatar_optuna.space import SearchSpace, contains_value, values_of
+from avatar_optuna.students.transformer import TRANSFORMER
 
 
 def test_the_papers_space() -> None:
     space = SearchSpace.paper()
-    assert tuple(space.distributions) == NAMES
+    assert tuple(space.distributions) == TRANSFORMER.names
     assert space.distributions["vocab_size"] == IntDistribution(1000, 50265)
     assert values_of(space.distributions["hidden_dropout_prob"]) == (0.2, 0.3, 0.4, 0.5)
     # 4*49266*12*753*4*4*3057*12*4*257*3*3*3: table 1, multiplied out.
@@ -72,7 +72,25 @@ def test_suggest_draws_the_thirteen_within_the_space(student_values: dict[str, A
     for _ in range(20):
         trial = study.ask()
         values = space.suggest(trial)
-        assert set(values) == set(NAMES)
+        assert set(values) == set(TRANSFORMER.names)
         assert all(contains_value(space.distributions[name], value) for name, value in values.items())
-    assert space.contains(Hyperparameters(**student_values))
-    assert not space.contains(Hyperparameters(**{**student_values, "vocab_size": 999}))
+    assert space.contains(TRANSFORMER.configure(**student_values))
+    assert not space.contains(TRANSFORMER.configure(**{**student_values, "vocab_size": 999}))
+
+
+def test_a_space_names_its_family_or_is_of_transformers() -> None:
+    assert SearchSpace.from_mapping({}).family is TRANSFORMER
+    for entry in ("transformer", ["transformer"]):
+        assert SearchSpace.from_mapping({"family": entry, "vocab_size": 500}).family is TRANSFORMER
+
+
+@pytest.mark.parametrize("entry", ["mamba", 3, [], ["transformer", "transformer"]])
+def test_a_family_that_is_unknown_or_not_alone_is_refused(entry: Any) -> None:
+    with pytest.raises(InputError, match=r"^space\.family: must be (one of transformer|a single family).*got"):
+        SearchSpace.from_mapping({"family": entry})
+
+
+def test_a_stored_space_reads_back_equal_and_is_what_it_was_before_there_were_families() -> None:
+    space = SearchSpace.from_mapping({"vocab_size": [1000, 2000]})
+    assert tuple(space.to_dict()) == TRANSFORMER.names
+    assert SearchSpace.from_dict(space.to_dict()) == space

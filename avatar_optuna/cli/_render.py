@@ -14,7 +14,6 @@ from rich.table import Table
 
 from avatar_optuna.cost_model import CostModel
 from avatar_optuna.feasibility import TightenedSpace
-from avatar_optuna.hyperparameters import CATEGORIES
 from avatar_optuna.indicator import Indicator
 from avatar_optuna.pool import PoolStatus, RunningStatus
 from avatar_optuna.schema import ATTAINED, BASELINE, Audit
@@ -42,8 +41,8 @@ def space(found: TightenedSpace, asked_for: SearchSpace, console: Console) -> No
     for name, feasible in found.ranges.items():
         asked, listed = found.asked[name], asked_for.distributions[name]
         choices = listed.choices if isinstance(listed, CategoricalDistribution) else ()
-        text = _range(name, feasible, choices)
-        table.add_row(name, _range(name, asked, choices), text if feasible != asked else f"[dim]{text}[/dim]")
+        text = _range(feasible, choices)
+        table.add_row(name, _range(asked, choices), text if feasible != asked else f"[dim]{text}[/dim]")
     console.print(table)
     low, high = found.share_interval
     console.print(
@@ -60,9 +59,9 @@ def space(found: TightenedSpace, asked_for: SearchSpace, console: Console) -> No
     console.print(f"Ranges: {exact}, in {found.seconds:.1f} s.", highlight=False)
 
 
-def _range(name: str, values: Sequence[Any], choices: Sequence[Any]) -> str:
+def _range(values: Sequence[Any], choices: Sequence[Any]) -> str:
     """A range by its ends, a list of numbers as those of its choices that lie between the ends."""
-    if name in CATEGORIES:
+    if isinstance(values[0], str):
         return ", ".join(values)
     low, high = values
     if choices:
@@ -226,6 +225,7 @@ def _predicted(students: Sequence[Student], study: AvatarStudy, console: Console
         highlight=False,
     )
     table = Table(box=None)
+    columns = study.settings.space.family.table_columns
     for heading in (
         "trial",
         "predicted",
@@ -233,14 +233,7 @@ def _predicted(students: Sequence[Student], study: AvatarStudy, console: Console
         "MB",
         "MFLOPs",
         *(cost_model.unit for cost_model in cost_models.values()),
-        "layers",
-        "width",
-        "inner",
-        "heads",
-        "vocab",
-        "tokens",
-        "tokenizer",
-        "positions",
+        *columns,
     ):
         table.add_column(heading, justify="right")
     for student, is_like_last in zip(shown, like_last, strict=False):
@@ -253,8 +246,7 @@ def _predicted(students: Sequence[Student], study: AvatarStudy, console: Console
             _megabytes(student.size_bytes),
             _megaflops(student.flops),
             *(f"{cost_model(h):.3g}" for cost_model in cost_models.values()),
-            *map(str, (h.num_hidden_layers, h.hidden_size, h.intermediate_size, h.num_attention_heads, h.vocab_size)),
-            *map(str, (h.max_sequence_length, h.tokenizer, h.position_embedding_type)),
+            *(str(getattr(h, name)) for name in columns.values()),
         )
     console.print(table)
     for cost_model in cost_models.values():

@@ -20,7 +20,7 @@ from avatar_optuna.distillation._networks import load_fine_tuned, load_student, 
 from avatar_optuna.distillation._student import StudentForSequenceClassification
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.hyperparameters import POSITION_OFFSET
+from avatar_optuna.students.transformer import POSITION_OFFSET
 
 _UNLIMITED = 10**6
 MANIFEST_FILE = "avatar.json"

@@ -23,8 +23,8 @@ from avatar_optuna.distillation._tokenizers import train_tokenizer
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.distillation._training import Trainer
 from avatar_optuna.distillation._views import with_views
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.settings import DistillationSettings
+from avatar_optuna.students import Configuration
 from avatar_optuna.tasks import Split, Task
 
 VIEWS_SEED = 0
@@ -57,7 +57,7 @@ class DistilledStudent:
 
 def distil(
     *,
-    hyperparameters: Hyperparameters,
+    hyperparameters: Configuration,
     task: Task,
     teacher: Teacher,
     settings: DistillationSettings,
@@ -159,7 +159,7 @@ def distil(
 
 
 def build_student(
-    hyperparameters: Hyperparameters,
+    hyperparameters: Configuration,
     task_shape: TaskShape,
     *,
     label_names: Sequence[str] | None = None,
@@ -173,7 +173,7 @@ def build_student(
         )
 
 
-def _fingerprint(hyperparameters: Hyperparameters, recipe: Recipe, task: Task, teacher: Teacher) -> str:
+def _fingerprint(hyperparameters: Configuration, recipe: Recipe, task: Task, teacher: Teacher) -> str:
     """Names a distillation: everything that its outcome depends on but the machine."""
     parts = [hyperparameters.to_dict(), asdict(recipe), task.fingerprint, teacher.fingerprint]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

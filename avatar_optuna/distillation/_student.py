@@ -26,7 +26,8 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.hyperparameters import POSITION_EMBEDDING_TYPES, POSITION_OFFSET, Hyperparameters
+from avatar_optuna.students import Configuration
+from avatar_optuna.students.transformer import POSITION_EMBEDDING_TYPES, POSITION_OFFSET
 
 PAD_TOKEN_ID = 1
 _ROBERTA_WIDTH = 768
@@ -89,7 +90,7 @@ class StudentConfig(PretrainedConfig):
 
     @classmethod
     def from_hyperparameters(
-        cls, hyperparameters: Hyperparameters, task_shape: TaskShape, *, label_names: Sequence[str] | None = None
+        cls, hyperparameters: Configuration, task_shape: TaskShape, *, label_names: Sequence[str] | None = None
     ) -> StudentConfig:
         """The student that thirteen hyperparameters describe, for inputs of one function or two."""
         names = [f"LABEL_{label}" for label in range(task_shape.num_labels)] if label_names is None else label_names

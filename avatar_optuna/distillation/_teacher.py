@@ -34,8 +34,8 @@ from avatar_optuna.distillation._tokenizers import train_tokenizer
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.distillation._training import EVALUATION_BATCH, Trainer
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.hyperparameters import POSITION_OFFSET
 from avatar_optuna.settings import TeacherSettings
+from avatar_optuna.students.transformer import POSITION_OFFSET
 from avatar_optuna.tasks import Split, Task
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerFast
 
 from avatar_optuna.distillation._files import locked, write_text
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.hyperparameters import TOKENIZERS
+from avatar_optuna.students.transformer import TOKENIZERS
 
 logger = logging.getLogger(__name__)
 

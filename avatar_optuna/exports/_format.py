@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.students import Configuration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class StudentToExport:
 
     name: str
     task_shape: TaskShape
-    hyperparameters: Hyperparameters
+    hyperparameters: Configuration
     files: Path
     card: str
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from avatar_optuna.configurations import Codes, is_numeric
+from avatar_optuna.configurations import Codes
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility._boxes import Boxes, judged, shaved, whole_space
 from avatar_optuna.feasibility._feasibility import Feasibility, UndecidedError
-from avatar_optuna.hyperparameters import CATEGORIES, NAMES
 
 _TIMEOUT_MS = 1_000
 _MAX_BOXES = 60_000
@@ -64,12 +63,11 @@ class TightenedSpace:
 def tighten(feasibility: Feasibility, *, draws: int = 400_000, seed: int = 0) -> TightenedSpace:
     """Ask the solver for the exact range of every hyperparameter; count the feasible share by drawing."""
     begun = time.perf_counter()
-    asked = {name: _asked(feasibility, index, name) for index, name in enumerate(NAMES)}
+    names = feasibility.lattice.names
+    asked = {name: _asked(feasibility, index) for index, name in enumerate(names)}
     concerned = feasibility.costly_names()
     asker = _Asker(feasibility, seed=seed)
-    ranges = {
-        name: asker.tightened(index, name) if name in concerned else asked[name] for index, name in enumerate(NAMES)
-    }
+    ranges = {name: asker.tightened(index) if name in concerned else asked[name] for index, name in enumerate(names)}
     seconds = time.perf_counter() - begun
     broken, alone, feasible = _count(feasibility, draws, np.random.default_rng(seed))
     return TightenedSpace(
@@ -85,9 +83,9 @@ def tighten(feasibility: Feasibility, *, draws: int = 400_000, seed: int = 0) ->
     )
 
 
-def _asked(feasibility: Feasibility, index: int, name: str) -> tuple[Any, ...]:
+def _asked(feasibility: Feasibility, index: int) -> tuple[Any, ...]:
     axis = feasibility.lattice.axes[index].tolist()
-    return tuple(axis) if name in CATEGORIES else (axis[0], axis[-1])
+    return (axis[0], axis[-1]) if feasibility.lattice.is_numeric[index] else tuple(axis)
 
 
 class _Asker:
@@ -97,13 +95,14 @@ class _Asker:
         self._feasibility = feasibility
         self._rng = np.random.default_rng(seed)
         self._whole = whole_space(feasibility)
-        self._found: Codes = np.zeros((0, len(NAMES)), dtype=np.int64)
+        self._is_numeric = feasibility.lattice.is_numeric
+        self._witnesses: Codes = np.zeros((0, len(feasibility.lattice.names)), dtype=np.int64)
         self.decided = True
 
-    def tightened(self, index: int, name: str) -> tuple[Any, ...]:
+    def tightened(self, index: int) -> tuple[Any, ...]:
         """The range of a number or the possible values of a category."""
         axis = self._feasibility.lattice.axes[index].tolist()
-        if name in CATEGORIES:
+        if not self._is_numeric[index]:
             return tuple(value for code, value in enumerate(axis) if self._possible(index, code))
         low, high = self._farthest(index, upward=False), self._farthest(index, upward=True)
         return (axis[low], axis[high])
@@ -115,9 +114,9 @@ class _Asker:
 
     def _farthest(self, index: int, *, upward: bool) -> int:
         """The last code, in one direction, that a feasible configuration has."""
-        found = self._search(self._whole, index, upward=upward)
+        farthest = self._search(self._whole, index, upward=upward)
         end = int(self._feasibility.lattice.sizes[index]) - 1
-        return found if found is not None else (end if upward else 0)
+        return farthest if farthest is not None else (end if upward else 0)
 
     def _search(self, boxes: Boxes, index: int, *, upward: bool) -> int | None:
         """The farthest code of one hyperparameter that a feasible configuration of the boxes has, or None.
@@ -125,7 +124,8 @@ class _Asker:
         Boxes that cannot hold a better one are dropped, the others probed and halved, until none is left.
         """
         concerned = self._feasibility.costly_names()
-        names = [name for name in NAMES if name in concerned and is_numeric(name)]
+        is_concerned = np.asarray([name in concerned for name in self._feasibility.lattice.names])
+        columns = np.flatnonzero(is_concerned & self._is_numeric)
         best = self._best_known(boxes, index, upward)
         seen = 0
         while len(boxes):
@@ -137,18 +137,18 @@ class _Asker:
             if not len(batch):
                 continue
             seen += len(batch)
-            batch = shaved(self._feasibility, batch, names)
+            batch = shaved(self._feasibility, batch, columns)
             best = self._probed(batch, index, best, upward)
             points = (batch.low == batch.high).all(axis=1)  # probed: there is nothing more to find in them
             batch = _beyond(batch.chosen(~points), index, best, upward)
             if len(batch):
-                boxes = Boxes.joined([boxes, batch.halved(names)])
+                boxes = Boxes.joined([boxes, batch.halved(columns)])
         return best
 
     def _best_known(self, boxes: Boxes, index: int, upward: bool) -> int | None:
-        found = self._found[:, None, :]
-        inside = np.all((found >= boxes.low[None]) & (found <= boxes.high[None]), axis=2)
-        codes = self._found[np.flatnonzero(np.any(inside, axis=1)), index]
+        witnesses = self._witnesses[:, None, :]
+        inside = np.all((witnesses >= boxes.low[None]) & (witnesses <= boxes.high[None]), axis=2)
+        codes = self._witnesses[np.flatnonzero(np.any(inside, axis=1)), index]
         return None if not len(codes) else int(codes.max() if upward else codes.min())
 
     def _probed(self, boxes: Boxes, index: int, best: int | None, upward: bool) -> int | None:
@@ -173,17 +173,18 @@ class _Asker:
             StudyError: The solver disagrees.
         """
         student = self._feasibility.lattice.decode(codes[None]).students()[0]
-        verdict = self._feasibility.check(student.to_dict())
+        verdict = self._feasibility.check(student.values)
         if not verdict.feasible:
             raise StudyError(f"a student found feasible is not, says Z3: {verdict.reason}")
-        self._found = np.concatenate([self._found, codes[None]])
+        self._witnesses = np.concatenate([self._witnesses, codes[None]])
 
     def _put_to_the_solver(self, boxes: Boxes, index: int, best: int | None, upward: bool) -> int | None:
         """Bisection between what is known and the end of what is left, jumping to what models show."""
         left = _beyond(boxes, index, best, upward)
         if not len(left):
             return best
-        name, axis, sign = NAMES[index], self._feasibility.lattice.axes[index], 1 if upward else -1
+        lattice, sign = self._feasibility.lattice, 1 if upward else -1
+        name, axis, is_numeric = lattice.names[index], lattice.axes[index], bool(lattice.is_numeric[index])
         variable = self._feasibility.variable(name)
         places = sign * np.concatenate([left.low[:, index], left.high[:, index]])
         known, end = (sign * best if best is not None else int(places.min()) - 1), int(places.max())
@@ -191,25 +192,20 @@ class _Asker:
         while known < end:
             limit = self._feasibility.term(name, axis[sign * middle])
             try:
-                found = self._feasibility.satisfy(_at_or_beyond(name, variable, limit, upward), timeout_ms=_TIMEOUT_MS)
+                condition = _at_or_beyond(variable, limit, upward) if is_numeric else variable == limit
+                student = self._feasibility.satisfy(condition, timeout_ms=_TIMEOUT_MS)
             except UndecidedError:
                 self.decided = False
                 return sign * end
-            if found is None:
+            if student is None:
                 end = middle - 1
             else:
-                known = (
-                    max(middle, sign * int(np.flatnonzero(axis <= getattr(found, name))[-1]))
-                    if is_numeric(name)
-                    else end
-                )
+                known = max(middle, sign * int(np.flatnonzero(axis <= student.value(name))[-1])) if is_numeric else end
             middle = (known + end + 1) // 2
         return None if known == nothing else sign * known
 
 
-def _at_or_beyond(name: str, variable: Any, limit: Any, upward: bool) -> Any:
-    if not is_numeric(name):
-        return variable == limit
+def _at_or_beyond(variable: Any, limit: Any, upward: bool) -> Any:
     return variable >= limit if upward else variable <= limit
 
 
@@ -242,8 +238,9 @@ def _count(
 
 
 def uniform_codes(feasibility: Feasibility, count: int, rng: np.random.Generator) -> Codes:
-    """Codes drawn uniformly, every value of a hyperparameter as likely as another; shape (count, 13)."""
-    return np.asarray(rng.integers(0, feasibility.lattice.sizes, size=(count, len(NAMES))), dtype=np.int64)
+    """Codes drawn uniformly, every value of a hyperparameter as likely as another; shape (count, hyperparameters)."""
+    sizes = feasibility.lattice.sizes
+    return np.asarray(rng.integers(0, sizes, size=(count, len(sizes))), dtype=np.int64)
 
 
 def _wilson(successes: int, draws: int, z: float = 1.96) -> tuple[float, float]:

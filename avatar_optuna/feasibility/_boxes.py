@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from avatar_optuna.configurations import Codes, is_numeric
+from avatar_optuna.configurations import Codes
 from avatar_optuna.constraints import PREDICTED_NAMES, Constraint, read_number
 from avatar_optuna.feasibility._feasibility import Feasibility
-from avatar_optuna.hyperparameters import NAMES, POSITION_EMBEDDING_TYPES
+from avatar_optuna.students import Divides, Reading
 
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -30,7 +30,7 @@ class Boxes:
     """Ranges of codes, ends included; a category is always a single code where a constraint depends on it.
 
     Args:
-        low, high: Shape (boxes, 13).
+        low, high: Shape (boxes, hyperparameters).
     """
 
     low: Codes
@@ -59,12 +59,11 @@ class Boxes:
         low[:, index] = high[:, index] = np.tile(codes, len(self))
         return Boxes(low=low, high=high)
 
-    def halved(self, names: Iterable[str]) -> Boxes:
-        """Each box cut in two across the hyperparameter, among those named, that is widest for its place.
+    def halved(self, columns: npt.NDArray[np.int64]) -> Boxes:
+        """Each box cut in two across the hyperparameter, among those at these places, that is widest for its place.
 
         A box that is a single code in all of them stays whole.
         """
-        columns = np.asarray([NAMES.index(name) for name in names])
         extent = (self.high[:, columns] - self.low[:, columns]) / (self.low[:, columns] + 8.0)
         across = columns[extent.argmax(axis=1)]
         rows = np.arange(len(self))
@@ -209,7 +208,7 @@ def _possible(value: Any) -> Possible:
     return Possible(known, known)
 
 
-class BoxReading:
+class BoxReading(Reading):
     """Reads the names of an expression as intervals over boxes.
 
     Args:
@@ -218,6 +217,7 @@ class BoxReading:
     """
 
     def __init__(self, feasibility: Feasibility, boxes: Boxes) -> None:
+        self.family = feasibility.family
         self._feasibility, self._boxes = feasibility, boxes
         self._numbers: dict[str, Any] = {}
 
@@ -229,35 +229,32 @@ class BoxReading:
 
     def is_category(self, name: str, value: str) -> Any:
         """A test of a category, all of whose boxes have a single one."""
-        index = NAMES.index(name)
-        return self._feasibility.lattice.axes[index][self._boxes.low[:, index]] == value
+        axis, low, _ = self._ends(name)
+        return axis[low] == value
 
-    def __getattr__(self, name: str) -> Interval:
-        if name not in NAMES or not is_numeric(name):
-            raise AttributeError(name)
-        index = NAMES.index(name)
-        axis = self._feasibility.lattice.axes[index]
-        return Interval(axis[self._boxes.low[:, index]], axis[self._boxes.high[:, index]])
+    def flag(self, name: str, value: str) -> Interval:
+        is_value = self.is_category(name, value)
+        return Interval(is_value, is_value)
 
-    @property
-    def head_size(self) -> Interval:
-        """Width over heads; what is no whole number is ruled out elsewhere."""
-        width, heads = self.hidden_size, self.num_attention_heads
-        return Interval(width.low // heads.high, width.high // heads.low)
+    def value(self, name: str) -> Interval:
+        axis, low, high = self._ends(name)
+        return Interval(axis[low], axis[high])
 
-    @property
-    def num_distance_products(self) -> Interval:
-        """0, 1 or 2, a single one in each box."""
-        index = NAMES.index("position_embedding_type")
-        kinds = [POSITION_EMBEDDING_TYPES.index(kind) for kind in self._feasibility.lattice.axes[index].tolist()]
-        products = np.asarray(kinds)[self._boxes.low[:, index]]
-        return Interval(products, products)
+    def place(self, name: str) -> Interval:
+        """A single one in each box."""
+        axis, low, _ = self._ends(name)
+        places = np.asarray([self.family.by_name[name].choices.index(choice) for choice in axis.tolist()])[low]
+        return Interval(places, places)
 
-    @property
-    def has_absolute_positions(self) -> Interval:
-        """1 or 0."""
-        absolute = self.num_distance_products.low == 0
-        return Interval(absolute, absolute)
+    def quotient(self, rule: Divides) -> Interval:
+        """What is no whole number is ruled out elsewhere."""
+        dividend, divisor = self.value(rule.dividend), self.value(rule.divisor)
+        return Interval(dividend.low // divisor.high, dividend.high // divisor.low)
+
+    def _ends(self, name: str) -> tuple[npt.NDArray[Any], Codes, Codes]:
+        """The values of a hyperparameter, and the codes between which each box has it."""
+        index = self.family.names.index(name)
+        return self._feasibility.lattice.axes[index], self._boxes.low[:, index], self._boxes.high[:, index]
 
 
 def judged(feasibility: Feasibility, boxes: Boxes) -> tuple[Flags, Flags]:
@@ -271,10 +268,10 @@ def judged(feasibility: Feasibility, boxes: Boxes) -> tuple[Flags, Flags]:
     return can, must
 
 
-def shaved(feasibility: Feasibility, boxes: Boxes, names: Iterable[str]) -> Boxes:
-    """Boxes without the halves, of each hyperparameter named, that cannot hold a feasible configuration."""
+def shaved(feasibility: Feasibility, boxes: Boxes, columns: npt.NDArray[np.int64]) -> Boxes:
+    """Boxes without the halves, of the hyperparameters at these places, that cannot hold a feasible configuration."""
     low, high = boxes.low.copy(), boxes.high.copy()
-    for index in [NAMES.index(name) for name in names]:
+    for index in columns:
         middle = (low[:, index] + high[:, index]) // 2
         upper = low.copy()
         upper[:, index] = np.minimum(middle + 1, high[:, index])
@@ -303,10 +300,10 @@ def whole_space(feasibility: Feasibility) -> Boxes:
 
     Hyperparameters that no constraint depends on are left at their first code: they change nothing.
     """
-    concerned = feasibility.costly_names()
-    high = np.where([name in concerned for name in NAMES], feasibility.lattice.sizes - 1, 0)[None, :]
+    concerned, names = feasibility.costly_names(), feasibility.lattice.names
+    high = np.where([name in concerned for name in names], feasibility.lattice.sizes - 1, 0)[None, :]
     boxes = Boxes(low=np.zeros_like(high), high=high)
-    for index, name in enumerate(NAMES):
-        if name in concerned and not is_numeric(name):
+    for index, name in enumerate(names):
+        if name in concerned and not feasibility.lattice.is_numeric[index]:
             boxes = boxes.expanded(index, np.arange(feasibility.lattice.sizes[index]))
     return boxes

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,31 +15,21 @@ import z3
 from avatar_optuna.configurations import ConfigurationTable, Lattice
 from avatar_optuna.constraints import (
     COST_NAMES,
-    HEADS_DIVIDE_WIDTH,
     PREDICTED_NAMES,
     Constraint,
     StudentReading,
+    implied_constraints,
     parse_constraint,
 )
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InfeasibleSpaceError, InputError, StudyError
-from avatar_optuna.feasibility._terms import Terms, domains, from_term, make_variables, to_term
-from avatar_optuna.hyperparameters import CATEGORIES, NAMES, POSITION_EMBEDDING_TYPES, Hyperparameters
+from avatar_optuna.feasibility._terms import Terms, domains, from_term, make_variables, real_term, to_term
 from avatar_optuna.space import SearchSpace
+from avatar_optuna.students import Configuration, UncheckedConfiguration
 
 _TIMEOUT_MS = 10_000
 _ROUNDING = 1e-9
 _WITNESSES = 5_000
-_COSTLY_NAMES = (
-    "vocab_size",
-    "num_hidden_layers",
-    "hidden_size",
-    "intermediate_size",
-    "num_attention_heads",
-    "max_sequence_length",
-    "position_embedding_type",
-)
-_PREDICTED_COSTLY_NAMES = (*_COSTLY_NAMES, "hidden_act")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +59,7 @@ class Feasibility:
 
     Args:
         space: The search space.
-        constraints: Expressions (see `constraints`); heads dividing the width is implied.
+        constraints: Expressions (see `constraints`), besides those that the family implies.
         task_shape: Single functions or pairs: the costs depend on it.
         predicted: For names such as `latency_ms`: a function of a shape, of ints, arrays or terms alike.
 
@@ -86,15 +76,17 @@ class Feasibility:
         task_shape: TaskShape,
         predicted: Mapping[str, Callable[[Any], Any]] | None = None,
     ) -> None:
-        self.space, self.task_shape = space, task_shape
+        self.space, self.family, self.task_shape = space, space.family, task_shape
         self.lattice = Lattice(space)
-        texts = dict.fromkeys([HEADS_DIVIDE_WIDTH, *constraints])
-        self.constraints: tuple[Constraint, ...] = tuple(parse_constraint(text) for text in texts)
+        texts = dict.fromkeys([*implied_constraints(self.family), *constraints])
+        self.constraints: tuple[Constraint, ...] = tuple(parse_constraint(text, self.family) for text in texts)
         self.predicted = dict(predicted or {})
         self._one_at_a_time = threading.RLock()  # Z3 crashes where two threads use, or free, terms of one context
-        context = z3.Context()
-        self._variables = make_variables(context)
-        self._terms = Terms(task_shape=task_shape, variables=self._variables, predicted=self.predicted)
+        self._context = context = z3.Context()
+        self._variables = make_variables(self.family, context)
+        self._terms = Terms(
+            family=self.family, task_shape=task_shape, variables=self._variables, predicted=self.predicted
+        )
         self._conditions = [self._condition(constraint) for constraint in self.constraints]
         self._marks = [z3.Bool(f"constraint {index}", context) for index in range(len(self.constraints))]
         self._all = z3.And(self._conditions)
@@ -107,9 +99,10 @@ class Feasibility:
         self._refuse_conflict()
 
     def _condition(self, constraint: Constraint) -> Any:
-        if constraint.text == HEADS_DIVIDE_WIDTH:  # as a product, which the solver multiplies out with ease
-            v = self._variables
-            return v["hidden_size"] == v["head_size"] * v["num_attention_heads"]
+        for rule in self.family.divides:
+            if constraint.text == rule.text:  # as a product, which the solver multiplies out with ease
+                v = self._variables
+                return v[rule.dividend] == v[rule.quotient] * v[rule.divisor]
         return constraint.holds(self._terms)
 
     def _predicted_bounds(self) -> list[Any]:
@@ -118,14 +111,14 @@ class Feasibility:
         Predictions grow with every size; so the cheapest values together bound them below, the dearest above.
         """
         used = {name for constraint in self.constraints for name in constraint.names} & set(self.predicted)
-        axes = {name: self.lattice.axes[index].tolist() for index, name in enumerate(NAMES)}
+        axes = {name: axis.tolist() for name, axis in zip(self.lattice.names, self.lattice.axes, strict=True)}
+        categories = [name for name in self.family.device_names if self.family.by_name[name].is_category]
         bounds = []
         for name in sorted(used):
             figures = [
-                float(self.predicted[name](_fixed({**end, "position_embedding_type": kind, "hidden_act": activation})))
+                float(self.predicted[name](self._unchecked({**end, **dict(zip(categories, choices, strict=True))})))
                 for end in ({n: axis[0] for n, axis in axes.items()}, {n: axis[-1] for n, axis in axes.items()})
-                for kind in axes["position_embedding_type"]
-                for activation in axes["hidden_act"]
+                for choices in itertools.product(*(axes[category] for category in categories))
             ]
             term = self.predicted[name](self._terms)
             bounds += [term >= min(figures) * (1 - _ROUNDING), term <= max(figures) * (1 + _ROUNDING)]
@@ -143,13 +136,13 @@ class Feasibility:
     def _has_witness(self) -> bool:
         """Whether one of some thousand draws is feasible, as the solver confirms: most spaces need no more proof."""
         rng = np.random.default_rng(0)
-        codes = rng.integers(0, self.lattice.sizes, size=(_WITNESSES, len(NAMES)))
+        codes = rng.integers(0, self.lattice.sizes, size=(_WITNESSES, len(self.lattice.names)))
         small = ((codes + 1.0) ** rng.random(codes.shape) - 1).astype(np.int64)
         columns = self.lattice.decode(np.concatenate([codes, small]))
         feasible = np.flatnonzero(self.holds(columns))
         if not len(feasible):
             return False
-        return self.check({name: columns.values[name][feasible[0]].item() for name in NAMES}).feasible
+        return self.check({name: column[feasible[0]].item() for name, column in columns.values.items()}).feasible
 
     def _minimal_conflict(self) -> list[str]:
         """An unsat core from which no constraint can be left out."""
@@ -168,25 +161,28 @@ class Feasibility:
         """Judge one configuration.
 
         Args:
-            values: The thirteen, such as `Hyperparameters.to_dict()`.
+            values: One for each hyperparameter, such as `Configuration.values`.
 
         Raises:
-            KeyError: One of the thirteen is missing.
+            KeyError: A hyperparameter is missing.
         """
         with self._one_at_a_time:
             return self._judged(values)
 
     def _judged(self, values: Mapping[str, Any]) -> Verdict:
-        substitution = [(self._variables[name], self.term(name, values[name])) for name in NAMES]
-        heads = values["num_attention_heads"]
-        head_size = max(values["hidden_size"] // heads, 1)
-        substitution.append((self._variables["head_size"], self.term("head_size", head_size)))
+        variables, context = self._variables, self._context
+        substitution = [
+            (variables[spec.name], to_term(spec, values[spec.name], context)) for spec in self.family.hyperparameters
+        ]
+        for rule in self.family.divides:
+            quotient = max(values[rule.dividend] // values[rule.divisor], 1)
+            substitution.append((variables[rule.quotient], z3.IntVal(quotient, context)))
         if z3.is_true(z3.simplify(z3.substitute(self._all, substitution))):
             return _FEASIBLE
         return self._explain(values, substitution)
 
     def _explain(self, values: Mapping[str, Any], substitution: Sequence[tuple[Any, Any]]) -> Verdict:
-        reading = StudentReading(student=_fixed(values), task_shape=self.task_shape, predicted=self.predicted)
+        reading = StudentReading(student=self._unchecked(values), task_shape=self.task_shape, predicted=self.predicted)
         broken = [
             constraint
             for constraint, condition in zip(self.constraints, self._conditions, strict=True)
@@ -204,7 +200,9 @@ class Feasibility:
         solver = self._solver
         solver.push()
         try:
-            solver.add([variable == value for variable, value in substitution if str(variable) != "head_size"])
+            solver.add(
+                [variable == value for variable, value in substitution if str(variable) not in self.family.quotients]
+            )
             if solver.check(self._marks) != z3.unsat:
                 return set()
             core = {str(mark) for mark in solver.unsat_core()}
@@ -231,7 +229,7 @@ class Feasibility:
 
     # The solver -------------------------------------------------------------------------------------------------------
 
-    def satisfy(self, *conditions: Any, timeout_ms: int = _TIMEOUT_MS) -> Hyperparameters | None:
+    def satisfy(self, *conditions: Any, timeout_ms: int = _TIMEOUT_MS) -> Configuration | None:
         """A feasible configuration that also satisfies the conditions (Z3 terms), or None where there is none.
 
         Raises:
@@ -240,7 +238,7 @@ class Feasibility:
         with self._one_at_a_time:
             self._solver.set("timeout", timeout_ms)
             values = self._solve(conditions)
-        return Hyperparameters.from_mapping(values) if values is not None else None
+        return Configuration(self.family, values) if values is not None else None
 
     def _solve(self, conditions: Sequence[Any]) -> dict[str, Any] | None:
         solver = self._solver
@@ -253,7 +251,10 @@ class Feasibility:
             if answer == z3.unsat:
                 return None
             model = solver.model()
-            return {name: from_term(name, model.eval(self._variables[name], model_completion=True)) for name in NAMES}
+            return {
+                spec.name: from_term(spec, model.eval(self._variables[spec.name], model_completion=True))
+                for spec in self.family.hyperparameters
+            }
         finally:
             solver.pop()
 
@@ -262,8 +263,12 @@ class Feasibility:
         return self._variables[name]
 
     def term(self, name: str, value: Any) -> Any:
-        """A value of a hyperparameter (or any number, under another name) as a Z3 numeral."""
-        return to_term(name, value, self._variables["head_size"].ctx)
+        """A value of a hyperparameter as a Z3 numeral."""
+        return to_term(self.family.by_name[name], value, self._context)
+
+    def real(self, value: float) -> Any:
+        """A number as a Z3 numeral."""
+        return real_term(value, self._context)
 
     def costly_names(self) -> frozenset[str]:
         """Hyperparameters that some constraint depends on."""
@@ -271,27 +276,20 @@ class Feasibility:
         for constraint in self.constraints:
             for name in constraint.names:
                 if name in PREDICTED_NAMES:
-                    named |= set(_PREDICTED_COSTLY_NAMES)
+                    named |= self.family.formula_names | self.family.device_names
                 else:
-                    named |= set(_COSTLY_NAMES) if name in COST_NAMES else {name}
+                    of_costs = name in COST_NAMES or name in self.family.quotients
+                    named |= self.family.formula_names if of_costs else {name}
         return frozenset(named)
 
-
-def _fixed(values: Mapping[str, Any]) -> SimpleNamespace:
-    """A shape of plain values that need not divide evenly."""
-    kind = values["position_embedding_type"]
-    return SimpleNamespace(
-        **values,
-        head_size=max(values["hidden_size"] // values["num_attention_heads"], 1),
-        has_absolute_positions=int(kind == "absolute"),
-        num_distance_products=POSITION_EMBEDDING_TYPES.index(kind),
-    )
+    def _unchecked(self, values: Mapping[str, Any]) -> UncheckedConfiguration:
+        return UncheckedConfiguration(self.family, {name: values[name] for name in self.lattice.names})
 
 
 def _what_arrived(constraint: Constraint, reading: StudentReading) -> str:
     """Such as ": size_mb is 12.41"."""
     facts = []
     for name in sorted(constraint.names):
-        value = getattr(reading.student, name) if name in CATEGORIES else reading.number(name)
+        value = getattr(reading.student, name) if name in reading.student.family.names else reading.number(name)
         facts.append(f"{name} is {value:.6g}" if isinstance(value, float) else f"{name} is {value}")
     return f": {', '.join(facts)}" if facts else ""

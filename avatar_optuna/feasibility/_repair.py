@@ -9,18 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import z3
 
-from avatar_optuna.configurations import Codes, ConfigurationTable, is_numeric
+from avatar_optuna.configurations import Codes
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility._bounds import uniform_codes
 from avatar_optuna.feasibility._feasibility import Feasibility, UndecidedError
-from avatar_optuna.hyperparameters import CATEGORIES, NAMES, Hyperparameters
+from avatar_optuna.students import Configuration, Divides, UncheckedConfiguration
 
 _STEPS = 24
 _NEARER_TIMEOUT_MS = 500
 _ENOUGH_ANCHORS = 16
-_WIDTH = NAMES.index("hidden_size")
-_HEADS = NAMES.index("num_attention_heads")
-_NUMERIC = np.asarray([is_numeric(name) for name in NAMES])
 
 Array = npt.NDArray[np.float64]
 
@@ -34,43 +31,46 @@ class Repairer:
 
     def __init__(self, feasibility: Feasibility) -> None:
         self._feasibility = feasibility
-        self._divisible = _divisible_widths(feasibility)
+        self._is_numeric = feasibility.lattice.is_numeric
+        self._aligned = [_nearest_multiples(feasibility, rule) for rule in feasibility.family.divides]
 
     def toward(self, codes: Codes, anchors: Codes, rng: np.random.Generator) -> Codes:
         """Each configuration moved toward its anchor, dimension by dimension at random speeds, until it is feasible.
 
         Args:
-            codes: Shape (n, 13).
-            anchors: Shape (n, 13), feasible: an anchor is the end of the line, so every line has a feasible point.
+            codes: Shape (n, hyperparameters).
+            anchors: Shape (n, hyperparameters), feasible: each is the end of a line, so every line has a feasible
+                point.
             rng: Draws the speeds.
 
         Returns:
-            Shape (n, 13), feasible; rows that were feasible as they are stay.
+            Shape (n, hyperparameters), feasible; rows that were feasible as they are stay.
         """
         codes = self.aligned(codes)
         broken = np.flatnonzero(~self._holds(codes))
         if len(broken):
-            speeds = rng.exponential(1.0, size=(len(broken), len(NAMES))) + 0.05
+            speeds = rng.exponential(1.0, size=(len(broken), codes.shape[1])) + 0.05
             codes[broken] = self._first_feasible(codes[broken], anchors[broken], speeds)
         return codes
 
     def aligned(self, codes: Codes) -> Codes:
-        """The same with each width moved to the nearest one that the heads divide, where the space has one."""
+        """The same with each number that another must divide moved to its nearest multiple that the space has."""
         aligned = codes.copy()
-        nearest = self._divisible[codes[:, _HEADS], codes[:, _WIDTH]]
-        aligned[:, _WIDTH] = np.where(nearest >= 0, nearest, codes[:, _WIDTH])
+        for divisor, dividend, table in self._aligned:
+            nearest = table[aligned[:, divisor], aligned[:, dividend]]
+            aligned[:, dividend] = np.where(nearest >= 0, nearest, aligned[:, dividend])
         return aligned
 
     def _first_feasible(self, codes: Codes, anchors: Codes, speeds: Array) -> Codes:
-        """The first feasible of `_STEPS` points on each line; shape (n, 13)."""
+        """The first feasible of `_STEPS` points on each line; shape (n, hyperparameters)."""
         n = len(codes)
         time = np.linspace(0.0, 1.0, _STEPS + 1)[1:] / speeds.min(axis=1, keepdims=True)  # (n, steps): all dims arrive
         share = np.minimum(np.expand_dims(time, 2) * np.expand_dims(speeds, 1), 1.0)
         start, end = np.expand_dims(codes, 1), np.expand_dims(anchors, 1)
         moved = start + share * (end - start)
         categories = np.where(share < 0.5, start, end)
-        points = np.where(_NUMERIC, np.rint(moved), categories).astype(np.int64)
-        points = self.aligned(points.reshape(-1, len(NAMES)))
+        points = np.where(self._is_numeric, np.rint(moved), categories).astype(np.int64)
+        points = self.aligned(points.reshape(-1, codes.shape[1]))
         feasible = self._holds(points).reshape(n, _STEPS)
         first = np.where(feasible.any(axis=1), feasible.argmax(axis=1), _STEPS - 1)
         chosen = points.reshape(n, _STEPS, -1)[np.arange(n), first]
@@ -80,19 +80,24 @@ class Repairer:
         return self._feasibility.holds(self._feasibility.lattice.decode(codes))
 
 
-def _divisible_widths(feasibility: Feasibility) -> Codes:
-    """Shape (heads, widths): the code of the nearest width that the heads divide, or -1."""
-    widths = feasibility.lattice.axes[_WIDTH]
-    table = np.full((len(feasibility.lattice.axes[_HEADS]), len(widths)), -1, dtype=np.int64)
-    for row, heads in enumerate(feasibility.lattice.axes[_HEADS]):
-        fitting = np.flatnonzero(widths % heads == 0)
+def _nearest_multiples(feasibility: Feasibility, rule: Divides) -> tuple[int, int, Codes]:
+    """Places of divisor and dividend, and for each of their codes that of the nearest multiple, or -1.
+
+    Returns:
+        The two places, and a table of shape (divisors, dividends).
+    """
+    divisor, dividend = (feasibility.lattice.names.index(name) for name in (rule.divisor, rule.dividend))
+    divisors, dividends = feasibility.lattice.axes[divisor], feasibility.lattice.axes[dividend]
+    table = np.full((len(divisors), len(dividends)), -1, dtype=np.int64)
+    for row, number in enumerate(divisors):
+        fitting = np.flatnonzero(dividends % number == 0)
         if len(fitting):
-            distance = np.abs(widths[:, None] - widths[fitting][None, :])
+            distance = np.abs(dividends[:, None] - dividends[fitting][None, :])
             table[row] = fitting[distance.argmin(axis=1)]
-    return table
+    return divisor, dividend, table
 
 
-def draw(feasibility: Feasibility, count: int, *, seed: int, pool: int = 20_000) -> list[Hyperparameters]:
+def draw(feasibility: Feasibility, count: int, *, seed: int, pool: int = 20_000) -> list[Configuration]:
     """Feasible configurations spread over the space, each confirmed by the solver.
 
     A pool of feasible candidates (half uniform, half leaning to small sizes, moved to feasibility) is thinned by
@@ -111,17 +116,17 @@ def draw(feasibility: Feasibility, count: int, *, seed: int, pool: int = 20_000)
     codes = np.unique(candidates(feasibility, pool, rng), axis=0)
     students = feasibility.lattice.decode(_spread(feasibility, codes, count, rng)).students()
     for student in students:
-        verdict = feasibility.check(student.to_dict())
+        verdict = feasibility.check(student.values)
         if not verdict.feasible:
             raise StudyError(f"a student drawn as feasible is not, says Z3: {verdict.reason}")
     return students
 
 
 def candidates(feasibility: Feasibility, count: int, rng: np.random.Generator) -> Codes:
-    """Feasible codes, at least one; shape (at most count, 13)."""
+    """Feasible codes, at least one; shape (at most count, hyperparameters)."""
     drawn = uniform_codes(feasibility, count, rng)
     small = np.rint((drawn + 1.0) ** rng.random(drawn.shape) - 1).astype(np.int64)
-    drawn = np.where(_NUMERIC & (rng.random((count, 1)) < 0.5), small, drawn)
+    drawn = np.where(feasibility.lattice.is_numeric & (rng.random((count, 1)) < 0.5), small, drawn)
     anchors = _anchors(feasibility, drawn)
     return Repairer(feasibility).toward(drawn, anchors[rng.integers(len(anchors), size=count)], rng)
 
@@ -136,24 +141,25 @@ def _anchors(feasibility: Feasibility, codes: Codes) -> Codes:
     feasible = aligned[feasibility.holds(feasibility.lattice.decode(aligned))]
     if len(feasible) >= _ENOUGH_ANCHORS:
         return feasible
-    found = [_any(feasibility)]
-    for index, name in enumerate(NAMES):
-        axis = feasibility.lattice.axes[index].tolist()
-        for value in axis if name in CATEGORIES else [axis[0], axis[len(axis) // 2]]:
+    students = [_any(feasibility)]
+    lattice = feasibility.lattice
+    for name, values, is_numeric in zip(lattice.names, lattice.axes, lattice.is_numeric, strict=True):
+        axis = values.tolist()
+        for value in [axis[0], axis[len(axis) // 2]] if is_numeric else axis:
             student = _nearer(feasibility, feasibility.variable(name) == feasibility.term(name, value))
             if student is not None:
-                found.append(student)
-    solved = feasibility.lattice.encode(ConfigurationTable.from_students(found))
+                students.append(student)
+    solved = lattice.encode_students(students)
     return np.unique(np.concatenate([feasible, solved]), axis=0)
 
 
-def _any(feasibility: Feasibility) -> Hyperparameters:
+def _any(feasibility: Feasibility) -> Configuration:
     student = feasibility.satisfy()
     assert student is not None, "a Feasibility that nothing satisfies cannot be made"
     return student
 
 
-def _nearer(feasibility: Feasibility, condition: Any) -> Hyperparameters | None:
+def _nearer(feasibility: Feasibility, condition: Any) -> Configuration | None:
     """A feasible configuration under a condition, where the solver finds one at once."""
     try:
         return feasibility.satisfy(condition, timeout_ms=_NEARER_TIMEOUT_MS)
@@ -162,7 +168,7 @@ def _nearer(feasibility: Feasibility, condition: Any) -> Hyperparameters | None:
 
 
 def _spread(feasibility: Feasibility, codes: Codes, count: int, rng: np.random.Generator) -> Codes:
-    """Farthest-point choice in scaled coordinates; shape (at most count, 13)."""
+    """Farthest-point choice in scaled coordinates; shape (at most count, hyperparameters)."""
     places = scaled(feasibility, codes)
     chosen = [int(rng.integers(len(codes)))]
     distances = np.full(len(codes), np.inf)
@@ -179,9 +185,8 @@ def scaled(feasibility: Feasibility, codes: Codes) -> Array:
         Shape (n, features).
     """
     columns = []
-    for index, name in enumerate(NAMES):
-        axis = feasibility.lattice.axes[index]
-        if is_numeric(name):
+    for index, axis in enumerate(feasibility.lattice.axes):
+        if feasibility.lattice.is_numeric[index]:
             logs = np.log(axis.astype(np.float64) + (0 if axis[0] > 0 else 1))
             span = logs[-1] - logs[0]
             columns.append(((logs - logs[0]) / span if span > 0 else logs * 0.0)[codes[:, index]][:, None])
@@ -190,9 +195,7 @@ def scaled(feasibility: Feasibility, codes: Codes) -> Array:
     return np.concatenate(columns, axis=1).astype(np.float64)
 
 
-def repair(
-    feasibility: Feasibility, values: Mapping[str, Any], *, seed: int = 0, attempts: int = 256
-) -> Hyperparameters:
+def repair(feasibility: Feasibility, values: Mapping[str, Any], *, seed: int = 0, attempts: int = 256) -> Configuration:
     """A feasible configuration near the one given.
 
     Many lines to feasible anchors are tried at once; the solver then looks for a nearer one, until none nearer by a
@@ -201,22 +204,26 @@ def repair(
 
     Args:
         feasibility: What is feasible.
-        values: The thirteen.
+        values: One for each hyperparameter.
         seed: Draws the lines.
         attempts: Number of lines.
     """
     if feasibility.check(values).feasible:
-        return Hyperparameters.from_mapping(values)
+        return Configuration(feasibility.family, values)
     rng = np.random.default_rng(seed)
-    codes = np.repeat(feasibility.lattice.encode(ConfigurationTable.from_mappings([values])), attempts, axis=0)
+    codes = np.repeat(
+        feasibility.lattice.encode_students([UncheckedConfiguration(feasibility.family, values)]),
+        attempts,
+        axis=0,
+    )
     anchors = candidates(feasibility, attempts, rng)
     moved = Repairer(feasibility).toward(codes, anchors, rng)
     spans = np.maximum(feasibility.lattice.sizes - 1, 1)
-    apart = np.where(_NUMERIC, np.abs(moved - codes) / spans, moved != codes).sum(axis=1)
+    apart = np.where(feasibility.lattice.is_numeric, np.abs(moved - codes) / spans, moved != codes).sum(axis=1)
     best = feasibility.lattice.decode(moved[[int(apart.argmin())]]).students()[0]
     distance = float(apart.min())
     while distance > 0:
-        closer = _distance(feasibility, values) <= feasibility.term("distance", distance * 0.9)
+        closer = _distance(feasibility, values) <= feasibility.real(distance * 0.9)
         nearer = _nearer(feasibility, closer)
         if nearer is None:
             return best
@@ -225,16 +232,14 @@ def repair(
 
 
 def _distance(feasibility: Feasibility, wanted: Mapping[str, Any]) -> Any:
-    zero, one = feasibility.term("distance", 0), feasibility.term("distance", 1)
+    zero, one = feasibility.real(0), feasibility.real(1)
     total = zero
-    for index, name in enumerate(NAMES):
-        axis, variable = feasibility.lattice.axes[index], feasibility.variable(name)
-        value = feasibility.term(name, wanted[name])
-        if is_numeric(name):
+    lattice = feasibility.lattice
+    for name, axis, is_numeric in zip(lattice.names, lattice.axes, lattice.is_numeric, strict=True):
+        variable, value = feasibility.variable(name), feasibility.term(name, wanted[name])
+        if is_numeric:
             span = float(axis[-1] - axis[0]) or 1.0
-            total = total + z3.If(variable >= value, variable - value, value - variable) * 1.0 / feasibility.term(
-                "span", span
-            )
+            total = total + z3.If(variable >= value, variable - value, value - variable) * 1.0 / feasibility.real(span)
         else:
             total = total + z3.If(variable == value, zero, one)
     return total

@@ -11,92 +11,90 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from avatar_optuna.constraints import read_number
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.hyperparameters import CATEGORIES, INTEGERS, NAMES
 from avatar_optuna.space import SearchSpace, values_of
+from avatar_optuna.students import Divides, Hyperparameter, Reading, StudentFamily
 
 
 @dataclass(frozen=True, kw_only=True)
-class Terms:
-    """Reads a `Shape`, and an expression, as Z3 terms. A category is the index of its name in `CATEGORIES`."""
+class Terms(Reading):
+    """Reads a shape, and an expression, as Z3 terms. A category is the place of its name among its choices."""
 
+    family: StudentFamily
     task_shape: TaskShape
     variables: Mapping[str, Any]
     predicted: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 
-    def __getattr__(self, name: str) -> Any:
-        if name in NAMES:
-            return self.variables[name]
-        raise AttributeError(name)
+    def value(self, name: str) -> Any:
+        return self.variables[name]
 
-    @property
-    def head_size(self) -> Any:
-        """Width of a head: the whole number that the heads times give the width."""
-        return self.variables["head_size"]
+    def place(self, name: str) -> Any:
+        return self.variables[name]
 
-    @property
-    def has_absolute_positions(self) -> Any:
-        """1 or 0."""
-        return z3.If(self.num_distance_products == 0, 1, 0)
+    def is_category(self, name: str, value: str) -> Any:
+        return self.variables[name] == self.family.by_name[name].choices.index(value)
 
-    @property
-    def num_distance_products(self) -> Any:
-        """0, 1 or 2: the index of the kind of positions."""
-        return self.variables["position_embedding_type"]
+    def flag(self, name: str, value: str) -> Any:
+        return z3.If(self.is_category(name, value), 1, 0)
+
+    def quotient(self, rule: Divides) -> Any:
+        """The whole number that the divisor times gives the dividend."""
+        return self.variables[rule.quotient]
 
     def number(self, name: str) -> Any:
         """A number of an expression, as a term."""
         return read_number(name, self, self.task_shape, self.predicted)
 
-    def is_category(self, name: str, value: str) -> Any:
-        """A test of a category, as a term."""
-        return self.variables[name] == CATEGORIES[name].index(value)
 
-
-def make_variables(context: Any) -> dict[str, Any]:
-    """One variable a hyperparameter, and `head_size`, in a Z3 context of their own: what the solver answers, and how
+def make_variables(family: StudentFamily, context: Any) -> dict[str, Any]:
+    """One variable a hyperparameter, and one a quotient, in a Z3 context of their own: what the solver answers, and how
     fast, then does not depend on what else the process asked it.
     """
-    whole = {*INTEGERS, *CATEGORIES}
-    variables = {name: z3.Int(name, context) if name in whole else z3.Real(name, context) for name in NAMES}
-    return {**variables, "head_size": z3.Int("head_size", context)}
+    kinds = {"whole": z3.Int, "category": z3.Int, "real": z3.Real}
+    variables = {spec.name: kinds[spec.kind](spec.name, context) for spec in family.hyperparameters}
+    return {**variables, **{name: z3.Int(name, context) for name in family.quotients}}
 
 
 def domains(variables: Mapping[str, Any], space: SearchSpace) -> list[Any]:
     """What the distributions alone say."""
-    found = [_domain(name, variables[name], space.distributions[name]) for name in NAMES]
-    widest = max(values_of(space.distributions["hidden_size"]))
-    return [*found, variables["head_size"] >= 1, variables["head_size"] <= widest]
+    terms = [
+        _domain(spec, variables[spec.name], space.distributions[spec.name]) for spec in space.family.hyperparameters
+    ]
+    for rule in space.family.divides:
+        widest = max(values_of(space.distributions[rule.dividend]))
+        terms += [variables[rule.quotient] >= 1, variables[rule.quotient] <= widest]
+    return terms
 
 
-def _domain(name: str, variable: Any, distribution: BaseDistribution) -> Any:
+def _domain(spec: Hyperparameter, variable: Any, distribution: BaseDistribution) -> Any:
     if isinstance(distribution, IntDistribution):
         inside = z3.And(variable >= distribution.low, variable <= distribution.high)
         if distribution.step == 1:
             return inside
-        steps = z3.Int(f"steps of {name}", variable.ctx)  # a product is easier on the solver than a remainder
+        steps = z3.Int(f"steps of {spec.name}", variable.ctx)  # a product is easier on the solver than a remainder
         return z3.And(inside, steps >= 0, variable == distribution.low + distribution.step * steps)
     if isinstance(distribution, FloatDistribution) and distribution.step is None:
         return z3.And(
-            variable >= to_term(name, distribution.low, variable.ctx),
-            variable <= to_term(name, distribution.high, variable.ctx),
+            variable >= to_term(spec, distribution.low, variable.ctx),
+            variable <= to_term(spec, distribution.high, variable.ctx),
         )
     assert isinstance(distribution, CategoricalDistribution | FloatDistribution)
-    return z3.Or([variable == to_term(name, value, variable.ctx) for value in values_of(distribution)])
+    return z3.Or([variable == to_term(spec, value, variable.ctx) for value in values_of(distribution)])
 
 
-def to_term(name: str, value: Any, context: Any) -> Any:
-    """A value of a hyperparameter as a Z3 numeral, to twelve digits: 0.1 + 0.2 is meant to be 0.3."""
-    if name in CATEGORIES:
-        return z3.IntVal(CATEGORIES[name].index(value), context)
-    if name in INTEGERS or name == "head_size":
-        return z3.IntVal(int(value), context)
+def to_term(spec: Hyperparameter, value: Any, context: Any) -> Any:
+    """A value of a hyperparameter as a Z3 numeral."""
+    if spec.is_category:
+        return z3.IntVal(spec.choices.index(value), context)
+    return z3.IntVal(int(value), context) if spec.is_whole else real_term(value, context)
+
+
+def real_term(value: float, context: Any) -> Any:
+    """A real number as a Z3 numeral, to twelve digits: 0.1 + 0.2 is meant to be 0.3."""
     return z3.RealVal(f"{float(value):.12g}", context)
 
 
-def from_term(name: str, numeral: Any) -> Any:
+def from_term(spec: Hyperparameter, numeral: Any) -> Any:
     """The value of a hyperparameter that a model gives."""
-    if name in CATEGORIES:
-        return CATEGORIES[name][numeral.as_long()]
-    if name in INTEGERS:
-        return numeral.as_long()
-    return float(numeral.as_fraction())
+    if spec.is_category:
+        return spec.choices[numeral.as_long()]
+    return numeral.as_long() if spec.is_whole else float(numeral.as_fraction())

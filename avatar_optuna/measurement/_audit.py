@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from avatar_optuna.costs import TaskShape, flops, num_parameters
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.measurement._energy import open_counter
 from avatar_optuna.measurement._latency import computing_threads, describe_device
 from avatar_optuna.measurement._random_students import BATCH_SIZE, TimedStudents, energies_of_students, time_students
 from avatar_optuna.schema import Audit, AuditedStudent, MisorderedPair, RankCorrelation
+from avatar_optuna.students import Configuration
 
 Array = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.bool_]
@@ -32,7 +32,7 @@ _LEAST_TOLD_APART = 0.25
 
 
 def audit_stand_ins(
-    students: Sequence[Hyperparameters],
+    students: Sequence[Configuration],
     task_shape: TaskShape,
     *,
     device: str,
@@ -76,7 +76,7 @@ def audit_stand_ins(
 
 
 def _audited(
-    students: Sequence[Hyperparameters],
+    students: Sequence[Configuration],
     stand_ins: dict[str, Array],
     timed: TimedStudents,
     joules: Sequence[float | None],

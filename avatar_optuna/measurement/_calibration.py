@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from avatar_optuna.cost_model import MIN_STUDENTS, CostModel, fit
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import StudyError
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.measurement._energy import require_counter
 from avatar_optuna.measurement._latency import computing_threads, describe_device
 from avatar_optuna.measurement._random_students import BATCH_SIZE, energies_of_students, time_students
+from avatar_optuna.students import Configuration
 
 OnProgress = Callable[[int], None]
 
@@ -21,7 +21,7 @@ CALIBRATION_REPEATS = 15
 
 
 def calibrate_latency(
-    students: Sequence[Hyperparameters],
+    students: Sequence[Configuration],
     task_shape: TaskShape,
     *,
     device: str,
@@ -46,7 +46,7 @@ def calibrate_latency(
 
 
 def calibrate_energy(
-    students: Sequence[Hyperparameters],
+    students: Sequence[Configuration],
     task_shape: TaskShape,
     *,
     device: str,
@@ -80,25 +80,26 @@ def calibrate_energy(
 
 def _fitted(
     quantity: str,
-    students: Sequence[Hyperparameters],
+    students: Sequence[Configuration],
     figures: Sequence[float],
     task_shape: TaskShape,
     *,
     device: str,
     waited_share: float | None = None,
 ) -> CostModel:
-    found = fit(students, figures, task_shape)
+    fitted = fit(students, figures, task_shape)
     return CostModel(
         quantity=quantity,
+        family=students[0].family.name,
         task_shape=task_shape,
-        weights=found.weights,
+        weights=fitted.weights,
         device=describe_device(device),
         host=platform.node(),
         batch_size=BATCH_SIZE,
         num_students=len(students),
-        median_error=found.median_error,
-        p90_error=found.p90_error,
-        rank_correlation=found.rank_correlation,
+        median_error=fitted.median_error,
+        p90_error=fitted.p90_error,
+        rank_correlation=fitted.rank_correlation,
         range=(min(figures), max(figures)),
         waited_share=waited_share,
         measured_utc=datetime.now(UTC).isoformat(timespec="seconds"),

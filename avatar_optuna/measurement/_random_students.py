@@ -11,9 +11,9 @@ import torch
 
 from avatar_optuna.costs import TaskShape, size_bytes
 from avatar_optuna.distillation import build_student
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.measurement._energy import EnergyCounter, measure_energy
 from avatar_optuna.measurement._latency import Run, synchronize, timed_turns
+from avatar_optuna.students import Configuration
 
 Array = npt.NDArray[np.float64]
 
@@ -48,7 +48,7 @@ class TimedStudents:
 
 
 def time_students(
-    students: Sequence[Hyperparameters],
+    students: Sequence[Configuration],
     task_shape: TaskShape,
     *,
     device: str,
@@ -88,7 +88,7 @@ def time_students(
 
 
 def energies_of_students(
-    students: Sequence[Hyperparameters],
+    students: Sequence[Configuration],
     task_shape: TaskShape,
     counter: EnergyCounter,
     *,
@@ -111,7 +111,7 @@ def energies_of_students(
     return found
 
 
-def student_run(student: Hyperparameters, task_shape: TaskShape, device: str) -> Run:
+def student_run(student: Configuration, task_shape: TaskShape, device: str) -> Run:
     """Passes of a random student over one input of random tokens at full length."""
     network = build_student(student, task_shape)
     network.to(device).eval()  # type: ignore[arg-type]
@@ -126,7 +126,7 @@ def student_run(student: Hyperparameters, task_shape: TaskShape, device: str) ->
     return run
 
 
-def _groups(students: Sequence[Hyperparameters], task_shape: TaskShape) -> Iterator[list[int]]:
+def _groups(students: Sequence[Configuration], task_shape: TaskShape) -> Iterator[list[int]]:
     """Indices of students that fit in memory together."""
     group: list[int] = []
     held = 0

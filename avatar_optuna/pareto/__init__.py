@@ -1,6 +1,6 @@
 """Pareto fronts: of points, and of the whole space under a fitted indicator."""
 
-from avatar_optuna.pareto._exact import ExactFront, Resolution, exact_front
+from avatar_optuna.pareto._exact import ExactFront, exact_front
 from avatar_optuna.pareto._pareto import (
     Values,
     crowding_distances,
@@ -12,7 +12,6 @@ from avatar_optuna.pareto._pareto import (
 
 __all__ = [
     "ExactFront",
-    "Resolution",
     "Values",
     "crowding_distances",
     "exact_front",

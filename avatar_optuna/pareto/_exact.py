@@ -1,13 +1,13 @@
 """The exact Pareto front of a space under a fitted indicator: how far a search is from the best it could find.
 
-The space is cut to a lattice (`Resolution`), all of its feasible points are looked at, and hyperparameters that cost
-nothing are set to the values the indicator likes best. That is exact because the indicator adds up over
+The space is cut to a lattice by the steps of its family, all of its feasible points are looked at, and hyperparameters
+that cost nothing are set to the values the indicator likes best. That is exact because the indicator adds up over
 hyperparameters; where it would not, the sum is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,42 +17,12 @@ import numpy.typing as npt
 from avatar_optuna.configurations import Codes, ConfigurationTable
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility import Boxes, Feasibility, judged
-from avatar_optuna.hyperparameters import CATEGORIES, NAMES
 from avatar_optuna.pareto._pareto import Values, non_dominated
 
 Effectiveness = Callable[[ConfigurationTable], npt.NDArray[np.float64]]
 Costs = Callable[[ConfigurationTable], npt.NDArray[np.float64]]
 
-# What every cost formula reads, in the order in which it is fixed: what rules out most comes first.
-_SHAPE = (
-    "position_embedding_type",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "hidden_size",
-    "max_sequence_length",
-    "intermediate_size",
-    "vocab_size",
-)
 _MAX_POINTS = 300_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resolution:
-    """Steps of the lattice; a space that is coarser keeps its own. The ends of every range are always points."""
-
-    vocab_size: int = 1000
-    hidden_size: int = 16
-    intermediate_size: int = 32
-    max_sequence_length: int = 32
-
-    def axis(self, name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The points of one hyperparameter, all values of the space."""
-        step = getattr(self, name, 1)
-        if step == 1 or len(values) < 3:
-            return values
-        wanted = np.arange(-(-values[0] // step) * step, values[-1] + 1, step)
-        places = np.clip(np.searchsorted(values, wanted), 0, len(values) - 1)
-        return np.unique(np.concatenate([values[[0, -1]], values[places]]))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,8 +45,8 @@ def exact_front(
     effectiveness: Effectiveness,
     costs: Costs,
     *,
-    cost_names: Collection[str] = _SHAPE,
-    resolution: Resolution | None = None,
+    cost_names: Collection[str] | None = None,
+    steps: Mapping[str, int] | None = None,
 ) -> ExactFront:
     """Look at every feasible point of the lattice.
 
@@ -84,15 +54,17 @@ def exact_front(
         feasibility: The space and its constraints.
         effectiveness: Of columns, shape (n,); an increasing function of a sum over hyperparameters.
         costs: Of columns, shape (n, costs), to be minimised.
-        cost_names: The hyperparameters that costs depend on: the student's shape, and for calibrated cost models
-            `hidden_act`.
-        resolution: Steps of the lattice.
+        cost_names: The hyperparameters that costs depend on; None takes those of the family's formulas.
+        steps: Steps of the lattice by hyperparameter, in place of the family's; a space that is coarser keeps its own.
+            The ends of every range are always points.
 
     Raises:
         StudyError: The effectiveness of hyperparameters that cost nothing depends on the shape.
     """
-    axes = _axes(feasibility, effectiveness, cost_names, resolution or Resolution())
-    values, codes, looked_at = np.zeros((0, 0)), np.zeros((0, len(NAMES)), dtype=np.int64), 0
+    family = feasibility.family
+    asked = {spec.name: spec.exact_step for spec in family.hyperparameters} | dict(steps or {})
+    axes = _axes(feasibility, effectiveness, family.formula_names if cost_names is None else cost_names, asked)
+    values, codes, looked_at = np.zeros((0, 0)), np.zeros((0, len(axes)), dtype=np.int64), 0
     for points in _feasible_points(feasibility, axes):
         columns = _columns(feasibility, points)
         new = np.column_stack([-effectiveness(columns), costs(columns)])
@@ -105,19 +77,27 @@ def exact_front(
 
 
 def _axes(
-    feasibility: Feasibility, effectiveness: Effectiveness, cost_names: Collection[str], resolution: Resolution
+    feasibility: Feasibility, effectiveness: Effectiveness, cost_names: Collection[str], steps: Mapping[str, int]
 ) -> list[Codes]:
     """The codes of each hyperparameter that are looked at: the lattice's, and of those that cost nothing the best."""
     concerned, lattice = feasibility.costly_names(), feasibility.lattice
     best = _best_free_codes(feasibility, effectiveness, cost_names)
     axes = []
-    for index, name in enumerate(NAMES):
-        values = lattice.axes[index]
+    for name, values in zip(lattice.names, lattice.axes, strict=True):
         if name in cost_names:
-            axes.append(np.flatnonzero(np.isin(values, resolution.axis(name, values))))
+            axes.append(np.flatnonzero(np.isin(values, _points(values, steps[name]))))
         else:  # one that a constraint depends on may not have its best value: all are looked at
             axes.append(np.arange(len(values)) if name in concerned else np.asarray([best[name]]))
     return axes
+
+
+def _points(values: npt.NDArray[Any], step: int) -> npt.NDArray[Any]:
+    """The points of one hyperparameter at a step, all of them values of the space."""
+    if step == 1 or len(values) < 3:
+        return values
+    wanted = np.arange(-(-values[0] // step) * step, values[-1] + 1, step)
+    places = np.clip(np.searchsorted(values, wanted), 0, len(values) - 1)
+    return np.unique(np.concatenate([values[[0, -1]], values[places]]))
 
 
 def _best_free_codes(
@@ -129,9 +109,9 @@ def _best_free_codes(
         StudyError: No value is, on a few hundred random configurations.
     """
     lattice = feasibility.lattice
-    probes = np.random.default_rng(0).integers(0, lattice.sizes, size=(200, len(NAMES)))
+    probes = np.random.default_rng(0).integers(0, lattice.sizes, size=(200, len(lattice.names)))
     best = {}
-    for index, name in enumerate(NAMES):
+    for index, name in enumerate(lattice.names):
         if name in cost_names:
             continue
         scores = []
@@ -157,9 +137,16 @@ def _feasible_points(feasibility: Feasibility, axes: Sequence[Codes]) -> Iterato
     """
     ends = np.asarray([[axis[0], axis[-1]] for axis in axes])
     whole = Boxes(low=ends[:, 0][None, :], high=ends[:, 1][None, :])
-    names = [*(name for name in NAMES if name not in _SHAPE), *_SHAPE]
-    names.sort(key=lambda name: name not in CATEGORIES)  # stable: boxes are judged once every category is a single one
-    yield from _fixed(feasibility, axes, whole, [NAMES.index(name) for name in names])
+    names, costly, is_numeric = (
+        feasibility.lattice.names,
+        feasibility.family.exact_order,
+        feasibility.lattice.is_numeric,
+    )
+    order = [names.index(name) for name in (*(name for name in names if name not in costly), *costly)]
+    order.sort(
+        key=lambda index: bool(is_numeric[index])
+    )  # stable: boxes are judged once every category is a single one
+    yield from _fixed(feasibility, axes, whole, order)
 
 
 def _fixed(feasibility: Feasibility, axes: Sequence[Codes], boxes: Boxes, order: Sequence[int]) -> Iterator[Codes]:
@@ -168,7 +155,7 @@ def _fixed(feasibility: Feasibility, axes: Sequence[Codes], boxes: Boxes, order:
     for start in range(0, len(boxes), size):
         slices = boxes.chosen(slice(start, start + size)).expanded(index, axes[index])
         if rest:
-            if NAMES[rest[0]] not in CATEGORIES:
+            if feasibility.lattice.is_numeric[rest[0]]:
                 slices = slices.chosen(judged(feasibility, slices)[0])
             yield from _fixed(feasibility, axes, slices, rest)
         else:
@@ -180,8 +167,8 @@ def _fixed(feasibility: Feasibility, axes: Sequence[Codes], boxes: Boxes, order:
 def _columns(feasibility: Feasibility, codes: Codes) -> ConfigurationTable:
     """`Lattice.decode`, sparing of memory where all have the same value."""
     values = {}
-    for index, name in enumerate(NAMES):
+    for index, name in enumerate(feasibility.lattice.names):
         axis, column = feasibility.lattice.axes[index], codes[:, index]
         same = len(column) > 0 and column[0] == column[-1] and (column == column[0]).all()
         values[name] = np.broadcast_to(axis[column[0]], column.shape) if same else axis[column]
-    return ConfigurationTable(values=values)
+    return ConfigurationTable(family=feasibility.family, values=values)

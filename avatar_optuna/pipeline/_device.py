@@ -8,7 +8,6 @@ from typing import Any
 from avatar_optuna.cost_model import CostModel
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.feasibility import Feasibility, draw
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.measurement import (
     AUDIT_REPEATS,
     AUDITED_STUDENTS,
@@ -25,6 +24,7 @@ from avatar_optuna.measurement import (
 from avatar_optuna.progress import Progress
 from avatar_optuna.schema import Audit
 from avatar_optuna.settings import StudySettings
+from avatar_optuna.students import Configuration
 
 _AUDIT_SEED = 1  # not the students that a cost model was calibrated on
 
@@ -122,7 +122,7 @@ def audited(settings: StudySettings, task_shape: TaskShape, progress: Progress) 
         )
 
 
-def drawn_students(settings: StudySettings, task_shape: TaskShape, count: int, *, seed: int) -> list[Hyperparameters]:
+def drawn_students(settings: StudySettings, task_shape: TaskShape, count: int, *, seed: int) -> list[Configuration]:
     """Students spread over the study's space, feasible but for what only a cost model could say."""
     feasibility = Feasibility(space=settings.space, constraints=settings.formula_constraints, task_shape=task_shape)
     return draw(feasibility, count, seed=seed)

@@ -20,7 +20,6 @@ from avatar_optuna.dashboard_notes import save_figures, write_notes
 from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, load_teacher
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.feasibility import Feasibility, draw, tighten
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.indicator import Indicator
 from avatar_optuna.measurement import (
     compare,
@@ -52,6 +51,7 @@ from avatar_optuna.schema import (
     TeacherRecord,
 )
 from avatar_optuna.storage import artifact_store, download_directory
+from avatar_optuna.students import Configuration
 from avatar_optuna.study import (
     AvatarStudy,
     SearchResult,
@@ -288,7 +288,7 @@ class Run:
             f"{reached.lattice_points:,} feasible lattice points ({reached.seconds:.1f} s)"
         )
 
-    def _last_front(self, round_: int) -> list[Hyperparameters]:
+    def _last_front(self, round_: int) -> list[Configuration]:
         if round_ == 0:
             return []
         last = searched(self.study, round_=round_ - 1)

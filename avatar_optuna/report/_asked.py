@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from avatar_optuna.hyperparameters import CATEGORIES, NAMES
 from avatar_optuna.report._content import Content
 from avatar_optuna.report._words import count, listed, percent
 
@@ -110,15 +109,15 @@ def space_rows(content: Content) -> list[list[str]]:
     return [
         [
             name.replace("_", " "),
-            _range(name, feasible["asked"][name]) if feasible is not None else str(distributions[name]),
-            _range(name, feasible["ranges"][name]) if feasible is not None else "",
+            _range(feasible["asked"][name]) if feasible is not None else str(distributions[name]),
+            _range(feasible["ranges"][name]) if feasible is not None else "",
         ]
-        for name in NAMES
+        for name in distributions
     ]
 
 
-def _range(name: str, values: Sequence[Any]) -> str:
-    if name in CATEGORIES:
+def _range(values: Sequence[Any]) -> str:
+    if not all(isinstance(value, int | float) for value in values):
         return ", ".join(map(str, values))
     low, high = (f"{value:,}" if isinstance(value, int) else f"{value:g}" for value in values)
     return f"{low} to {high}" if low != high else low

@@ -11,12 +11,12 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from avatar_optuna.configurations import Codes, ConfigurationTable
+from avatar_optuna.configurations import Codes
 from avatar_optuna.feasibility import Feasibility, Repairer, draw
-from avatar_optuna.hyperparameters import NAMES, Hyperparameters
 from avatar_optuna.pareto import Values, crowding_distances, fronts
 from avatar_optuna.sampler._operators import crossed, mutated
 from avatar_optuna.sampler._screening import Costs, Screening
+from avatar_optuna.students import Configuration
 
 _ATTEMPTS = 8
 _ENUMERABLE = 200_000
@@ -46,7 +46,7 @@ class Evolution:
         directions: Sequence[str],
         population_size: int,
         seed: int,
-        initial: Sequence[Hyperparameters] = (),
+        initial: Sequence[Configuration] = (),
         costs: Costs | None = None,
         cost_names: Collection[str] = (),
     ) -> None:
@@ -66,17 +66,17 @@ class Evolution:
         self._generation = 0
         self._skips = 0
         self._seen: set[bytes] = set()
-        self._codes: Codes = np.zeros((0, len(NAMES)), dtype=np.int64)
+        self._codes: Codes = np.zeros((0, len(self._lattice.names)), dtype=np.int64)
         self._values: Values = np.zeros((0, len(self._signs)))
 
-    def tell(self, students: Sequence[Hyperparameters], values: npt.ArrayLike) -> None:
+    def tell(self, students: Sequence[Configuration], values: npt.ArrayLike) -> None:
         """Values of a generation; the best of it and of the parents become the next parents.
 
         Args:
             students: The configurations, whoever proposed them.
             values: Shape (students, objectives), in the directions given.
         """
-        codes = self._lattice.encode(ConfigurationTable.from_students(students))
+        codes = self._lattice.encode_students(students)
         self._seen.update(row.tobytes() for row in codes)
         signed = np.asarray(values, dtype=np.float64) * self._signs
         if self._screening is not None:
@@ -88,12 +88,12 @@ class Evolution:
         self._generation += 1
         self._skips = 0
 
-    def skip(self, students: Sequence[Hyperparameters]) -> None:
+    def skip(self, students: Sequence[Configuration]) -> None:
         """Never ask for these again, though they may never be told; what is asked next is drawn anew."""
-        self._seen.update(row.tobytes() for row in self._lattice.encode(ConfigurationTable.from_students(students)))
+        self._seen.update(row.tobytes() for row in self._lattice.encode_students(students))
         self._skips += 1
 
-    def ask(self) -> list[Hyperparameters]:
+    def ask(self) -> list[Configuration]:
         """The next generation: feasible, distinct and never seen before; shorter or empty where the space runs out."""
         rng = np.random.default_rng([self._seed, self._generation, self._skips])
         codes = self._first(rng) if not len(self._codes) else self._children(rng)
@@ -101,14 +101,14 @@ class Evolution:
 
     def _first(self, rng: np.random.Generator) -> Codes:
         seed = int(rng.integers(2**31))
-        drawn = self._lattice.encode(ConfigurationTable.from_students(draw(self._feasibility, self._size, seed=seed)))
+        drawn = self._lattice.encode_students(draw(self._feasibility, self._size, seed=seed))
         if self._initial:
-            drawn = np.concatenate([self._lattice.encode(ConfigurationTable.from_students(self._initial)), drawn])
+            drawn = np.concatenate([self._lattice.encode_students(self._initial), drawn])
         return self._fresh(drawn)[: max(self._size, len(self._initial))]
 
     def _children(self, rng: np.random.Generator) -> Codes:
         """Children of the parents; where they run dry, children ever farther from home."""
-        found = np.zeros((0, len(NAMES)), dtype=np.int64)
+        found = np.zeros((0, len(self._lattice.names)), dtype=np.int64)
         if self._screening is not None:
             proposed = self._screening.proposed(self._codes, self._values, 2 * self._size, rng)
             found = self._fresh(proposed)[: self._size]
@@ -130,8 +130,8 @@ class Evolution:
     def _breed(self, count: int, rng: np.random.Generator, *, boldness: float) -> Codes:
         first, second = (self._tournament(count, rng) for _ in range(2))
         parents = self._codes[first]
-        children = crossed(parents, self._codes[second], rng)
-        children = mutated(children, self._lattice.sizes, rng, boldness=boldness)
+        children = crossed(parents, self._codes[second], self._lattice, rng)
+        children = mutated(children, self._lattice, rng, boldness=boldness)
         return self._repairer.toward(children, parents, rng)
 
     def _tournament(self, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:

@@ -7,8 +7,7 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 
-from avatar_optuna.configurations import Codes, Lattice, is_numeric
-from avatar_optuna.hyperparameters import NAMES
+from avatar_optuna.configurations import Codes, Lattice
 
 Array = npt.NDArray[np.float64]
 
@@ -30,10 +29,12 @@ class RunningRegression:
     """
 
     def __init__(self, lattice: Lattice, interacting: frozenset[str]) -> None:
-        self._tables = [_table(name, axis) for name, axis in zip(NAMES, lattice.axes, strict=True)]
+        self._tables = [
+            _table(axis, is_number) for axis, is_number in zip(lattice.axes, lattice.is_numeric, strict=True)
+        ]
         ends = np.cumsum([1, *(table.shape[1] for table in self._tables)])
         self._blocks = [slice(start, end) for start, end in itertools.pairwise(ends)]
-        numbers = [i for i, name in enumerate(NAMES) if name in interacting and is_numeric(name)]
+        numbers = [i for i, name in enumerate(lattice.names) if name in interacting and lattice.is_numeric[i]]
         self._numbers = [(i, _scaled(axis)) for i, axis in enumerate(lattice.axes) if i in numbers and len(axis) > 1]
         pairs = len(self._numbers) * (len(self._numbers) - 1) // 2
         size = int(ends[-1]) + pairs
@@ -121,11 +122,11 @@ class _FractionScale(_Scale):
         return np.asarray(-1 / (1 + np.exp(values)))
 
 
-def _table(name: str, axis: npt.NDArray[np.generic]) -> Array:
+def _table(axis: npt.NDArray[np.generic], is_number: bool) -> Array:
     """Features of each value of a hyperparameter; shape (values, features)."""
     if len(axis) == 1:
         return np.zeros((1, 0))
-    if not is_numeric(name) or len(axis) <= _FEW:
+    if not is_number or len(axis) <= _FEW:
         return np.eye(len(axis))
     numbers = _scaled(axis)
     return np.stack([numbers, numbers**2, numbers**3], axis=1)

@@ -14,18 +14,18 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from avatar_optuna.feasibility import Feasibility
-from avatar_optuna.hyperparameters import NAMES, Hyperparameters
 from avatar_optuna.sampler._evolution import Evolution
 from avatar_optuna.sampler._screening import Costs
+from avatar_optuna.students import Configuration
 
 _LOGGER = logging.getLogger(__name__)
 _ATTEMPTS = 3
 
 
 class FeasibleNSGAIISampler(BaseSampler):
-    """NSGA-II over the thirteen hyperparameters, every one of whose proposals is feasible and new.
+    """NSGA-II over the hyperparameters of a space, every one of whose proposals is feasible and new.
 
-    All thirteen are sampled together, whatever the objective asks for; other parameters are drawn at random. Run in one
+    All of them are sampled together, whatever the objective asks for; other parameters are drawn at random. Run in one
     thread, a study resumed from its storage goes on as one that was never stopped.
 
     Args:
@@ -45,6 +45,7 @@ class FeasibleNSGAIISampler(BaseSampler):
         costs: Costs | None = None,
     ) -> None:
         self._feasibility = feasibility
+        self._names = feasibility.lattice.names
         self._size = population_size
         self._seed = seed if seed is not None else int(np.random.SeedSequence().generate_state(1)[0])
         self._costs = costs
@@ -55,7 +56,7 @@ class FeasibleNSGAIISampler(BaseSampler):
 
     def _begin(self) -> None:
         self._evolution: Evolution | None = None
-        self._queue: list[Hyperparameters] = []
+        self._queue: list[Configuration] = []
         self._asked = False  # since the evolution was last told
         self._told: set[int] = set()
         self._settled = 0  # so many first trials are finished: they need not be looked at again
@@ -63,7 +64,7 @@ class FeasibleNSGAIISampler(BaseSampler):
         self._waiting: list[FrozenTrial] = []
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """The thirteen."""
+        """The study's space."""
         return dict(self._feasibility.space.distributions)
 
     def sample_relative(
@@ -73,25 +74,25 @@ class FeasibleNSGAIISampler(BaseSampler):
         drawn = {
             name: self._random.sample_independent(study, trial, name, distribution)
             for name, distribution in search_space.items()
-            if name not in NAMES
+            if name not in self._names
         }
         if len(drawn) < len(search_space):
             with self._lock:
                 values = self._next(study).to_dict()
-            drawn |= {name: values[name] for name in search_space if name in NAMES}
+            drawn |= {name: values[name] for name in search_space if name in self._names}
         return drawn
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A parameter that is none of the thirteen, drawn at random."""
+        """A parameter that is no hyperparameter, drawn at random."""
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
     def reseed_rng(self) -> None:
         """Only what is drawn at random; the proposals of one sampler differ from each other as they are."""
         self._random.reseed_rng()
 
-    def _next(self, study: Study) -> Hyperparameters:
+    def _next(self, study: Study) -> Configuration:
         key = (id(study._storage), study._study_id)
         if key != self._study:
             self._study = key
@@ -101,11 +102,11 @@ class FeasibleNSGAIISampler(BaseSampler):
         evolution = self._evolution or self._made(study)
         self._evolution = evolution
         self._tell(evolution, unsettled, at_least=self._size)
-        running = {_key(trial.params) for trial in unsettled if _has_all(trial.params)}
+        running = {self._key(trial.params) for trial in unsettled if self._has_all(trial.params)}
         for _ in range(_ATTEMPTS):
             while self._queue:
                 student = self._queue.pop(0)
-                key = _key(student.to_dict())
+                key = self._key(student.values)
                 if key not in self._taken and key not in running:
                     return student
             if self._asked:  # all of the generation is proposed, and some of it will not come back
@@ -128,25 +129,25 @@ class FeasibleNSGAIISampler(BaseSampler):
         """Note the trials that are finished; returns those from the first unfinished one on."""
         while self._settled < len(trials) and trials[self._settled].state.is_finished():
             trial = trials[self._settled]
-            if _has_all(trial.params):
-                self._taken.add(_key(trial.params))
-            if trial.number not in self._told and _is_evaluated(trial):
+            if self._has_all(trial.params):
+                self._taken.add(self._key(trial.params))
+            if trial.number not in self._told and self._is_evaluated(trial):
                 self._waiting.append(trial)
             self._settled += 1
         return trials[self._settled :]
 
     def _tell(self, evolution: Evolution, unsettled: list[FrozenTrial], *, at_least: int) -> None:
         """Tell of finished trials in whole generations; of fewer where the next proposals cannot wait."""
-        new = self._waiting + [t for t in unsettled if t.number not in self._told and _is_evaluated(t)]
+        new = self._waiting + [t for t in unsettled if t.number not in self._told and self._is_evaluated(t)]
         while len(new) >= at_least:
             generation, new = new[: self._size], new[self._size :]
-            students = [Hyperparameters.from_mapping(trial.params) for trial in generation]
+            students = [self._feasibility.space.configuration(trial.params) for trial in generation]
             evolution.tell(students, np.asarray([trial.values for trial in generation]))
             self._told |= {trial.number for trial in generation}
             self._queue, self._asked = [], False
         self._waiting = [trial for trial in self._waiting if trial.number not in self._told]
 
-    def _exhausted(self, study: Study) -> Hyperparameters:
+    def _exhausted(self, study: Study) -> Configuration:
         _LOGGER.warning("every feasible configuration that could be found is in the study: it is stopped")
         try:
             study.stop()
@@ -156,18 +157,16 @@ class FeasibleNSGAIISampler(BaseSampler):
         assert student is not None, "a Feasibility that nothing satisfies cannot be made"
         return student
 
+    def _has_all(self, params: Mapping[str, Any]) -> bool:
+        return all(name in params for name in self._names)
 
-def _has_all(params: Mapping[str, Any]) -> bool:
-    return all(name in params for name in NAMES)
+    def _key(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple(params[name] for name in self._names)
 
-
-def _key(params: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(params[name] for name in NAMES)
-
-
-def _is_evaluated(trial: FrozenTrial) -> bool:
-    """Whether it has values for a valid student."""
-    if trial.state is not TrialState.COMPLETE or not _has_all(trial.params):
-        return False
-    divides = trial.params["hidden_size"] % trial.params["num_attention_heads"] == 0
-    return divides and trial.values is not None and bool(np.isfinite(trial.values).all())
+    def _is_evaluated(self, trial: FrozenTrial) -> bool:
+        """Whether it has values for a valid student."""
+        if trial.state is not TrialState.COMPLETE or not self._has_all(trial.params):
+            return False
+        rules, params = self._feasibility.family.divides, trial.params
+        divides = all(params[rule.dividend] % params[rule.divisor] == 0 for rule in rules)
+        return divides and trial.values is not None and bool(np.isfinite(trial.values).all())

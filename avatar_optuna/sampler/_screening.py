@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from avatar_optuna.configurations import Codes, ConfigurationTable
 from avatar_optuna.feasibility import Feasibility, Repairer, candidates
-from avatar_optuna.hyperparameters import NAMES
 from avatar_optuna.pareto import Values, non_dominated
 from avatar_optuna.sampler._operators import crossed, mutated
 from avatar_optuna.sampler._regression import RunningRegression
@@ -24,12 +23,6 @@ Costs = Callable[[ConfigurationTable], npt.NDArray[np.float64]]
 _POOL = 8_000
 _GENERATIONS = 4
 _CHILDREN = 300
-_SHAPE = frozenset(
-    {
-        *("vocab_size", "num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads"),
-        *("max_sequence_length", "position_embedding_type"),
-    }
-)
 
 
 class Screening:
@@ -48,8 +41,8 @@ class Screening:
 
     def __init__(self, feasibility: Feasibility, costs: Costs, *, seed: int, cost_names: Collection[str] = ()) -> None:
         self._lattice, self._repairer, self._costs_of = feasibility.lattice, Repairer(feasibility), costs
-        interacting = _SHAPE | feasibility.costly_names() | frozenset(cost_names)
-        self._free = [index for index, name in enumerate(NAMES) if name not in interacting]
+        interacting = feasibility.family.formula_names | feasibility.costly_names() | frozenset(cost_names)
+        self._free = [index for index, name in enumerate(self._lattice.names) if name not in interacting]
         self._regression = RunningRegression(feasibility.lattice, interacting)
         self._pool = np.unique(candidates(feasibility, _POOL, np.random.default_rng(seed)), axis=0)
         self._pool_costs = self._costs(self._pool)
@@ -78,8 +71,8 @@ class Screening:
         parent_values = np.concatenate([values, expected[kept]])
         for _ in range(_GENERATIONS):
             rows = rng.integers(0, len(parents), size=(2, _CHILDREN))
-            children = crossed(parents[rows[0]], parents[rows[1]], rng)
-            children = mutated(children, self._lattice.sizes, rng)
+            children = crossed(parents[rows[0]], parents[rows[1]], self._lattice, rng)
+            children = mutated(children, self._lattice, rng)
             children[:, self._free] = best
             children = self._repairer.toward(children, parents[rows[0]], rng)
             parents = np.concatenate([parents, children])

@@ -29,6 +29,7 @@ PREDICTED_STD = "predicted_std"  # standard deviation of the predicted effective
 INFEASIBLE = "infeasible"  # why a draw was PRUNED, as a sentence
 
 # User attributes of a job.
+FAMILY = "family"  # of a job's student, where it is another than the default
 KEY = "key"
 PROGRESS = "progress"  # while RUNNING: {"epoch", "worker", "host", "device", "since"}
 FAILED = "failed"  # why the job failed, as a sentence

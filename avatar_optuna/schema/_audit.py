@@ -12,7 +12,7 @@ class AuditedStudent:
     """A student with random weights, timed: what a model costs does not depend on its weights.
 
     Args:
-        hyperparameters: The thirteen.
+        hyperparameters: By name.
         flops: Forward FLOPs of one input at full length, by `costs`.
         parameters: By `costs`.
         latency_ms: Of one input at full length: the fastest of its turns, which is what it takes undisturbed.

@@ -9,8 +9,8 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from avatar_optuna.exceptions import StudyError
-from avatar_optuna.hyperparameters import NAMES, Hyperparameters
-from avatar_optuna.schema._attributes import KEY, Purpose
+from avatar_optuna.schema._attributes import FAMILY, KEY, Purpose
+from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES, Configuration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class Job:
     Args:
         key: Unique among the jobs of a study, such as "front/0/217"; enqueuing a key twice makes one job.
         purpose: "indicator" for a brief distillation that fits the indicator, "front" for a Pareto student.
-        hyperparameters: All thirteen.
+        hyperparameters: Of the family that its study searches.
         epochs: How long to distil.
         round: The round of the search that asked for it, from 0.
         origin: Number of the search trial, or None.
@@ -29,16 +29,21 @@ class Job:
 
     key: str
     purpose: Purpose
-    hyperparameters: Hyperparameters
+    hyperparameters: Configuration
     epochs: int
     round: int = 0
     origin: int | None = None
     predicted: Mapping[str, float] | None = None
 
     def attributes(self) -> dict[str, Any]:
-        """User attributes of the WAITING trial; its parameters are the thirteen."""
+        """User attributes of the WAITING trial, whose parameters are the hyperparameters.
+
+        The family is named where it is another than the default.
+        """
         values = {k: v for k, v in asdict(self).items() if k != "hyperparameters"}
-        return {**values, "predicted": dict(self.predicted) if self.predicted is not None else None}
+        values["predicted"] = dict(self.predicted) if self.predicted is not None else None
+        name = self.hyperparameters.family.name
+        return values if name == DEFAULT_FAMILY else {**values, FAMILY: name}
 
     @classmethod
     def from_trial(cls, trial: FrozenTrial) -> Job:
@@ -50,14 +55,16 @@ class Job:
         fixed = trial.system_attrs.get("fixed_params", {})
         params = {**fixed, **trial.params}
         attributes = trial.user_attrs
-        if KEY not in attributes or set(params) != set(NAMES):
+        family = FAMILIES.get(attributes.get(FAMILY, DEFAULT_FAMILY))
+        if KEY not in attributes or set(params) != set(family.names):
             raise StudyError(
-                f"trial {trial.number} is no distillation job: it lacks its key or some of the 13 parameters"
+                f"trial {trial.number} is no distillation job: it lacks its key or some of the {len(family.names)} "
+                "parameters"
             )
         return cls(
             key=attributes[KEY],
             purpose=attributes["purpose"],
-            hyperparameters=Hyperparameters.from_mapping(params),
+            hyperparameters=family.configure(**params),
             epochs=attributes["epochs"],
             round=attributes["round"],
             origin=attributes["origin"],

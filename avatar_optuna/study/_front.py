@@ -10,10 +10,10 @@ import numpy as np
 from optuna.trial import TrialState
 
 from avatar_optuna.costs import TaskShape, flops, size_bytes
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.indicator import Indicator
 from avatar_optuna.pareto import greedy_hypervolume_subset, non_dominated
 from avatar_optuna.schema import COMPARISON, INDICATOR, TEACHER, Job, JobResult, TeacherRecord
+from avatar_optuna.students import Configuration
 from avatar_optuna.study._open import AvatarStudy
 from avatar_optuna.study._search import SearchResult, pareto_indices
 
@@ -36,7 +36,7 @@ class Student:
             None before it, and without a counter.
     """
 
-    hyperparameters: Hyperparameters
+    hyperparameters: Configuration
     trial: int | None
     job: int | None
     purpose: str

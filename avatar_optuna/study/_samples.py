@@ -5,14 +5,14 @@ from __future__ import annotations
 from optuna.trial import TrialState
 
 from avatar_optuna.exceptions import StudyError
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.schema import Job, JobResult
+from avatar_optuna.students import Configuration
 from avatar_optuna.study._open import AvatarStudy
 
 _MIN_SAMPLES = 4
 
 
-def measured_students(study: AvatarStudy, round_: int) -> tuple[list[Hyperparameters], list[float]]:
+def measured_students(study: AvatarStudy, round_: int) -> tuple[list[Configuration], list[float]]:
     """Students and effectiveness to fit a round's indicator on.
 
     The first round has brief samples alone. Later ones also have students of the front, distilled for longer; the

@@ -15,12 +15,12 @@ import numpy.typing as npt
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from avatar_optuna.feasibility import Feasibility
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.objective import Objective
 from avatar_optuna.pareto import non_dominated
 from avatar_optuna.sampler import Evolution
 from avatar_optuna.schema import GENERATION, PREDICTED_STD, ROUND, directions
 from avatar_optuna.storage import GenerationWriter, search_lock
+from avatar_optuna.students import Configuration
 from avatar_optuna.study._open import AvatarStudy
 
 
@@ -38,7 +38,7 @@ class SearchResult:
     """
 
     numbers: npt.NDArray[np.int64]
-    students: tuple[Hyperparameters, ...]
+    students: tuple[Configuration, ...]
     values: npt.NDArray[np.float64]
     predicted_std: npt.NDArray[np.float64]
     generations: npt.NDArray[np.int64]
@@ -58,7 +58,7 @@ def searched(study: AvatarStudy, *, round_: int) -> SearchResult:
     num_objectives = len(study.settings.search.objectives)
     return SearchResult(
         numbers=np.asarray([trial.number for trial in trials], dtype=np.int64),
-        students=tuple(Hyperparameters.from_mapping(trial.params) for trial in trials),
+        students=tuple(study.settings.space.configuration(trial.params) for trial in trials),
         values=np.asarray([trial.values for trial in trials], dtype=np.float64).reshape(-1, num_objectives),
         predicted_std=np.asarray([trial.user_attrs[PREDICTED_STD] for trial in trials], dtype=np.float64),
         generations=np.asarray([trial.user_attrs[GENERATION] for trial in trials], dtype=np.int64),
@@ -72,7 +72,7 @@ def search(
     feasibility: Feasibility,
     *,
     round_: int = 0,
-    initial: Sequence[Hyperparameters] = (),
+    initial: Sequence[Configuration] = (),
     on_generation: Callable[[int], None] | None = None,
 ) -> SearchResult:
     """Search until the round holds its `n_trials`, in whole generations.

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation import build_student, train_tokenizer, write_manifest
 from avatar_optuna.exports import ExportFormat, StudentToExport
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.inference import load_student
+from avatar_optuna.students.transformer import TRANSFORMER
 
 FUNCTIONS = (
     "int add(int a, int b) { return a + b; }",
@@ -33,7 +33,7 @@ def random_student(folder: Path, *, arity: int) -> StudentToExport:
         folder: Where its files are written, below.
         arity: Functions an input: 1 or 2.
     """
-    hyperparameters = Hyperparameters(
+    hyperparameters = TRANSFORMER.configure(
         tokenizer="BPE",
         vocab_size=200,
         num_hidden_layers=2,

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from avatar_optuna.costs import TaskShape, elementwise_flops, flops, flops_terms
-from avatar_optuna.hyperparameters import Hyperparameters
+from avatar_optuna.students import Configuration
+from avatar_optuna.students.transformer import TRANSFORMER
 
 
 @pytest.mark.parametrize(("layers", "length"), [(1, 16), (3, 40)])
@@ -16,7 +17,7 @@ def test_absolute_students_count_as_torch_counts(student_values: dict[str, Any],
     from torch.utils.flop_counter import FlopCounterMode
     from transformers import RobertaConfig, RobertaForSequenceClassification
 
-    student = Hyperparameters(**{**student_values, "num_hidden_layers": layers, "max_sequence_length": length})
+    student = TRANSFORMER.configure(**{**student_values, "num_hidden_layers": layers, "max_sequence_length": length})
     config = RobertaConfig(
         vocab_size=student.vocab_size,
         hidden_size=student.hidden_size,
@@ -34,13 +35,13 @@ def test_absolute_students_count_as_torch_counts(student_values: dict[str, Any],
     assert flops(student, TaskShape(arity=1)) == counter.get_total_flops()
 
 
-def test_a_pair_encodes_two_functions(student: Hyperparameters) -> None:
+def test_a_pair_encodes_two_functions(student: Configuration) -> None:
     single, pair = (flops_terms(student, task_shape) for task_shape in (TaskShape(arity=1), TaskShape(arity=2)))
     assert single.pop("head_output") == pair.pop("head_output")
     assert {name: 2 * term for name, term in single.items()} == pair
 
 
-def test_elementwise_work_is_named_and_apart(student: Hyperparameters) -> None:
+def test_elementwise_work_is_named_and_apart(student: Configuration) -> None:
     terms = elementwise_flops(student, TaskShape(arity=1))
     assert not set(terms) & set(flops_terms(student, TaskShape(arity=1)))
     assert terms["softmax"] == 12 * 3 * 8 * 400 * 400

@@ -11,11 +11,25 @@ import torch
 
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation import Teacher, load_teacher
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.settings import TeacherSettings
+from avatar_optuna.students import Configuration
+from avatar_optuna.students.transformer import TRANSFORMER
 from avatar_optuna.tasks import Split, Task
 
-NAMES = ("alpha", "beta", "gamma", "delta", "count", "total", "index", "value", "left", "right", "item", "node")
+NAMES = (
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "count",
+    "total",
+    "index",
+    "value",
+    "left",
+    "right",
+    "item",
+    "node",
+)
 BODIES = (
     "def {0}({1}):\n    {2} = 0\n    for {3} in {1}:\n        {2} += {3}\n    return {2}",
     "def {0}({1}):\n    with open({1}) as {2}:\n        {3} = {2}.read()\n    return {3}.splitlines()",
@@ -67,8 +81,8 @@ def make_task() -> Callable[[TaskShape], Task]:
 
 
 @pytest.fixture(scope="session")
-def small_student() -> Hyperparameters:
-    return Hyperparameters(
+def small_student() -> Configuration:
+    return TRANSFORMER.configure(
         tokenizer="BPE",
         vocab_size=400,
         num_hidden_layers=1,

@@ -15,14 +15,15 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from avatar_optuna.costs import num_parameters, size_bytes
 from avatar_optuna.distillation import Classifier, DistilledStudent, EpochRecord, Teacher, distil
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.settings import DistillationSettings
+from avatar_optuna.students import Configuration
+from avatar_optuna.students.transformer import TRANSFORMER
 
 SETTINGS = DistillationSettings(epochs=4, hard_label_weight=0.3)
 
 
 def _distil(
-    student: Hyperparameters, teacher: Teacher, out_dir: Path, cache_dir: Path, **options: Any
+    student: Configuration, teacher: Teacher, out_dir: Path, cache_dir: Path, **options: Any
 ) -> DistilledStudent:
     values = {"settings": SETTINGS, "epochs": 4, **options}
     return distil(
@@ -48,7 +49,7 @@ def _stop_after(epoch: int) -> Any:
 
 @pytest.mark.parametrize("which", ["pair_teacher", "single_teacher"])
 def test_a_student_learns_is_saved_and_predicts(
-    which: str, request: pytest.FixtureRequest, small_student: Hyperparameters, tmp_path: Path, cache_dir: Path
+    which: str, request: pytest.FixtureRequest, small_student: Configuration, tmp_path: Path, cache_dir: Path
 ) -> None:
     teacher: Teacher = request.getfixturevalue(which)
     done = _distil(small_student, teacher, tmp_path / "student", cache_dir, epochs=8)
@@ -71,7 +72,7 @@ def test_a_student_learns_is_saved_and_predicts(
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(
-    pair_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path, cache_dir: Path
+    pair_teacher: Teacher, small_student: Configuration, tmp_path: Path, cache_dir: Path
 ) -> None:
     whole = _distil(small_student, pair_teacher, tmp_path / "whole", cache_dir)
     for epoch in (1, 3):
@@ -103,7 +104,7 @@ class FolderStore:
 
 
 def test_resumed_on_another_machine_through_the_store(
-    single_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path, cache_dir: Path
+    single_teacher: Teacher, small_student: Configuration, tmp_path: Path, cache_dir: Path
 ) -> None:
     store = FolderStore(tmp_path / "store")
     whole = _distil(small_student, single_teacher, tmp_path / "whole", cache_dir)
@@ -114,7 +115,7 @@ def test_resumed_on_another_machine_through_the_store(
 
 
 def test_a_checkpoint_of_another_run_is_not_taken_up(
-    single_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path, cache_dir: Path
+    single_teacher: Teacher, small_student: Configuration, tmp_path: Path, cache_dir: Path
 ) -> None:
     with pytest.raises(Stop):
         _distil(small_student, single_teacher, tmp_path, cache_dir, seed=1, on_epoch=_stop_after(1))
@@ -126,7 +127,7 @@ def test_a_checkpoint_of_another_run_is_not_taken_up(
 
 
 def test_the_seed_decides(
-    single_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path, cache_dir: Path
+    single_teacher: Teacher, small_student: Configuration, tmp_path: Path, cache_dir: Path
 ) -> None:
     weights = [
         _weights(_distil(small_student, single_teacher, tmp_path / name, cache_dir, seed=seed, epochs=1).directory)
@@ -136,9 +137,9 @@ def test_the_seed_decides(
 
 
 def test_a_plain_single_student_needs_nothing_of_ours(
-    single_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path, cache_dir: Path
+    single_teacher: Teacher, small_student: Configuration, tmp_path: Path, cache_dir: Path
 ) -> None:
-    plain = Hyperparameters.from_mapping({**small_student.to_dict(), "position_embedding_type": "absolute"})
+    plain = TRANSFORMER.configure(**{**small_student.to_dict(), "position_embedding_type": "absolute"})
     done = _distil(plain, single_teacher, tmp_path / "student", cache_dir, epochs=1)
     stock = AutoModelForSequenceClassification.from_pretrained(done.directory).eval()
     assert type(stock).__name__ == "RobertaForSequenceClassification"
@@ -153,7 +154,7 @@ def test_a_plain_single_student_needs_nothing_of_ours(
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
 def test_a_changed_file_is_refused(
-    single_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path, cache_dir: Path, name: str
+    single_teacher: Teacher, small_student: Configuration, tmp_path: Path, cache_dir: Path, name: str
 ) -> None:
     done = _distil(small_student, single_teacher, tmp_path / "student", cache_dir, epochs=1)
     data = bytearray((done.directory / name).read_bytes())
@@ -164,7 +165,7 @@ def test_a_changed_file_is_refused(
 
 
 def test_a_manifest_must_name_every_file(
-    single_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path, cache_dir: Path
+    single_teacher: Teacher, small_student: Configuration, tmp_path: Path, cache_dir: Path
 ) -> None:
     done = _distil(small_student, single_teacher, tmp_path / "student", cache_dir, epochs=1)
     manifest = json.loads((done.directory / "avatar.json").read_text())

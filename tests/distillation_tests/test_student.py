@@ -20,13 +20,14 @@ from avatar_optuna.costs import TaskShape, flops, num_parameters, num_tensors, s
 from avatar_optuna.distillation import StudentConfig, StudentForSequenceClassification
 from avatar_optuna.distillation._student import Dropout, SelfAttention, skew
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.hyperparameters import ACTIVATIONS, POSITION_EMBEDDING_TYPES, Hyperparameters
+from avatar_optuna.students import Configuration
+from avatar_optuna.students.transformer import ACTIVATIONS, POSITION_EMBEDDING_TYPES, TRANSFORMER
 from tests.strategies import small_students
 
 FORMS = st.builds(TaskShape, arity=st.sampled_from([1, 2]), num_labels=st.sampled_from([2, 5]))
 
 
-def _build(student: Hyperparameters, task_shape: TaskShape) -> StudentForSequenceClassification:
+def _build(student: Configuration, task_shape: TaskShape) -> StudentForSequenceClassification:
     torch.manual_seed(0)
     model = StudentForSequenceClassification(StudentConfig.from_hyperparameters(student, task_shape)).eval()
     for parameter in model.parameters():  # larger than at the start, so that a wrong path shows in the logits
@@ -48,7 +49,7 @@ def _padded(ids: Tensor, by: int) -> Tensor:
 @settings(max_examples=30, deadline=None)
 @given(small_students(), FORMS)
 def test_the_built_student_has_the_parameters_that_the_formula_counts(
-    student: Hyperparameters, task_shape: TaskShape
+    student: Configuration, task_shape: TaskShape
 ) -> None:
     model = _build(student, task_shape)
     assert sum(p.numel() for p in model.parameters()) == num_parameters(student, task_shape)
@@ -57,7 +58,7 @@ def test_the_built_student_has_the_parameters_that_the_formula_counts(
 
 @settings(max_examples=15, deadline=None)
 @given(small_students(), FORMS)
-def test_the_flops_are_what_torch_counts(student: Hyperparameters, task_shape: TaskShape) -> None:
+def test_the_flops_are_what_torch_counts(student: Configuration, task_shape: TaskShape) -> None:
     model = _build(student, task_shape)
     ids = _functions(task_shape.arity, student.max_sequence_length, student.vocab_size)
     # The fused CPU kernel hides its products from the counter; the plain one shows them.
@@ -69,7 +70,7 @@ def test_the_flops_are_what_torch_counts(student: Hyperparameters, task_shape: T
 @settings(max_examples=15, deadline=None)
 @given(student=small_students(), task_shape=FORMS)
 def test_the_file_weighs_at_most_what_was_predicted(
-    student: Hyperparameters, task_shape: TaskShape, tmp_path_factory: pytest.TempPathFactory
+    student: Configuration, task_shape: TaskShape, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("student")
     _build(student, task_shape).save_pretrained(folder)
@@ -79,7 +80,7 @@ def test_the_file_weighs_at_most_what_was_predicted(
 
 def test_the_largest_names_still_fit_the_predicted_header(tmp_path: Path, student_values: dict[str, Any]) -> None:
     values = {**student_values, "position_embedding_type": "relative_key", "vocab_size": 50_265, "hidden_size": 192}
-    student = Hyperparameters(**values)
+    student = TRANSFORMER.configure(**values)
     _build(student, TaskShape(arity=2)).save_pretrained(tmp_path)
     assert (tmp_path / "model.safetensors").stat().st_size <= size_bytes(student, TaskShape(arity=2))
 
@@ -87,7 +88,7 @@ def test_the_largest_names_still_fit_the_predicted_header(tmp_path: Path, studen
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_a_plain_student_is_stock_roberta(tmp_path: Path, student_values: dict[str, Any], activation: str) -> None:
     values = {**student_values, "num_hidden_layers": 2, "max_sequence_length": 40, "hidden_act": activation}
-    model = _build(Hyperparameters(**values), TaskShape(arity=1))
+    model = _build(TRANSFORMER.configure(**values), TaskShape(arity=1))
     model.save_pretrained(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "roberta"
     stock = AutoModelForSequenceClassification.from_pretrained(tmp_path)
@@ -105,7 +106,7 @@ def test_saved_and_loaded_by_the_auto_classes(
     tmp_path: Path, student_values: dict[str, Any], kind: str, task_shape: TaskShape
 ) -> None:
     values = {**student_values, "num_hidden_layers": 2, "max_sequence_length": 30, "position_embedding_type": kind}
-    model = _build(Hyperparameters(**values), task_shape)
+    model = _build(TRANSFORMER.configure(**values), task_shape)
     model.save_pretrained(tmp_path)
     loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     ids = _functions(4, 30, 1000)
@@ -144,7 +145,7 @@ def _brute_force_attention(attention: SelfAttention, vectors: Tensor, real: Tens
 @pytest.mark.parametrize("length", [1, 2, 7, 9])
 def test_relative_positions_by_brute_force(student_values: dict[str, Any], kind: str, length: int) -> None:
     values = {**student_values, "hidden_size": 12, "num_attention_heads": 3, "max_sequence_length": 9}
-    model = _build(Hyperparameters(**{**values, "position_embedding_type": kind}), TaskShape(arity=1))
+    model = _build(TRANSFORMER.configure(**{**values, "position_embedding_type": kind}), TaskShape(arity=1))
     attention = model.roberta.encoder["layer"][0].attention.self
     vectors = torch.randn(2, length, 12, generator=torch.Generator().manual_seed(1))
     real = torch.ones(2, length, dtype=torch.bool)
@@ -164,7 +165,7 @@ def test_skew_reads_the_anti_diagonals(tokens: int) -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(small_students(), FORMS, st.integers(1, 6))
-def test_padding_never_changes_a_logit(student: Hyperparameters, task_shape: TaskShape, by: int) -> None:
+def test_padding_never_changes_a_logit(student: Configuration, task_shape: TaskShape, by: int) -> None:
     model = _build(student, task_shape)
     length = student.max_sequence_length - by
     ids = _functions(2, length, student.vocab_size)
@@ -172,7 +173,7 @@ def test_padding_never_changes_a_logit(student: Hyperparameters, task_shape: Tas
         torch.testing.assert_close(model(_padded(ids, by)).logits, model(ids).logits, rtol=1e-4, atol=1e-4)
 
 
-def test_a_pair_is_two_rows(student: Hyperparameters) -> None:
+def test_a_pair_is_two_rows(student: Configuration) -> None:
     model = _build(student, TaskShape(arity=2))
     ids = _functions(4, 20, 1000)
     with torch.no_grad():
@@ -185,7 +186,7 @@ def test_a_pair_is_two_rows(student: Hyperparameters) -> None:
 
 def test_gradients_reach_every_parameter_but_padding(student_values: dict[str, Any]) -> None:
     values = {**student_values, "num_hidden_layers": 2, "position_embedding_type": "relative_key_query"}
-    model = _build(Hyperparameters(**values), TaskShape(arity=2)).train()
+    model = _build(TRANSFORMER.configure(**values), TaskShape(arity=2)).train()
     model(_padded(_functions(2, 30, 1000), 4), labels=torch.tensor([1])).loss.backward()
     assert all(
         p.grad is not None and p.grad.abs().sum() > 0 for n, p in model.named_parameters() if "key.bias" not in n
@@ -204,7 +205,7 @@ def test_a_student_that_cannot_be_is_refused(values: dict[str, Any], words: str)
 def test_a_sequence_beyond_the_table_is_refused(student_values: dict[str, Any]) -> None:
     values = {**student_values, "position_embedding_type": "relative_key", "max_sequence_length": 8}
     with pytest.raises(InputError, match="at most 8 tokens, got 9"):
-        _build(Hyperparameters(**values), TaskShape(arity=1))(_functions(1, 9, 1000))
+        _build(TRANSFORMER.configure(**values), TaskShape(arity=1))(_functions(1, 9, 1000))
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.2, 0.5])
@@ -221,7 +222,9 @@ def test_dropout_keeps_the_mean_and_drops_its_share(probability: float) -> None:
 
 def test_attention_in_training_is_scaled_dot_product_attention(student_values: dict[str, Any]) -> None:
     values = {**student_values, "hidden_size": 12, "num_attention_heads": 3, "max_sequence_length": 9}
-    model = _build(Hyperparameters(**{**values, "position_embedding_type": "relative_key"}), TaskShape(arity=1)).train()
+    model = _build(
+        TRANSFORMER.configure(**{**values, "position_embedding_type": "relative_key"}), TaskShape(arity=1)
+    ).train()
     attention = model.roberta.encoder["layer"][0].attention.self
     attention.dropout.probability = 1e-9  # active, and drops nothing
     vectors = torch.randn(2, 9, 12)

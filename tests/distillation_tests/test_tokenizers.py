@@ -18,7 +18,7 @@ import avatar_optuna
 from avatar_optuna.distillation import train_tokenizer
 from avatar_optuna.distillation._tokenizers import SPECIAL_TOKENS, _build, _train
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.hyperparameters import TOKENIZERS
+from avatar_optuna.students.transformer import TOKENIZERS
 
 ROOT = Path(avatar_optuna.__file__).parent.parent
 

@@ -22,11 +22,12 @@ from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.distillation._training import Trainer, validation_figures
 from avatar_optuna.exceptions import AvatarError, DivergenceError
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.settings import DistillationSettings
+from avatar_optuna.students import Configuration
+from avatar_optuna.students.transformer import TRANSFORMER
 
 
-def _trainer(student: Hyperparameters, teacher: Teacher, directory: Path, **recipe: Any) -> Trainer:
+def _trainer(student: Configuration, teacher: Teacher, directory: Path, **recipe: Any) -> Trainer:
     task = teacher.task
     tokenizer = train_tokenizer(student.tokenizer, student.vocab_size, task.train.functions)
 
@@ -47,9 +48,9 @@ def _trainer(student: Hyperparameters, teacher: Teacher, directory: Path, **reci
     )
 
 
-def _without_dropout(student: Hyperparameters) -> Hyperparameters:
-    return Hyperparameters.from_mapping(
-        {**student.to_dict(), "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+def _without_dropout(student: Configuration) -> Configuration:
+    return TRANSFORMER.configure(
+        **{**student.to_dict(), "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     )
 
 
@@ -150,7 +151,7 @@ def test_functions_of_pairs_of_three_labels_share_a_batch() -> None:
 
 
 @pytest.mark.parametrize("num_labels", [2, 3])
-def test_a_pair_head_starts_as_a_similarity(small_student: Hyperparameters, num_labels: int) -> None:
+def test_a_pair_head_starts_as_a_similarity(small_student: Configuration, num_labels: int) -> None:
     """Pairs of equal functions have the last label, others one of the rest: the head tells them apart untrained."""
     functions = [
         f"def f{i}(x): return {'+'.join(map(str, np.random.default_rng(i).integers(0, 99, 9)))}" for i in range(40)
@@ -176,7 +177,7 @@ def test_one_class_alone_takes_the_whole_weight() -> None:
 
 
 def test_all_pairs_agree_with_pairs_one_by_one(
-    pair_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path
+    pair_teacher: Teacher, small_student: Configuration, tmp_path: Path
 ) -> None:
     trainer = _trainer(_without_dropout(small_student), pair_teacher, tmp_path, hard_label_weight=0.5)
     chosen = np.array([3, 8, 20, 41, 11])
@@ -201,7 +202,7 @@ def test_all_pairs_agree_with_pairs_one_by_one(
 
 
 def test_the_learning_rate_climbs_then_falls(
-    single_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path
+    single_teacher: Teacher, small_student: Configuration, tmp_path: Path
 ) -> None:
     trainer = _trainer(small_student, single_teacher, tmp_path, epochs=10, warmup_ratio=0.2)
     total = 10 * trainer.steps_per_epoch
@@ -211,7 +212,7 @@ def test_the_learning_rate_climbs_then_falls(
     assert rates[top:] == pytest.approx([(total - step) / (total - top) for step in range(top, total)])
 
 
-def test_a_diverging_training_says_so(single_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path) -> None:
+def test_a_diverging_training_says_so(single_teacher: Teacher, small_student: Configuration, tmp_path: Path) -> None:
     trainer = _trainer(small_student, single_teacher, tmp_path)
     with torch.no_grad():
         trainer.network.classifier.out_proj.bias[0] = math.nan
@@ -221,7 +222,7 @@ def test_a_diverging_training_says_so(single_teacher: Teacher, small_student: Hy
 
 @pytest.mark.parametrize("which", ["pair_teacher", "single_teacher"])
 def test_out_of_memory_halves_the_chunk_and_changes_nothing_else(
-    which: str, request: pytest.FixtureRequest, small_student: Hyperparameters, tmp_path: Path
+    which: str, request: pytest.FixtureRequest, small_student: Configuration, tmp_path: Path
 ) -> None:
     teacher: Teacher = request.getfixturevalue(which)
     student = _without_dropout(small_student)
@@ -244,7 +245,7 @@ def test_out_of_memory_halves_the_chunk_and_changes_nothing_else(
 
 
 def test_memory_for_not_even_one_function(
-    single_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path
+    single_teacher: Teacher, small_student: Configuration, tmp_path: Path
 ) -> None:
     trainer = _trainer(small_student, single_teacher, tmp_path)
 
@@ -256,7 +257,7 @@ def test_memory_for_not_even_one_function(
         trainer.run()
 
 
-def test_patience_ends_a_training(single_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path) -> None:
+def test_patience_ends_a_training(single_teacher: Teacher, small_student: Configuration, tmp_path: Path) -> None:
     learnt = _trainer(small_student, single_teacher, tmp_path / "learnt", epochs=20)
     assert learnt.run().valid["balanced_accuracy"] > 0.9
     trainer = _trainer(small_student, single_teacher, tmp_path, epochs=50, learning_rate=1e-12, patience=2)
@@ -267,16 +268,14 @@ def test_patience_ends_a_training(single_teacher: Teacher, small_student: Hyperp
 
 
 def test_patience_waits_for_a_network_that_has_not_begun_to_learn(
-    single_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path
+    single_teacher: Teacher, small_student: Configuration, tmp_path: Path
 ) -> None:
     trainer = _trainer(small_student, single_teacher, tmp_path, epochs=8, learning_rate=1e-12, patience=2)
     assert trainer.run().valid["balanced_accuracy"] < 0.7
     assert len(trainer.history) == 8
 
 
-def test_the_average_follows_the_weights(
-    single_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path
-) -> None:
+def test_the_average_follows_the_weights(single_teacher: Teacher, small_student: Configuration, tmp_path: Path) -> None:
     trainer = _trainer(small_student, single_teacher, tmp_path)
     start = trainer.average[0].clone()
     trainer._step(trainer._plan(0)[0], 0)
@@ -291,7 +290,7 @@ def test_validation_figures_by_hand() -> None:
     assert figures["balanced_accuracy"] == pytest.approx((2 / 3 + 1) / 2)
 
 
-def test_listed_inputs_alone_teach_too(pair_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path) -> None:
+def test_listed_inputs_alone_teach_too(pair_teacher: Teacher, small_student: Configuration, tmp_path: Path) -> None:
     labels = {name: pair_teacher.logits(name) for name in ("train", "valid")}
     teacher = Teacher(source="soft", fingerprint="x", task=pair_teacher.task, classifier=None, soft_labels=labels)
     done = distil(
@@ -306,7 +305,7 @@ def test_listed_inputs_alone_teach_too(pair_teacher: Teacher, small_student: Hyp
 
 @pytest.mark.parametrize("probability", [0.0, 0.3, 0.9])
 def test_token_dropout_hides_its_share_but_neither_padding_nor_the_first_token(
-    pair_teacher: Teacher, small_student: Hyperparameters, tmp_path: Path, probability: float
+    pair_teacher: Teacher, small_student: Configuration, tmp_path: Path, probability: float
 ) -> None:
     tokens = _trainer(small_student, pair_teacher, tmp_path).train.tokens
     functions = np.arange(len(tokens))

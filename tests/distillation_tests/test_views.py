@@ -16,8 +16,8 @@ from avatar_optuna.distillation._batches import plan_reading
 from avatar_optuna.distillation._recipe import SoftLabels
 from avatar_optuna.distillation._views import with_views
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.settings import DistillationSettings, TeacherSettings
+from avatar_optuna.students import Configuration
 from tests.distillation_tests.test_teacher import MakeTask
 
 TEXTS = st.lists(st.text("ab{}\n", min_size=1, max_size=40), min_size=1, max_size=8)
@@ -72,7 +72,7 @@ def test_a_student_learns_from_views_and_is_resumed_exactly(
     task_shape: TaskShape,
     single_teacher: Teacher,
     pair_teacher: Teacher,
-    small_student: Hyperparameters,
+    small_student: Configuration,
     tmp_path: Path,
 ) -> None:
     teacher = single_teacher if not task_shape.is_pair else pair_teacher

@@ -13,8 +13,10 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from avatar_optuna import settings
-from avatar_optuna.constraints import NUMBERS
-from avatar_optuna.space import PAPER_DISTRIBUTIONS
+from avatar_optuna.constraints import number_names
+from avatar_optuna.space import SearchSpace
+from avatar_optuna.students import FAMILIES
+from avatar_optuna.students.transformer import TRANSFORMER
 
 PAGE = Path(__file__).parents[2] / "docs/settings.md"
 _TYPES = {int: "whole number", float: "number", str: "text", bool: "true or false"}
@@ -75,10 +77,11 @@ def test_the_space_is_the_paper_s() -> None:
         step = f", step {distribution.step}" if isinstance(distribution, FloatDistribution) else ""
         return f"{distribution.low} to {distribution.high}{step}"
 
-    expected = {name: text(distribution) for name, distribution in PAPER_DISTRIBUTIONS.items()}
+    expected = {name: text(distribution) for name, distribution in SearchSpace.paper().distributions.items()}
+    expected["family"] = ", ".join(FAMILIES.names())
     assert {key: row[0] for key, row in _tables()["space"].items()} == expected
 
 
 def test_every_name_of_a_constraint_is_described() -> None:
     described = set(_tables()["constraints"]) - {"expressions"}
-    assert described == set(NUMBERS) - set(PAPER_DISTRIBUTIONS)
+    assert described == set(number_names(TRANSFORMER)) - set(TRANSFORMER.names)

@@ -7,11 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avatar_optuna.configurations import is_numeric
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.feasibility import Boxes, Feasibility, judged
 from avatar_optuna.feasibility._boxes import shaved, whole_space
-from avatar_optuna.hyperparameters import NAMES
 from avatar_optuna.space import SearchSpace
 
 CONSTRAINTS = (
@@ -30,9 +28,9 @@ def feasibility() -> Feasibility:
 
 def _random_boxes(feasibility: Feasibility, count: int, rng: np.random.Generator) -> Boxes:
     sizes = feasibility.lattice.sizes
-    low = (rng.random((count, len(NAMES))) ** 2 * sizes).astype(np.int64)
-    extent = np.rint(rng.random((count, len(NAMES))) ** 6 * sizes).astype(np.int64)
-    numeric = np.asarray([is_numeric(name) for name in NAMES])
+    low = (rng.random((count, len(sizes))) ** 2 * sizes).astype(np.int64)
+    extent = np.rint(rng.random((count, len(sizes))) ** 6 * sizes).astype(np.int64)
+    numeric = feasibility.lattice.is_numeric
     return Boxes(low=low, high=np.minimum(low + np.where(numeric, extent, 0), sizes - 1))
 
 
@@ -42,7 +40,7 @@ def test_no_point_contradicts_its_box(feasibility: Feasibility, seed: int) -> No
     boxes = _random_boxes(feasibility, 64, rng)
     can, must = judged(feasibility, boxes)
     assert (can | ~must).all()
-    thinner = shaved(feasibility, boxes, [name for name in NAMES if is_numeric(name)])
+    thinner = shaved(feasibility, boxes, np.flatnonzero(feasibility.lattice.is_numeric))
     for _ in range(8):
         codes = boxes.low + rng.integers(0, boxes.high - boxes.low + 1)
         held = feasibility.holds(feasibility.lattice.decode(codes))
@@ -55,6 +53,7 @@ def test_no_point_contradicts_its_box(feasibility: Feasibility, seed: int) -> No
 def test_halves_make_the_box_again(feasibility: Feasibility) -> None:
     boxes = whole_space(feasibility)
     assert len(boxes) == 4 * 3  # tokenizers and kinds of positions
-    assert boxes.halved(["vocab_size", "num_hidden_layers"]).volumes().sum() == boxes.volumes().sum()
+    vocab_size, layers = (feasibility.lattice.names.index(name) for name in ("vocab_size", "num_hidden_layers"))
+    assert boxes.halved(np.asarray([vocab_size, layers])).volumes().sum() == boxes.volumes().sum()
     point = Boxes(low=boxes.low[:1], high=boxes.low[:1])
-    assert len(point.halved(["vocab_size"])) == 1
+    assert len(point.halved(np.asarray([vocab_size]))) == 1

@@ -15,8 +15,8 @@ from avatar_optuna.configurations import ConfigurationTable
 from avatar_optuna.costs import TaskShape, size_bytes
 from avatar_optuna.exceptions import InfeasibleSpaceError
 from avatar_optuna.feasibility import Feasibility, Repairer, draw, repair, tighten, uniform_codes
-from avatar_optuna.hyperparameters import NAMES
 from avatar_optuna.space import SearchSpace
+from avatar_optuna.students.transformer import TRANSFORMER
 
 PAPER = SearchSpace.paper()
 CONSTRAINTS = ("size_mb <= 3.2", "flops <= 4e9", "tokenizer != 'Word' or vocab_size >= 2000")
@@ -31,10 +31,10 @@ def paper() -> Feasibility:
 def test_the_solver_the_arrays_and_arithmetic_agree(paper: Feasibility, seed: int, small: bool) -> None:
     codes = uniform_codes(paper, 4, np.random.default_rng(seed))
     if small:  # most draws are far too large: these sit around the border
-        codes[:, [NAMES.index("hidden_size"), NAMES.index("vocab_size")]] //= 8
+        codes[:, [TRANSFORMER.names.index("hidden_size"), TRANSFORMER.names.index("vocab_size")]] //= 8
     columns = paper.lattice.decode(Repairer(paper).aligned(codes))
     for index, held in enumerate(paper.holds(columns)):
-        values = {name: columns.values[name][index].item() for name in NAMES}
+        values = {name: columns.values[name][index].item() for name in TRANSFORMER.names}
         verdict = paper.check(values)
         assert verdict.feasible == held
         assert verdict.feasible == (not verdict.violated) == (verdict.reason is None)

@@ -10,14 +10,14 @@ import pytest
 from scipy.stats import kendalltau, spearmanr
 
 from avatar_optuna.costs import TaskShape, flops
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.measurement import audit_stand_ins, calibrate_latency, rank_correlation, told_apart
 from avatar_optuna.measurement._audit import _judged
 from avatar_optuna.measurement._random_students import TimedStudents
 from avatar_optuna.schema import Audit
+from avatar_optuna.students import Configuration
 
 
-def _students(student: Hyperparameters, count: int) -> list[Hyperparameters]:
+def _students(student: Configuration, count: int) -> list[Configuration]:
     """From one layer of 8 to a few of 96: what takes longer is never in doubt for long."""
     rng = np.random.default_rng(0)
     return [
@@ -71,7 +71,7 @@ def test_misordered_pairs_are_counted() -> None:
     assert "cannot be told: only 0 of 6 pairs" in _judged(np.asarray([10.0, 20.0, 30.0, 40.0]), same)["verdict"]
 
 
-def test_a_real_audit_is_stored_whole(student: Hyperparameters) -> None:
+def test_a_real_audit_is_stored_whole(student: Configuration) -> None:
     students = _students(student, 10)
     done: list[int] = []
     audit = audit_stand_ins(students, TaskShape(arity=2), device="cpu", repeats=9, on_progress=done.append)
@@ -86,7 +86,7 @@ def test_a_real_audit_is_stored_whole(student: Hyperparameters) -> None:
     assert 0 <= audit.waited_share < 1
 
 
-def test_a_real_calibration_predicts_what_it_measured(student: Hyperparameters) -> None:
+def test_a_real_calibration_predicts_what_it_measured(student: Configuration) -> None:
     students = _students(student, 16)
     cost_model = calibrate_latency(students, TaskShape(arity=2), device="cpu", repeats=3)
     assert cost_model.num_students == 16

@@ -11,12 +11,11 @@ import numpy.typing as npt
 import pytest
 
 from avatar_optuna.configurations import ConfigurationTable
-from avatar_optuna.cost_model import READS
 from avatar_optuna.costs import TaskShape, size_bytes
 from avatar_optuna.feasibility import Feasibility
-from avatar_optuna.hyperparameters import NAMES
 from avatar_optuna.pareto import exact_front, non_dominated
 from avatar_optuna.space import SearchSpace
+from avatar_optuna.students.transformer import TRANSFORMER
 from tests.test_cost_model import make_cost_model
 
 SPACE = {
@@ -55,7 +54,7 @@ def _size_and_latency(columns: ConfigurationTable) -> npt.NDArray[np.float64]:
     [
         ("position_embedding_type == 'relative_key'", _size, None),
         ("size_mb >= 0.3", _size, None),
-        ("latency_ms <= 12", _size_and_latency, READS | {"vocab_size"}),
+        ("latency_ms <= 12", _size_and_latency, TRANSFORMER.device_names | {"vocab_size"}),
     ],
 )
 def test_it_is_the_front_of_all_configurations(
@@ -70,7 +69,9 @@ def test_it_is_the_front_of_all_configurations(
     axes = [np.arange(size) for size in feasibility.lattice.sizes]
     everything = feasibility.lattice.decode(np.asarray(list(product(*axes))))
     held = feasibility.holds(everything)
-    columns = ConfigurationTable(values={name: everything.values[name][held] for name in NAMES})
+    columns = ConfigurationTable(
+        family=TRANSFORMER, values={name: everything.values[name][held] for name in TRANSFORMER.names}
+    )
     values = np.column_stack([-_effectiveness(columns), costs(columns)])
     expected = values[non_dominated(values)]
     assert len(expected) > 0

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.schema import AUDIT, COST, LATENCY_MODEL, Audit, StudyCost
+from avatar_optuna.students import Configuration
+from avatar_optuna.students.transformer import TRANSFORMER
 from avatar_optuna.study import searched, stored_cost_models
 from tests.finished_study import NAME, FinishedStudy, write_study
 
@@ -55,7 +56,7 @@ def test_the_front_shows_predicted_latency(timed_study: FinishedStudy) -> None:
     cost_model = stored_cost_models(timed_study.open())["latency_ms"]
     front = json.loads(timed_study.command("front", "--study-name", NAME, "-f", "json"))
     for row in (*front["students"], *front["predicted"]):
-        student = Hyperparameters.from_mapping({name: row[name] for name in Hyperparameters.__dataclass_fields__})
+        student = TRANSFORMER.configure(**{name: row[name] for name in Configuration.__dataclass_fields__})
         assert row["predicted_latency_ms"] == pytest.approx(float(cost_model(student)))
     assert "of one input at full length, predicted for" in timed_study.command("front", "--study-name", NAME)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import optuna
 import pytest
 
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.pool import Pool
 from avatar_optuna.schema import ARTIFACTS, DISTILLED_DIRECTIONS, SETTINGS, Job, distilled_name
 from avatar_optuna.settings import load_study_file
 from avatar_optuna.storage import Storage, open_storage
+from avatar_optuna.students import Configuration
 
 MakeJobs = Callable[..., list[Job]]
 
@@ -48,7 +48,7 @@ def distilled(pool: Pool) -> optuna.Study:
 
 
 @pytest.fixture
-def jobs(student: Hyperparameters) -> MakeJobs:
+def jobs(student: Configuration) -> MakeJobs:
     def make(count: int, *, prefix: str = "front/0", epochs: int = 2) -> list[Job]:
         return [
             Job(key=f"{prefix}/{index}", purpose="front", hyperparameters=student, epochs=epochs)

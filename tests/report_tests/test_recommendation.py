@@ -8,16 +8,16 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis import given
 
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.report import recommend
 from avatar_optuna.schema import JobResult
+from avatar_optuna.students import Configuration
 from avatar_optuna.study import Student
 from tests.strategies import small_students
 
 _ERROR = 0.025  # between the hundredths that effectiveness is drawn in, so that nothing lies on the edge
 
 
-def _student(job: int, shape: Hyperparameters, effectiveness: float, latency_ms: float, test: float) -> Student:
+def _student(job: int, shape: Configuration, effectiveness: float, latency_ms: float, test: float) -> Student:
     def figures(value: float) -> dict[str, Any]:
         return {"accuracy": value, "accuracy_interval": [value - 1.96 * _ERROR, value + 1.96 * _ERROR]}
 
@@ -59,7 +59,7 @@ fractions = st.integers(50, 99).map(lambda hundredths: hundredths / 100)
 
 @given(st.lists(st.tuples(fractions, st.integers(1, 9), fractions), min_size=1, max_size=6), small_students())
 def test_it_is_the_fastest_within_one_standard_error_of_the_best(
-    figures: list[tuple[float, int, float]], shape: Hyperparameters
+    figures: list[tuple[float, int, float]], shape: Configuration
 ) -> None:
     students = [_student(job, shape, *row) for job, row in enumerate(figures)]
     found = recommend(students, "accuracy", _latency_ms)
@@ -77,7 +77,7 @@ def test_it_is_the_fastest_within_one_standard_error_of_the_best(
     assert (again.student.job, again.reason) == (found.student.job, found.reason)
 
 
-def test_without_an_interval_the_most_effective_is_it(student: Hyperparameters) -> None:
+def test_without_an_interval_the_most_effective_is_it(student: Configuration) -> None:
     students = [_student(job, student, valid, job + 1.0, 0.5) for job, valid in enumerate((0.80, 0.81))]
     found = recommend(students, "f1", _latency_ms)
     assert found is not None

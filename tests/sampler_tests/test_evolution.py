@@ -8,10 +8,11 @@ import pytest
 from avatar_optuna.configurations import ConfigurationTable
 from avatar_optuna.costs import TaskShape, flops, size_bytes
 from avatar_optuna.feasibility import Feasibility
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.pareto import hypervolume
 from avatar_optuna.sampler import Evolution
 from avatar_optuna.space import SearchSpace
+from avatar_optuna.students import Configuration
+from avatar_optuna.students.transformer import TRANSFORMER
 
 DIRECTIONS = ("maximize", "minimize", "minimize")
 
@@ -27,15 +28,15 @@ def _costs(columns: ConfigurationTable) -> np.ndarray:
     )
 
 
-def _values(students: list[Hyperparameters]) -> np.ndarray:
+def _values(students: list[Configuration]) -> np.ndarray:
     """A stand-in with diminishing returns in every size."""
-    columns = ConfigurationTable.from_students(students)
+    columns = ConfigurationTable.from_students(students, family=TRANSFORMER)
     effectiveness = 1 - 0.4 * np.exp(-columns.hidden_size / 50) - 0.2 * np.exp(-columns.num_hidden_layers / 3)
     effectiveness = effectiveness - 0.1 * np.exp(-columns.vocab_size / 5000) + 0.05 * (columns.learning_rate == 1e-3)
     return np.column_stack([effectiveness, _costs(columns)])
 
 
-def _evolve(evolution: Evolution, generations: int) -> list[list[Hyperparameters]]:
+def _evolve(evolution: Evolution, generations: int) -> list[list[Configuration]]:
     asked = []
     for _ in range(generations):
         students = evolution.ask()

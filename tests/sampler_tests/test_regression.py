@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from avatar_optuna.configurations import ConfigurationTable, Lattice
-from avatar_optuna.hyperparameters import NAMES
 from avatar_optuna.sampler._regression import RunningRegression
 from avatar_optuna.space import SearchSpace
+from avatar_optuna.students.transformer import TRANSFORMER
 
 INTERACTING = frozenset({"hidden_size", "num_hidden_layers"})
 
@@ -25,36 +25,42 @@ def lattice() -> Lattice:
 
 def test_it_learns_what_it_is_told_in_any_portions(lattice: Lattice) -> None:
     rng = np.random.default_rng(0)
-    codes = rng.integers(0, lattice.sizes, size=(400, len(NAMES)))
+    codes = rng.integers(0, lattice.sizes, size=(400, len(TRANSFORMER.names)))
     values = _response(lattice.decode(codes))
     whole, parts = RunningRegression(lattice, INTERACTING), RunningRegression(lattice, INTERACTING)
     whole.tell(codes, values)
     for start in range(0, 400, 100):
         parts.tell(codes[start : start + 100], values[start : start + 100])
-    fresh = rng.integers(0, lattice.sizes, size=(200, len(NAMES)))
+    fresh = rng.integers(0, lattice.sizes, size=(200, len(TRANSFORMER.names)))
     truth = _response(lattice.decode(fresh))
     weights = whole.drawn(np.random.default_rng(1))
     assert np.std(whole.features(fresh) @ weights - truth) < 0.1 * np.std(truth)
     np.testing.assert_allclose(
         parts.features(fresh) @ parts.drawn(np.random.default_rng(1)), whole.features(fresh) @ weights, atol=0.05
     )
-    assert lattice.axes[NAMES.index("tokenizer")][whole.least(NAMES.index("tokenizer"), weights)] != "Word"
-    assert lattice.axes[NAMES.index("batch_size")][whole.least(NAMES.index("batch_size"), weights)] == 32
+    assert (
+        lattice.axes[TRANSFORMER.names.index("tokenizer")][whole.least(TRANSFORMER.names.index("tokenizer"), weights)]
+        != "Word"
+    )
+    assert (
+        lattice.axes[TRANSFORMER.names.index("batch_size")][whole.least(TRANSFORMER.names.index("batch_size"), weights)]
+        == 32
+    )
 
 
 def test_what_was_never_told_is_drawn_from_widely(lattice: Lattice) -> None:
     rng = np.random.default_rng(0)
-    codes = rng.integers(0, lattice.sizes, size=(60, len(NAMES)))
-    codes[:, NAMES.index("tokenizer")] = 0  # the other tokenizers are unknown
+    codes = rng.integers(0, lattice.sizes, size=(60, len(TRANSFORMER.names)))
+    codes[:, TRANSFORMER.names.index("tokenizer")] = 0  # the other tokenizers are unknown
     regression = RunningRegression(lattice, INTERACTING)
     regression.tell(codes, _response(lattice.decode(codes)))
-    draws = [regression.least(NAMES.index("tokenizer"), regression.drawn(rng)) for _ in range(60)]
+    draws = [regression.least(TRANSFORMER.names.index("tokenizer"), regression.drawn(rng)) for _ in range(60)]
     assert set(draws) == {0, 1, 2, 3}
 
 
 def test_fractions_that_saturate_are_learnt_as_fractions(lattice: Lattice) -> None:
     rng = np.random.default_rng(0)
-    codes = rng.integers(0, lattice.sizes, size=(300, len(NAMES)))
+    codes = rng.integers(0, lattice.sizes, size=(300, len(TRANSFORMER.names)))
     fractions = 1 / (1 + np.exp(-1 - _response(lattice.decode(codes))))
     told, fresh = codes[:200], codes[200:]
     regression = RunningRegression(lattice, INTERACTING)

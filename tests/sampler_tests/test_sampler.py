@@ -14,9 +14,9 @@ from optuna.trial import TrialState
 from avatar_optuna.configurations import ConfigurationTable
 from avatar_optuna.costs import TaskShape, flops, size_bytes
 from avatar_optuna.feasibility import Feasibility
-from avatar_optuna.hyperparameters import Hyperparameters
 from avatar_optuna.sampler import FeasibleNSGAIISampler
 from avatar_optuna.space import SearchSpace
+from avatar_optuna.students.transformer import TRANSFORMER
 from tests.sampler_tests.test_evolution import SMALL
 
 FEASIBILITY = Feasibility(space=SearchSpace.paper(), constraints=["size_mb <= 3"], task_shape=TaskShape(arity=2))
@@ -37,7 +37,7 @@ def _costs(columns: ConfigurationTable) -> np.ndarray:
 
 def _objective(trial: optuna.Trial) -> tuple[float, ...]:
     values = SearchSpace.paper().suggest(trial)
-    student = Hyperparameters.from_mapping(values)
+    student = TRANSFORMER.configure(**values)
     assert FEASIBILITY.check(values).feasible
     effectiveness = 1 - 0.4 * np.exp(-student.hidden_size / 50) - 0.2 * np.exp(-student.num_hidden_layers / 3)
     return (

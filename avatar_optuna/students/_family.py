@@ -1,0 +1,129 @@
+"""What a family of students is: everything that the search, the solver, the indicator and the workers ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, Protocol
+
+from avatar_optuna.costs import TaskShape
+from avatar_optuna.students._hyperparameter import Divides, Hyperparameter
+from avatar_optuna.students._reading import Configuration, Reading
+
+BYTES_PER_PARAMETER = 4
+# safetensors: 8 bytes of length, then a JSON header with one entry a tensor (name, dtype, shape, two offsets).
+HEADER_BYTES = 128
+HEADER_BYTES_PER_TENSOR = 160
+
+REQUIRED_NAMES = ("learning_rate", "batch_size", "max_sequence_length", "vocab_size")
+"""What distilling and timing read of a student of any family: hyperparameters, or derived quantities. The last two are
+the most tokens of a function that its network takes, and the number of ids that a token can have."""
+
+
+class StudentFamily(Protocol):
+    """A kind of student: its hyperparameters, its cost formulas, its network. Inherit from it to get the defaults.
+
+    Formulas are written once, with + - * and // by a number, over a `Reading`: they are read with ints, arrays,
+    intervals and Z3 terms. No coefficient may be negative in `device_terms`: the solver relies on figures that grow
+    with every number. `avatar_optuna.testing.students` holds a family to what stands here.
+    """
+
+    name: str
+    hyperparameters: tuple[Hyperparameter, ...]
+    """In the order in which codes, tables and parameters list them; among them and `derived`, `REQUIRED_NAMES`."""
+
+    divides: tuple[Divides, ...] = ()
+    """Implied in every study: which number divides which."""
+
+    constraints: tuple[str, ...] = ()
+    """Further expressions that are implied in every study (see `constraints`)."""
+
+    derived: Mapping[str, Callable[[Reading], Any]] = {}
+    """Quantities that formulas read besides hyperparameters and quotients."""
+
+    starts_as_similarity: bool = False
+    """Whether a network for pairs has `classifier.dense` and `classifier.out_proj`, to be set to a first guess."""
+
+    # Formulas ---------------------------------------------------------------------------------------------------------
+
+    def parameter_terms(self, shape: Any, task_shape: TaskShape) -> dict[str, Any]:
+        """Parameters by the part that owns them; the sum is that of the built network."""
+        ...
+
+    def num_tensors(self, shape: Any) -> Any:
+        """Tensors in the weights file, or an upper bound."""
+        ...
+
+    def flops_terms(self, shape: Any, task_shape: TaskShape) -> dict[str, Any]:
+        """FLOPs of the matrix products for one input at full length, two for each multiplication and addition."""
+        ...
+
+    def size_terms(self, shape: Any, task_shape: TaskShape) -> dict[str, Any]:
+        """Bytes of `model.safetensors`: float32 weights, and an upper bound of the file's header.
+
+        The bound (a fraction of a percent) makes a promise of the search hold on disk: a student never weighs more
+        than was predicted.
+        """
+        return {
+            "weights": BYTES_PER_PARAMETER * sum(self.parameter_terms(shape, task_shape).values()),
+            "file_header": HEADER_BYTES + HEADER_BYTES_PER_TENSOR * self.num_tensors(shape),
+        }
+
+    def elementwise_flops(self, shape: Any, task_shape: TaskShape) -> dict[str, Any]:
+        """Element-wise operations of the same forward pass, by kind; counted apart, for no counter agrees on them."""
+        return {}
+
+    def device_terms(self, shape: Any, task_shape: TaskShape) -> dict[str, Any]:
+        """What latency and energy are a weighted sum of: counts by kind, for one input at full length."""
+        return {"pass": shape.max_sequence_length * 0 + 1, **self.flops_terms(shape, task_shape)}
+
+    # What is shown ----------------------------------------------------------------------------------------------------
+
+    @property
+    def table_columns(self) -> Mapping[str, str]:
+        """Headings of a table of students, each with the name that it shows."""
+        return {name.replace("_", " "): name for name in self.names if self.by_name[name].in_formulas}
+
+    def describe(self, configuration: Configuration) -> str:
+        """A student in a line."""
+        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in configuration.values.items())
+
+    # What follows from the above --------------------------------------------------------------------------------------
+
+    def configure(self, **values: Any) -> Configuration:
+        """A configuration of these values, one for each hyperparameter.
+
+        Raises:
+            InputError: No student could have them.
+        """
+        return Configuration(self, values)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the hyperparameters."""
+        return tuple(spec.name for spec in self.hyperparameters)
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Hyperparameter]:
+        """The hyperparameters by name."""
+        return {spec.name: spec for spec in self.hyperparameters}
+
+    @cached_property
+    def quotients(self) -> Mapping[str, Divides]:
+        """The rules of `divides` by the name of their quotient."""
+        return {rule.quotient: rule for rule in self.divides}
+
+    @cached_property
+    def formula_names(self) -> frozenset[str]:
+        """Hyperparameters that the formulas for parameters, bytes and FLOPs read."""
+        return frozenset(spec.name for spec in self.hyperparameters if spec.in_formulas)
+
+    @cached_property
+    def device_names(self) -> frozenset[str]:
+        """Hyperparameters that `device_terms` reads."""
+        return frozenset(spec.name for spec in self.hyperparameters if spec.in_device_terms)
+
+    @cached_property
+    def exact_order(self) -> tuple[str, ...]:
+        """Those that cost something, in the order in which the exact front fixes them: first what rules out most."""
+        return tuple(name for name in self.names if name in self.formula_names)
