@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from avatar_optuna.costs import flops
 from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, distil, load_teacher
+from avatar_optuna.exceptions import StudyError
 from avatar_optuna.measurement import describe_device, measure, use_threads
 from avatar_optuna.pool._job import ExecutorSettings, JobContext, JobOutcome
 from avatar_optuna.schema import SETTINGS, Job, JobResult
@@ -36,6 +37,7 @@ class Distiller:
     def __call__(self, job: Job, context: JobContext) -> JobOutcome:
         """Distil, measure, and give back the student's directory."""
         begun = time.monotonic()
+        self._refuse_foreign(job)
         task, teacher = self._task_and_teacher()
         student = distil(
             hyperparameters=job.hyperparameters,
@@ -76,6 +78,18 @@ class Distiller:
             versions={name: found for name in _VERSIONS if (found := _version(name)) is not None},
         )
         return JobOutcome(result=result, directory=student.directory)
+
+    def _refuse_foreign(self, job: Job) -> None:
+        """Whoever may write to the database decides what is queued: what the study would never queue is not begun.
+
+        Raises:
+            StudyError: The student is not of the study's space, or is to be distilled for longer than the study says.
+        """
+        longest = max(self._settings.indicator.epochs, self._settings.distillation.epochs)
+        if not 1 <= job.epochs <= longest:
+            raise StudyError(f"a job must have 1 to {longest} epochs, as the study says, got {job.epochs}")
+        if not self._settings.space.contains(job.hyperparameters):
+            raise StudyError(f"a job must be of the study's space, got {job.hyperparameters}")
 
     def _task_and_teacher(self) -> tuple[Task, Teacher]:
         if self._loaded is None:

@@ -121,6 +121,7 @@ class ArtifactCheckpoints:
             download_directory(self._store, self._files, directory)
         except StorageError as error:
             logger.warning("job %d begins anew: %s", self._claim.trial.number, error)
+            self._files = {}  # what is not what was stored may be somebody else's: it is not removed
             return False
         return True
 

@@ -15,7 +15,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -36,8 +37,8 @@ DISTILLATION = "avatar_optuna.pool._distillation:Distiller"
 """The executor of real jobs: a class made from `ExecutorSettings`, as "module:name"."""
 
 _STOP_S = 30.0
-_QUICK_DEATH_S = 10.0
-_QUICK_DEATHS = 5
+_DEATHS_AT_START = 5
+_SENT_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 _INPUT_ERROR = 2
 
 
@@ -45,8 +46,22 @@ _INPUT_ERROR = 2
 class _Process:
     slot: Slot
     process: subprocess.Popen[str]
-    begun: float
-    quick_deaths: int = 0
+    claimed: int
+    deaths_at_start: int = 0
+
+    def has_claimed(self) -> bool:
+        """Whether it ever claimed a job: it then writes a byte into a pipe."""
+        try:
+            return os.read(self.claimed, 1) != b""
+        except BlockingIOError:
+            return False
+
+    def close(self) -> None:
+        """Close the pipes to it."""
+        os.close(self.claimed)
+        if self.process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self.process.stdin.close()
 
 
 class WorkerProcesses:
@@ -106,7 +121,7 @@ class WorkerProcesses:
         """Begin dead workers anew; returns how many run. To be called every second or so.
 
         Raises:
-            StudyError: A worker dies at once, time and again.
+            StudyError: A worker dies before it has claimed a job, time and again.
             InputError: A worker refused its input; it has said why.
         """
         for entry in list(self._processes):
@@ -114,17 +129,21 @@ class WorkerProcesses:
             if status is None:
                 continue
             self._processes.remove(entry)
+            has_claimed = entry.has_claimed()
+            entry.close()
             if status == 0:
                 continue
             if status == _INPUT_ERROR:
                 raise InputError("a worker refused what it was given, for the reason above")
-            quick = time.monotonic() - entry.begun < _QUICK_DEATH_S and status > 0  # a signal is no fault of its own
-            deaths = entry.quick_deaths + 1 if quick else 0
-            if deaths >= _QUICK_DEATHS:
-                raise StudyError(f"a worker on {entry.slot.name} ended at once {deaths} times, last with code {status}")
+            deaths = 0 if has_claimed else entry.deaths_at_start + (status not in _SENT_FROM_OUTSIDE)
+            if deaths >= _DEATHS_AT_START:
+                raise StudyError(
+                    f"a worker on {entry.slot.name} ended {deaths} times before it claimed a job, "
+                    f"last with code {status}"
+                )
             logger.warning("a worker on %s ended with code %d: begun anew", entry.slot.name, status)
             begun = self._begin(entry.slot)
-            begun.quick_deaths = deaths
+            begun.deaths_at_start = deaths
             self._processes.append(begun)
         return len(self._processes)
 
@@ -140,22 +159,26 @@ class WorkerProcesses:
             except subprocess.TimeoutExpired:
                 entry.process.kill()
                 entry.process.wait()
-            if entry.process.stdin is not None:
-                entry.process.stdin.close()
+            entry.close()
         self._processes = []
 
     def _begin(self, slot: Slot) -> _Process:
+        claimed, claiming = os.pipe()
+        os.set_blocking(claimed, False)
         process = subprocess.Popen(
             [sys.executable, "-m", "avatar_optuna.pool"],
             stdin=subprocess.PIPE,
             env={**os.environ, **slot.environment},
             text=True,
+            pass_fds=(claiming,),
         )
-        settings = {**self._settings, "slot": {"name": slot.name, "device": slot.device, "threads": slot.threads}}
+        os.close(claiming)
+        about = {"name": slot.name, "device": slot.device, "threads": slot.threads}
+        settings = {**self._settings, "slot": about, "claiming": claiming}
         assert process.stdin is not None
         process.stdin.write(json.dumps(settings) + "\n")
         process.stdin.flush()
-        return _Process(slot=slot, process=process, begun=time.monotonic())
+        return _Process(slot=slot, process=process, claimed=claimed)
 
 
 def run_workers(
@@ -223,7 +246,19 @@ def _worker(settings: Mapping[str, Any], slot: Slot) -> Worker:
         max_retries=attributes.get(SETTINGS, {}).get("distillation", {}).get("max_retries", 2),
         until_empty=settings["until_empty"],
         timing=PoolTiming(**settings["timing"]),
+        on_claim=_once(lambda: os.write(settings["claiming"], b"1")),
     )
+
+
+def _once(action: Callable[[], object]) -> Callable[[], None]:
+    """The action at the first call, nothing at the next ones."""
+    actions = [action]
+
+    def call() -> None:
+        if actions:
+            actions.pop()()
+
+    return call
 
 
 def _stop_with_parent() -> None:

@@ -82,6 +82,7 @@ class Worker:
         max_retries: How many times a job that raised is begun again.
         until_empty: End when no job waits or runs, instead of waiting for more.
         timing: How often what happens.
+        on_claim: Called whenever a job was claimed.
     """
 
     def __init__(
@@ -95,10 +96,12 @@ class Worker:
         max_retries: int = 2,
         until_empty: bool = False,
         timing: PoolTiming | None = None,
+        on_claim: Callable[[], None] | None = None,
     ) -> None:
         self.timing = timing or PoolTiming()
         self._execute, self._artifacts, self._slot = execute, artifacts, slot
         self._max_retries, self._until_empty = max_retries, until_empty
+        self._on_claim = on_claim
         self._queue = JobQueue(storage, distilled_name(study_name))
         self._registry = WorkerRegistry(storage, distilled_name(study_name))
         process = this_process()
@@ -137,6 +140,8 @@ class Worker:
 
     def _work(self, claim: Claim) -> int:
         """Do one job; returns 1 if it is done."""
+        if self._on_claim is not None:
+            self._on_claim()
         self._lost.clear()
         self._claim = claim
         checkpoints = ArtifactCheckpoints(self._artifacts, self._queue, claim, self._patiently)

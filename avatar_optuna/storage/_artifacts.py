@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import mimetypes
+import re
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -153,10 +154,25 @@ def download_directory(store: ArtifactStore, files: Mapping[str, Mapping[str, An
             (root / name).replace(directory / name)
 
 
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+def _stored_id(record: Mapping[str, Any]) -> str:
+    """The id of a stored file: a random UUID, as `upload_directory` makes them; never a path.
+
+    Raises:
+        StorageError: It is something else, so this store did not write it.
+    """
+    artifact_id = record.get("artifact_id")
+    if not isinstance(artifact_id, str) or not _ID.fullmatch(artifact_id):
+        raise StorageError(f"a stored file must have an id of the artifact store, got {artifact_id!r}")
+    return artifact_id
+
+
 def _download(store: ArtifactStore, name: str, record: Mapping[str, Any], path: Path) -> None:
     digest = hashlib.sha256()
     try:
-        with store.open_reader(record["artifact_id"]) as reader, path.open("wb") as writer:
+        with store.open_reader(_stored_id(record)) as reader, path.open("wb") as writer:
             while chunk := reader.read(_CHUNK_BYTES):
                 digest.update(chunk)
                 writer.write(chunk)
@@ -177,9 +193,9 @@ def remove_files(store: ArtifactStore, files: Mapping[str, Mapping[str, Any]]) -
     for name, record in files.items():
         try:
             with suppress(ArtifactNotFound):
-                store.remove(record["artifact_id"])
+                store.remove(_stored_id(record))
         except Exception as error:
-            logger.warning("%s stays in the artifact store (artifact %s): %s", name, record["artifact_id"], error)
+            logger.warning("%s stays in the artifact store (artifact %s): %s", name, record.get("artifact_id"), error)
 
 
 def artifact_attributes(files: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -75,6 +75,24 @@ class Deadly(Epochs):
         super().epoch(job, context)
 
 
+class DeadlyEveryEpoch(Epochs):
+    """Ends its process, of its own accord, once in each attempt: after the epoch that it has done and kept."""
+
+    def epoch(self, job: Job, context: JobContext) -> None:
+        if not hasattr(self, "has_done_one"):
+            self.has_done_one = True
+            super().epoch(job, context)
+        else:
+            os._exit(3)
+
+
+class DeadAtStart:
+    """Ends its process before it could claim anything."""
+
+    def __init__(self, settings: ExecutorSettings) -> None:
+        os._exit(3)
+
+
 class Endless(Epochs):
     """Says that it has begun, and never ends."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -115,6 +116,32 @@ def test_a_worker_that_always_dies_is_given_up(sqlite_pool: Pool, sqlite_url: st
         WorkerProcesses(
             sqlite_url, "s", slots=parse_devices("cpu"), cache_dir=tmp_path, executor="tests.nowhere:Nothing"
         ) as processes,
-        pytest.raises(StudyError, match="5 times"),
+        pytest.raises(StudyError, match="5 times before it claimed a job"),
     ):
         _wait(lambda: not processes.keep_alive())
+
+
+def test_a_worker_that_dies_at_its_start_is_given_up_however_slow_its_start_is(
+    sqlite_pool: Pool, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What counts is that it never claimed a job, not how long it lived."""
+    clock = itertools.count(step=1000.0)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+
+    def keep_alive_to_the_end(processes: WorkerProcesses) -> None:
+        while processes.keep_alive():
+            time.sleep(0.05)
+
+    with (
+        _processes(sqlite_url, tmp_path, "DeadAtStart") as processes,
+        pytest.raises(StudyError, match="before it claimed a job"),
+    ):
+        keep_alive_to_the_end(processes)
+
+
+def test_deaths_after_a_claim_are_not_held_against_a_worker(
+    sqlite_pool: Pool, jobs: MakeJobs, sqlite_url: str, tmp_path: Path
+) -> None:
+    sqlite_pool.enqueue(jobs(1, epochs=8))
+    with _processes(sqlite_url, tmp_path, "DeadlyEveryEpoch") as processes:
+        _wait(lambda: not pool_status(sqlite_pool.storage, "s").queued and not processes.keep_alive(), seconds=120)
