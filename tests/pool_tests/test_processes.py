@@ -108,7 +108,7 @@ def test_a_worker_that_cannot_begin_says_why_once(sqlite_pool: Pool, sqlite_url:
         WorkerProcesses(sqlite_url, "other", slots=parse_devices("cpu"), cache_dir=tmp_path) as processes,
         pytest.raises(InputError, match="refused"),
     ):
-        _wait(lambda: not processes.keep_alive())
+        _wait(lambda: not processes.keep_alive(), seconds=250)  # a busy machine is no failure
 
 
 def test_a_worker_that_always_dies_is_given_up(sqlite_pool: Pool, sqlite_url: str, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_worker_that_always_dies_is_given_up(sqlite_pool: Pool, sqlite_url: st
         ) as processes,
         pytest.raises(StudyError, match="5 times before it claimed a job"),
     ):
-        _wait(lambda: not processes.keep_alive())
+        _wait(lambda: not processes.keep_alive(), seconds=250)  # a busy machine is no failure
 
 
 def test_a_worker_that_dies_at_its_start_is_given_up_however_slow_its_start_is(
