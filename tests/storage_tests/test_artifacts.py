@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+from uuid import uuid4
 
 import boto3
 import numpy as np
@@ -124,9 +125,23 @@ def test_what_must_be_unpickled_is_refused(tmp_path: Path, student_directory: Pa
         download_directory(store, false, tmp_path / "back")
 
 
+@pytest.mark.parametrize("artifact_id", ["../kept", "kept", "/kept", "", None, 7])
+def test_an_id_from_the_database_is_never_a_path(tmp_path: Path, artifact_id: object) -> None:
+    store = artifact_store(tmp_path / "artifacts")
+    kept = [tmp_path / "kept", tmp_path / "artifacts" / "kept"]
+    for path in kept:
+        path.write_text("{}")
+    files = {"config.json": {"artifact_id": artifact_id, "sha256": hashlib.sha256(b"{}").hexdigest(), "size_bytes": 2}}
+    remove_files(store, files)  # type: ignore[arg-type]
+    assert all(path.exists() for path in kept)
+    with pytest.raises(StorageError, match="must have an id of the artifact store"):
+        download_directory(store, files, tmp_path / "back")  # type: ignore[arg-type]
+
+
 def upload_of(store: Any, content: bytes) -> dict[str, Any]:
-    store.write("x", io.BytesIO(content))
-    return {"artifact_id": "x", "sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
+    artifact_id = str(uuid4())
+    store.write(artifact_id, io.BytesIO(content))
+    return {"artifact_id": artifact_id, "sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path, student_directory: Path) -> None:
