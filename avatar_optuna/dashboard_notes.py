@@ -27,7 +27,7 @@ def write_notes(study: AvatarStudy) -> int:
     Returns:
         How many were written.
     """
-    task_shape = task_shape_of(study.settings.task.kind)
+    task_shape = task_shape_of(study.settings.task)
     students = {student.job: student for student in distilled_students(study, task_shape, purpose=None)}
     trials = study.distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     written = sum(

@@ -17,14 +17,14 @@ from typing import Any, Self
 from avatar_optuna.carbon import is_known_country
 from avatar_optuna.constraints import PREDICTED_NAMES, parse_constraint
 from avatar_optuna.exceptions import InputError, StudyFileError
+from avatar_optuna.kinds import TASK_KINDS, TEACHER_KINDS, Kind
+from avatar_optuna.registry import Registry
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES, StudentFamily
 
 Rule = Callable[[Any], str | None]
 """Takes what arrived; returns the broken rule as words ("must be ..."), or None."""
 
-TASK_KINDS = ("clone-detection", "vulnerability-prediction", "python-clones", "python-defects")
-BUILT_IN_TASK_KINDS = ("python-clones", "python-defects")
 EFFECTIVENESS_METRICS = ("balanced_accuracy", "accuracy", "f1")
 OBJECTIVES = ("effectiveness", "size_bytes", "flops", "latency_ms", "energy_j")
 
@@ -153,70 +153,88 @@ class SectionError(InputError):
         super().__init__("; ".join(faults))
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaskSettings(_Section):
-    """`[task]`: what the model is for. `data` is a folder in CodeXGLUE's layout; the built-in kinds need none."""
+class _OpenSection(_Section):
+    """A section whose kind may take further keys: they stand in `options`, as plain JSON values.
 
-    kind: str = _setting(_one_of(*TASK_KINDS))
+    What a kind makes of them is checked where a study file is read; what is stored was checked then.
+    """
+
+    options: Mapping[str, Any]
+
+    def __init__(self, **values: Any) -> None:
+        own = [entry for entry in fields(self) if entry.name != "options"]  # type: ignore[arg-type]
+        for entry in own:
+            if entry.default is MISSING and entry.name not in values:
+                raise SectionError([f"{entry.name} is missing"])
+            object.__setattr__(self, entry.name, values.get(entry.name, entry.default))
+        names = {entry.name for entry in own}
+        options = {key: value for key, value in values.items() if key not in names and value is not None}
+        object.__setattr__(self, "options", options)
+        self.__post_init__()
+
+    @classmethod
+    def from_mapping(cls, table: Any) -> Self:
+        """Read a TOML table or the dictionary of `to_dict`.
+
+        Raises:
+            SectionError: Missing and refused keys, all of them.
+        """
+        if not isinstance(table, Mapping):
+            raise SectionError([f"must be a table, got {table!r}"])
+        return cls(**table)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields and the options as plain JSON values."""
+        values = super().to_dict()
+        return {**{key: value for key, value in values.items() if key != "options"}, **self.options}
+
+
+@dataclass(frozen=True, kw_only=True, init=False)
+class TaskSettings(_OpenSection):
+    """`[task]`: what the model is for.
+
+    `data` is where the data is, for a kind that reads some. A kind may take further keys (see `TaskKind`).
+    """
+
+    kind: str = _setting(_text)
     data: str | None = _setting(_optional(_text), None)
     seed: int = _setting(_whole(0), 0)
     max_train: int | None = _setting(_optional(_whole(1)), None)
     max_valid: int | None = _setting(_optional(_whole(1)), None)
     max_test: int | None = _setting(_optional(_whole(1)), None)
-
-    def _cross_faults(self) -> list[str]:
-        built_in = self.kind in BUILT_IN_TASK_KINDS
-        if built_in and self.data is not None:
-            return [f"data must be absent for the built-in kind {self.kind}, got {self.data!r}"]
-        if not built_in and self.data is None:
-            return [f"data is missing: the kind {self.kind} reads a folder in CodeXGLUE's layout"]
-        return []
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
-_SOURCES = ("checkpoint", "soft_labels", "pretrained", "architecture")
-
-
-def _architecture(value: Any) -> str | None:
-    known = {
-        "vocab_size": (100, 10**6),
-        "num_hidden_layers": (1, 96),
-        "hidden_size": (8, 16_384),
-        "intermediate_size": (8, 65_536),
-        "num_attention_heads": (1, 256),
-    }
-    if not isinstance(value, Mapping) or set(value) != set(known):
-        return f"must be a table with exactly {', '.join(known)}"
-    for key, (low, high) in known.items():
-        if (fault := _whole(low, high)(value[key])) is not None:
-            return f"{key} {fault}"
-    return None if value["hidden_size"] % value["num_attention_heads"] == 0 else "needs heads that divide the width"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TeacherSettings(_Section):
-    """`[teacher]`: exactly one source, and how it is fine-tuned where it must be.
-
-    `checkpoint`: a directory or hub name of a fine-tuned classifier (or an encoder with `pair_head.safetensors`).
-    `soft_labels`: a folder with `soft_labels_train.npy` and `soft_labels_valid.npy`, logits of shape (inputs, 2).
-    `pretrained`: a directory or hub name of an encoder, fine-tuned here. `architecture`: a table of sizes, trained
-    here from scratch.
+@dataclass(frozen=True, kw_only=True, init=False)
+class TeacherSettings(_OpenSection):
+    """`[teacher]`: exactly one key that names a kind of teacher and says where it comes from, such as `checkpoint`,
+    `soft_labels`, `pretrained` or `architecture`, the further keys of that kind, and how a kind that trains is trained.
     """
 
-    checkpoint: str | None = _setting(_optional(_text), None)
-    soft_labels: str | None = _setting(_optional(_text), None)
-    pretrained: str | None = _setting(_optional(_text), None)
-    architecture: Mapping[str, int] | None = _setting(_optional(_architecture), None)
     epochs: int = _setting(_whole(1, 1000), 3)
     learning_rate: float = _setting(_real(1e-8, 1.0), 5e-5)
     batch_size: int = _setting(_whole(1, 65_536), 16)
     max_sequence_length: int = _setting(_whole(8, 32_768), 400)
     seed: int = _setting(_whole(0), 0)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
-    def _cross_faults(self) -> list[str]:
-        given = [source for source in _SOURCES if getattr(self, source) is not None]
+    @property
+    def kind(self) -> str:
+        """The kind that its keys name.
+
+        Raises:
+            SectionError: They name none, or several.
+        """
+        kinds = TEACHER_KINDS.names()
+        given = [key for key in self.options if key in kinds]
         if len(given) != 1:
-            return [f"needs exactly one of {', '.join(_SOURCES)}, got {', '.join(given) or 'none'}"]
-        return []
+            raise SectionError([f"needs exactly one of {', '.join(kinds)}, got {', '.join(given) or 'none'}"])
+        return given[0]
+
+    @property
+    def source(self) -> Any:
+        """What the key of the kind says: a path, or whatever the kind takes."""
+        return self.options[self.kind]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -331,7 +349,7 @@ _SECTIONS: dict[str, type[_Section]] = {
     "measurement": MeasurementSettings,
 }
 _REQUIRED = ("task", "teacher")
-_PATHS = {"task": ("data",), "teacher": ("checkpoint", "soft_labels", "pretrained")}
+_KINDS: Mapping[str, Registry[Kind]] = {"task": TASK_KINDS, "teacher": TEACHER_KINDS}
 
 
 def load_study_file(path: Path | str) -> StudySettings:
@@ -377,12 +395,52 @@ def _read_section(
     if isinstance(table, Mapping):
         if isinstance(table.get("objectives"), list):
             table = {**table, "objectives": [_METRICS.get(name, name) for name in map(str, table["objectives"])]}
-        table = {k: _resolve(v, path) if k in _PATHS.get(key, ()) else v for k, v in table.items()}
+        if key in _KINDS:
+            return _read_open_section(key, section, table, path, faults)
     try:
         return section.from_mapping(table)
     except SectionError as error:
         faults.extend(_placed(key, fault) for fault in error.faults)
         return None
+
+
+def _read_open_section(
+    key: str, section: type[_Section], table: Mapping[str, Any], path: Path, faults: list[str]
+) -> _Section | None:
+    """A section whose keys depend on the kind that it selects; the kind has its say once the section is sound."""
+    try:
+        kind = _kind_of(key, table)
+    except InputError as error:
+        wrong = list(error.faults) if isinstance(error, SectionError) else []
+        faults += [] if isinstance(error, SectionError) else [str(error)]
+        settings, more = _section_and_faults(section, table, None)
+    else:
+        known = [*(e.name for e in fields(section) if e.name != "options"), *kind.option_names]  # type: ignore[arg-type]
+        wrong = [f"{name} is unknown, expected one of {', '.join(known)}" for name in table if name not in known]
+        table = {name: _resolve(v, path) if name in kind.path_names else v for name, v in table.items()}
+        settings, more = _section_and_faults(section, table, kind)
+    faults.extend(_placed(key, fault) for fault in dict.fromkeys([*wrong, *more]))
+    return settings
+
+
+def _section_and_faults(
+    section: type[_Section], table: Mapping[str, Any], kind: Kind | None
+) -> tuple[_Section | None, list[str]]:
+    try:
+        settings = section.from_mapping(table)
+        return settings, kind.faults(settings) if kind is not None else []
+    except SectionError as error:
+        return None, list(error.faults)
+
+
+def _kind_of(key: str, table: Mapping[str, Any]) -> Kind:
+    """The kind that a section selects: by the key `kind` of a task, by the name of a key of a teacher."""
+    if key == "teacher":
+        names = set(TEACHER_KINDS.names())
+        return TEACHER_KINDS.get(TeacherSettings(**{name: table[name] for name in table if name in names}).kind)
+    if "kind" not in table:
+        raise SectionError(["kind is missing"])
+    return TASK_KINDS.get(str(table["kind"]))
 
 
 _METRICS = {"predicted_effectiveness": "effectiveness"}

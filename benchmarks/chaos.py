@@ -128,7 +128,7 @@ def check(url: str, folder: Path, *, total: int, kills: int, seconds: float) -> 
 STUDY = """
 name = "s"
 [task]
-kind = "python-defects"
+kind = "python-clones"
 max_train = 96
 max_valid = 48
 max_test = 48

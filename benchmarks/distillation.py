@@ -24,7 +24,7 @@ from torch.nn import functional
 from transformers import RobertaConfig, RobertaModel
 
 from avatar_optuna.costs import TaskShape, flops
-from avatar_optuna.distillation import Teacher, build_student, load_teacher, train_tokenizer
+from avatar_optuna.distillation import Teacher, build_student, train_tokenizer
 from avatar_optuna.distillation._networks import PairClassifier, PairHead
 from avatar_optuna.distillation._recipe import Examples, Recipe
 from avatar_optuna.distillation._tokens import Tokens
@@ -32,6 +32,7 @@ from avatar_optuna.distillation._training import Trainer
 from avatar_optuna.settings import TaskSettings, TeacherSettings
 from avatar_optuna.students.transformer import TRANSFORMER
 from avatar_optuna.tasks import Task, load_task
+from avatar_optuna.teachers import load_teacher
 from benchmarks.headline import SHARED, device_name
 
 # Dense peak of one GPU in FLOP/s, bf16 without sparsity (NVIDIA's data sheets).

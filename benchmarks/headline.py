@@ -110,7 +110,7 @@ def described(options: argparse.Namespace, built_in: Sequence[Trial]) -> list[Tr
 def chosen_trial(study: AvatarStudy, name: str, budget_bytes: int, like: Trial) -> Trial | None:
     """The distilled student of a study that is best on validation within a budget, at most a fifth of its teacher's
     latency where they were timed side by side; distilled anew as `like` is."""
-    students = distilled_students(study, task_shape_of(study.settings.task.kind))
+    students = distilled_students(study, task_shape_of(study.settings.task))
     teacher_ms = compared_latency_ms("teacher", study)
 
     def is_within(student: Student) -> bool:

@@ -65,7 +65,7 @@ def main() -> None:
 
 def trials(settings: StudySettings, count: int, epochs: int, seed: int) -> list[Trial]:
     """The first `count` students that a study would draw; a larger count only adds to them."""
-    task_shape = task_shape_of(settings.task.kind)
+    task_shape = task_shape_of(settings.task)
     feasibility = Feasibility(space=settings.space, constraints=settings.constraints, task_shape=task_shape)
     return [
         Trial(

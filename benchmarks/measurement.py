@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.distillation import Classifier, load_teacher
+from avatar_optuna.distillation import Classifier
 from avatar_optuna.feasibility import Feasibility, draw
 from avatar_optuna.measurement import AUDITED_STUDENTS, CODEBERT_NAME, TEACHER, audit_stand_ins, compare
 from avatar_optuna.settings import StudySettings, TaskSettings
@@ -29,6 +29,7 @@ from avatar_optuna.storage import artifact_store, download_directory, open_stora
 from avatar_optuna.students import Configuration
 from avatar_optuna.study import AvatarStudy, distilled_students
 from avatar_optuna.tasks import Split, load_task, task_shape_of
+from avatar_optuna.teachers import load_teacher
 from benchmarks.headline import device_name
 
 Models = Mapping[str, Classifier]
@@ -52,7 +53,7 @@ def main() -> None:
     print(repeatability(runs))
     print(ratio_table(runs))
     if options.audit:
-        print(audited(space, task_shape_of(options.kind), options))
+        print(audited(space, task_shape_of(TaskSettings(kind=options.kind)), options))
 
 
 def arguments() -> argparse.Namespace:

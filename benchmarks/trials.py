@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from avatar_optuna.distillation import Classifier, DistilledStudent, EpochRecord, Teacher, distil, load_teacher
+from avatar_optuna.distillation import Classifier, DistilledStudent, EpochRecord, Teacher, distil
 from avatar_optuna.exceptions import AvatarError
 from avatar_optuna.settings import DistillationSettings, TaskSettings, TeacherSettings
 from avatar_optuna.students.transformer import TRANSFORMER
 from avatar_optuna.tasks import Task, load_task
+from avatar_optuna.teachers import load_teacher
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,14 +23,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cost_model": {"exceptions", "students", "costs"},
     "constraints": {"exceptions", "students", "costs"},
     "carbon": {"exceptions"},
-    "settings": {"exceptions", "students", "space", "constraints", "carbon"},
+    "kinds": {"registry"},
+    "settings": {"exceptions", "students", "space", "constraints", "carbon", "registry", "kinds"},
     "schema": {"exceptions", "students"},
     "feasibility": {"exceptions", "students", "costs", "space", "configurations", "constraints"},
     "pareto": {"exceptions", "students", "costs", "space", "configurations", "feasibility"},
     "sampler": {"exceptions", "students", "space", "configurations", "feasibility", "pareto"},
     "indicator": {"exceptions", "students", "costs", "space", "configurations"},
-    "tasks": {"exceptions", "costs", "settings"},
+    "tasks": {"exceptions", "costs", "kinds", "settings"},
+    "builtin_tasks": {"exceptions", "settings", "tasks"},
     "distillation": {"exceptions", "students", "costs", "settings", "tasks"},
+    "teachers": {"exceptions", "students", "kinds", "settings", "tasks", "distillation"},
     "measurement": {
         *(
             "exceptions",
@@ -75,7 +78,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("indicator", "tasks", "storage", "objective"),
     },
     "pool": {
-        *("exceptions", "students", "costs", "settings", "schema", "tasks", "distillation", "measurement"),
+        *("exceptions", "students", "costs", "settings", "schema", "tasks", "teachers", "distillation"),
+        "measurement",
         *("storage", "progress"),
     },
     "report": {
@@ -90,6 +94,7 @@ MAY_IMPORT: dict[str, set[str]] = {
             "pareto",
             "indicator",
             "tasks",
+            "teachers",
             "distillation",
             "measurement",
             "storage",
@@ -115,6 +120,7 @@ MAY_IMPORT: dict[str, set[str]] = {
             "feasibility",
             "costs",
             "tasks",
+            "teachers",
             "distillation",
             "storage",
         ),
@@ -131,16 +137,18 @@ MAY_IMPORT: dict[str, set[str]] = {
             "students",
         ),
     },
-    "testing": {"students", "costs", "distillation", "inference", "exports"},
+    "testing": {
+        *("students", "costs", "kinds", "settings", "tasks", "teachers", "distillation", "inference", "exports"),
+    },
     "__main__": {"cli"},
 }
 
 # One home for each heavy dependency; rooms not named here may not import it.
 HOMES: dict[str, set[str]] = {
     "z3": {"feasibility"},
-    "sklearn": {"indicator", "tasks"},
-    "torch": {"distillation", "measurement"},
-    "transformers": {"distillation", "measurement"},
+    "sklearn": {"indicator", "tasks", "builtin_tasks"},
+    "torch": {"distillation", "measurement", "teachers"},
+    "transformers": {"distillation", "measurement", "teachers"},
     "tokenizers": {"distillation"},
     "plotly": {"report"},
     "optuna_dashboard": {"dashboard_notes", "dashboard"},

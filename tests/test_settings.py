@@ -27,7 +27,7 @@ def _write(path: Path, text: str) -> Path:
 def test_a_minimal_file_gets_the_papers_space_and_defaults(tmp_path: Path) -> None:
     settings = load_study_file(_write(tmp_path, MINIMAL))
     assert settings.name == "demo"
-    assert settings.teacher.pretrained == "microsoft/codebert-base"
+    assert (settings.teacher.kind, settings.teacher.source) == ("pretrained", "microsoft/codebert-base")
     assert settings.search.objectives == ("effectiveness", "size_bytes", "flops")
     assert settings.space.distributions["vocab_size"].low == 1000  # type: ignore[attr-defined]
     assert settings.constraints == ()
@@ -50,7 +50,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "studies" / "teacher").mkdir(parents=True)
     settings = load_study_file(_write(tmp_path / "studies", text))
     assert settings.task.data == str(tmp_path / "data")
-    assert settings.teacher.checkpoint == str(tmp_path / "studies" / "teacher")
+    assert settings.teacher.source == str(tmp_path / "studies" / "teacher")
 
 
 def test_all_faults_at_once(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def _space(options: Namespace, console: Console) -> None:
     from avatar_optuna.tasks import task_shape_of
 
     settings = load_study_file(options.study_file)
-    task_shape, progress = task_shape_of(settings.task.kind), Progress(_beside(options, console))
+    task_shape, progress = task_shape_of(settings.task), Progress(_beside(options, console))
     predicted = calibrated(settings, task_shape, progress)
     with progress.busy("tightening the space"):
         found = tighten(
@@ -47,9 +47,9 @@ def _space(options: Namespace, console: Console) -> None:
 
 
 def _teacher(options: Namespace, console: Console) -> None:
-    from avatar_optuna.distillation import load_teacher
     from avatar_optuna.measurement import effectiveness
     from avatar_optuna.tasks import baseline, load_task
+    from avatar_optuna.teachers import load_teacher
 
     settings = load_study_file(options.study_file)
     cache_dir = cache_folder(options.cache)
@@ -130,7 +130,7 @@ def _audit(options: Namespace, console: Console) -> None:
     study = _open(options, url)
     progress = Progress(_beside(options, console))
     run = Run(study=study, storage_url=url, slots=(), cache_dir=cache_folder(None), progress=progress)
-    run.audit(task_shape_of(study.settings.task.kind), is_asked=True)
+    run.audit(task_shape_of(study.settings.task), is_asked=True)
     found = study.attributes[AUDIT]
     if options.format == "json":
         _print_json(console, found)

@@ -143,7 +143,7 @@ def _epochs(job: RunningStatus) -> str:
 
 def front(study: AvatarStudy, console: Console) -> None:
     """The distilled students beside their teacher, then the front that is only predicted."""
-    task_shape = task_shape_of(study.settings.task.kind)
+    task_shape = task_shape_of(study.settings.task)
     record = teacher_record(study)
     distilled = distilled_students(study, task_shape)
     metric = study.settings.measurement.effectiveness.replace("_", " ")
@@ -290,7 +290,7 @@ def _trust(students: Sequence[Student], indicator: Indicator) -> str:
 
 def front_rows(study: AvatarStudy) -> dict[str, Any]:
     """The front as plain values: distilled students, the predicted front and the teacher."""
-    task_shape = task_shape_of(study.settings.task.kind)
+    task_shape = task_shape_of(study.settings.task)
     record = teacher_record(study)
     found = _last_search(study)
     predicted = predicted_students(found, study.settings.search.objectives, task_shape) if found is not None else []

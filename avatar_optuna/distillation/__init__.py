@@ -1,25 +1,49 @@
-"""Students and how they learn: tokenizers, the model, teachers, the training engine, and what predicts with them."""
+"""Students and how they learn: tokenizers, the model, what a teacher is, the training engine, and what predicts."""
 
 from avatar_optuna.distillation._checkpoint import CheckpointStore
-from avatar_optuna.distillation._classifier import Classifier, write_manifest
+from avatar_optuna.distillation._classifier import (
+    MANIFEST_FILE,
+    Classifier,
+    load_tokenizer,
+    longest_sequence,
+    require_embeddings,
+    write_manifest,
+)
 from avatar_optuna.distillation._distillation import DistilledStudent, build_student, distil
-from avatar_optuna.distillation._recipe import EpochRecord
+from avatar_optuna.distillation._files import locked, sha256_of
+from avatar_optuna.distillation._networks import load_pretrained, model_directory
+from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe
+from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._student import StudentConfig, StudentForSequenceClassification
-from avatar_optuna.distillation._teacher import Teacher, check_teacher, load_teacher
+from avatar_optuna.distillation._teacher import Teacher
 from avatar_optuna.distillation._tokenizers import train_tokenizer
+from avatar_optuna.distillation._tokens import Tokens
+from avatar_optuna.distillation._training import Trainer
 
 __all__ = [
+    "MANIFEST_FILE",
     "CheckpointStore",
+    "Classifier",
     "DistilledStudent",
     "EpochRecord",
-    "Classifier",
+    "Examples",
+    "OnEpoch",
+    "Recipe",
     "StudentConfig",
     "StudentForSequenceClassification",
     "Teacher",
+    "Tokens",
+    "Trainer",
     "build_student",
-    "check_teacher",
     "distil",
-    "load_teacher",
+    "load_pretrained",
+    "load_tokenizer",
+    "locked",
+    "longest_sequence",
+    "model_directory",
+    "require_embeddings",
+    "sha256_of",
+    "start_as_similarity",
     "train_tokenizer",
     "write_manifest",
 ]

@@ -16,13 +16,20 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation._files import sha256_of, write_text
-from avatar_optuna.distillation._networks import load_fine_tuned, load_student, shape_of_checkpoint
+from avatar_optuna.distillation._networks import (
+    SingleClassifier,
+    load_fine_tuned,
+    load_student,
+    model_directory,
+    shape_of_checkpoint,
+)
 from avatar_optuna.distillation._student import StudentForSequenceClassification
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.students.transformer import POSITION_OFFSET
 
 _UNLIMITED = 10**6
+_VOCABULARY_FILES = frozenset({"tokenizer.json", "vocab.json", "vocab.txt", "merges.txt"})
 MANIFEST_FILE = "avatar.json"
 """Beside a student: its form, labels and longest sequence, and the SHA-256 of each file it is loaded from."""
 
@@ -52,6 +59,7 @@ class Classifier:
         directory: Path | str,
         *,
         task_shape: TaskShape | None = None,
+        label_names: Sequence[str] | None = None,
         device: str = "cpu",
         threads: int | None = None,
     ) -> Classifier:
@@ -62,6 +70,8 @@ class Classifier:
         Args:
             directory: The directory; for a checkpoint without `avatar.json` a hub name will do.
             task_shape: The form of the task; None takes the student's own, or what the checkpoint's files show.
+            label_names: The task's: a classifier that names the same labels in another order answers in this one. None
+                keeps its own.
             device: cpu, cuda or cuda:N.
             threads: Threads that torch computes with on the CPU, in this whole process; None leaves them.
 
@@ -85,11 +95,15 @@ class Classifier:
             network = load_fine_tuned(str(directory), task_shape)
             length = 0
         tokenizer = load_tokenizer(str(directory))
+        require_embeddings(str(directory), network, tokenizer)
+        own_names = tuple(manifest.get("label_names") or _label_names(network, task_shape.num_labels))
+        if label_names is not None and isinstance(network, SingleClassifier):
+            network.reorder(own_names, label_names)
         return cls(
             network=network.to(device).eval(),
             tokenizer=tokenizer,
             task_shape=task_shape,
-            label_names=tuple(manifest.get("label_names") or _label_names(network, task_shape.num_labels)),
+            label_names=own_names if label_names is None else tuple(label_names),
             max_sequence_length=length or longest_sequence(network, tokenizer),
             device=torch.device(device),
         )
@@ -151,13 +165,30 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
     """The fast tokenizer of a directory or hub model.
 
     Raises:
-        InputError: There is none.
+        InputError: There is none. Without its files transformers would make one of five special tokens, to which every
+            function is the same.
     """
+    directory = model_directory(source)
+    if not any(path.name in _VOCABULARY_FILES or path.suffix == ".model" for path in directory.iterdir()):
+        raise InputError(f"{source}: it must hold a tokenizer (tokenizer.json or a vocabulary), it holds none")
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(directory)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{source}: tokenizer.json must hold a tokenizer that transformers knows") from error
     return tokenizer
+
+
+def require_embeddings(source: str, network: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a tokenizer that gives ids for which the network has no embedding.
+
+    Raises:
+        InputError: It does.
+    """
+    model = getattr(network, "model", getattr(network, "encoder", network))
+    rows = int(model.config.vocab_size)
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    if largest >= rows:
+        raise InputError(f"{source}: the tokenizer's ids must be below the model's vocab_size of {rows}, got {largest}")
 
 
 def longest_sequence(network: Any, tokenizer: PreTrainedTokenizerBase, default: int = 512) -> int:

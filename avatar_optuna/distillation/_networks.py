@@ -43,11 +43,20 @@ class SingleClassifier(nn.Module):
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
+        self.order: list[int] | None = None
+
+    def reorder(self, own_names: Sequence[str], wanted: Sequence[str]) -> None:
+        """Answer in another order of labels, where both name the same ones; letter case is ignored."""
+        own = [name.casefold() for name in own_names]
+        names = [name.casefold() for name in wanted]
+        if own != names and sorted(own) == sorted(names):
+            self.order = [own.index(name) for name in names]
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Logits (n, labels) of functions (n, t)."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask.long()
-        return self.model(input_ids, attention_mask=mask).logits  # type: ignore[no-any-return]
+        logits: Tensor = self.model(input_ids, attention_mask=mask).logits
+        return logits if self.order is None else logits[:, self.order]
 
     def classify(self, joined: Tensor) -> Tensor:
         """The logits, unchanged."""

@@ -53,7 +53,7 @@ def export_student(study: AvatarStudy, job_number: int, out: Path, *, format_nam
         download_directory(artifact_store(study.artifacts), result.files, Path(files))
         student = StudentToExport(
             name=f"{study.name}-{job_number}",
-            task_shape=task_shape_of(study.settings.task.kind),
+            task_shape=task_shape_of(study.settings.task),
             hyperparameters=job.hyperparameters,
             files=Path(files),
             card=model_card(study, job_number, job, result),
@@ -113,7 +113,7 @@ The validation split chose the epoch and the student; the test split is only rep
 | --- | --- |
 {hyperparameters}
 
-Use it with `avatar-optuna predict DIR FILE{" FILE" if task_shape_of(settings.task.kind).arity == 2 else ""}`.
+Use it with `avatar-optuna predict DIR FILE{" FILE" if task_shape_of(settings.task).arity == 2 else ""}`.
 """
 
 

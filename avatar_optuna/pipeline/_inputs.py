@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from avatar_optuna.distillation import check_teacher
 from avatar_optuna.feasibility import Feasibility
 from avatar_optuna.settings import StudySettings
 from avatar_optuna.tasks import load_task, task_shape_of
+from avatar_optuna.teachers import check_teacher
 
 
 def require_feasible(settings: StudySettings) -> None:
@@ -16,9 +16,7 @@ def require_feasible(settings: StudySettings) -> None:
     Raises:
         InfeasibleSpaceError: It names the constraints in conflict.
     """
-    Feasibility(
-        space=settings.space, constraints=settings.formula_constraints, task_shape=task_shape_of(settings.task.kind)
-    )
+    Feasibility(space=settings.space, constraints=settings.formula_constraints, task_shape=task_shape_of(settings.task))
 
 
 def check_inputs(settings: StudySettings, *, cache_dir: Path) -> None:

@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from avatar_optuna.cost_model import CostModel
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.dashboard_notes import save_figures, write_notes
-from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, load_teacher
+from avatar_optuna.distillation import Classifier, EpochRecord, Teacher
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.feasibility import Feasibility, draw, tighten
 from avatar_optuna.indicator import Indicator
@@ -65,6 +65,7 @@ from avatar_optuna.study import (
     stored_cost_models,
 )
 from avatar_optuna.tasks import Task, baseline, load_task, task_shape_of
+from avatar_optuna.teachers import load_teacher
 
 
 @dataclass
@@ -128,7 +129,17 @@ class Run:
             self.did_something = True
             figure = _percent(record.valid["balanced_accuracy"])
             self.progress.say(f"teacher    {figure} balanced accuracy on validation ({record.source})")
+            self._warn_of_weak(record, task)
         return task, teacher
+
+    def _warn_of_weak(self, record: TeacherRecord, task: Task) -> None:
+        """Say where a teacher is no better than chance, or worse than the baseline: its students will not be either."""
+        reached, chance = record.valid["balanced_accuracy"], 1 / task.shape.num_labels
+        baseline_reached = self.study.attributes[BASELINE]["valid"]["balanced_accuracy"]
+        if record.valid["balanced_accuracy_interval"][0] <= chance:
+            self.progress.say(f"warning    the teacher is not better than chance ({_percent(chance)}): try another one")
+        elif reached < baseline_reached:
+            self.progress.say(f"warning    the teacher is worse than the baseline ({_percent(baseline_reached)})")
 
     def _teacher_epoch(self, record: EpochRecord, update: Callable[[int], None]) -> None:
         update(record.epoch)
@@ -304,7 +315,7 @@ class Run:
         fitted = [r for r in range(settings.search.rounds) if f"{INDICATOR}:{r}" in self.study.attributes]
         if not fitted:
             raise StudyError("the search needs the indicator: `avatar-optuna run` distils its samples and fits it")
-        feasibility = self.feasibility(task_shape_of(settings.task.kind))
+        feasibility = self.feasibility(task_shape_of(settings.task))
         self.search(feasibility, self.indicator(feasibility, fitted[-1]), fitted[-1])
 
     # Distillation -----------------------------------------------------------------------------------------------------

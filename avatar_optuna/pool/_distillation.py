@@ -7,7 +7,7 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 
 from avatar_optuna.costs import flops
-from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, distil, load_teacher
+from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, distil
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.measurement import describe_device, measure, use_threads
 from avatar_optuna.pool._job import ExecutorSettings, JobContext, JobOutcome
@@ -15,6 +15,7 @@ from avatar_optuna.schema import SETTINGS, Job, JobResult
 from avatar_optuna.settings import StudySettings
 from avatar_optuna.storage import study_attributes
 from avatar_optuna.tasks import Task, load_task
+from avatar_optuna.teachers import load_teacher
 
 _VERSIONS = ("avatar-optuna", "torch", "transformers", "tokenizers", "numpy")
 

@@ -7,13 +7,8 @@ from typing import Any
 
 from avatar_optuna.report._content import Content
 from avatar_optuna.report._words import count, listed, percent
+from avatar_optuna.tasks import task_kind
 
-_TASKS = {
-    "clone-detection": "clone detection: do two functions do the same?",
-    "vulnerability-prediction": "vulnerability prediction: is a function vulnerable?",
-    "python-clones": "clone detection among rewritten functions of Python’s standard library",
-    "python-defects": "defect prediction on seeded faults in Python’s standard library",
-}
 _OBJECTIVES = {
     "effectiveness": "predicted effectiveness up",
     "size_bytes": "size down",
@@ -67,16 +62,14 @@ def faults(content: Content) -> list[str]:
 
 def task(content: Content) -> str:
     """The task in words."""
-    return _TASKS.get(content.settings.task.kind, content.settings.task.kind)
+    return task_kind(content.settings.task.kind).title
 
 
 def teacher(content: Content) -> str:
     """The teacher as measured, else as the settings name it."""
     if content.teacher is not None:
         return content.teacher.source
-    asked = content.settings.teacher
-    given = ((name, getattr(asked, name)) for name in ("checkpoint", "soft_labels", "pretrained", "architecture"))
-    return next((f"{name}: {value}" for name, value in given if value is not None), "")
+    return "; ".join(f"{name}: {value}" for name, value in content.settings.teacher.options.items())
 
 
 def objectives(content: Content) -> str:

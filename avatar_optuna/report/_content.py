@@ -151,7 +151,7 @@ def read_content(study: AvatarStudy, *, update: Callable[[int], None] = lambda d
     """
     attributes = dict(study.attributes)
     settings = StudySettings.from_dict(attributes[SETTINGS])
-    task_shape = task_shape_of(settings.task.kind)
+    task_shape = task_shape_of(settings.task)
     trials = study.distilled.get_trials(deepcopy=False)
     students = tuple(distilled_students(study, task_shape))
     rounds = []

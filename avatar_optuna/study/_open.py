@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -24,6 +25,7 @@ from avatar_optuna.schema import (
     metric_names,
 )
 from avatar_optuna.settings import StudySettings
+from avatar_optuna.tasks import with_labels
 
 # Settings that a resumed study may change: budgets that add to what is there, and how failures are met.
 _MAY_CHANGE = frozenset(
@@ -93,6 +95,7 @@ def create_study(settings: StudySettings, storage: RDBStorage, *, artifacts: str
     Raises:
         InputError: A study of this name exists, and its settings differ where they must not.
     """
+    settings = replace(settings, task=with_labels(settings.task))
     objectives = settings.search.objectives
     search = _created_or_loaded(storage, settings.name, directions(objectives))
     stored = search.user_attrs.get(SETTINGS)

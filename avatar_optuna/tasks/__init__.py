@@ -1,7 +1,20 @@
-"""Tasks: functions and labels, read from the user's files or made from Python's own library."""
+"""Tasks: functions and labels in three splits, and what a kind of task must offer."""
 
 from avatar_optuna.tasks._baseline import baseline
-from avatar_optuna.tasks._load import load_task, task_shape_of
-from avatar_optuna.tasks._task import Split, Task, sample
+from avatar_optuna.tasks._kind import TaskKind, task_kind, task_shape_of, with_labels
+from avatar_optuna.tasks._load import load_task, made_once
+from avatar_optuna.tasks._task import SPLITS, Split, Task, sample
 
-__all__ = ["Split", "Task", "baseline", "load_task", "sample", "task_shape_of"]
+__all__ = [
+    "SPLITS",
+    "Split",
+    "Task",
+    "TaskKind",
+    "baseline",
+    "load_task",
+    "made_once",
+    "sample",
+    "task_kind",
+    "task_shape_of",
+    "with_labels",
+]

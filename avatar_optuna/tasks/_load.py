@@ -1,4 +1,4 @@
-"""A task from its settings: read where the user has data, made from Python's own library where not."""
+"""A task from its settings, by its kind; and a cache for kinds that make their data."""
 
 from __future__ import annotations
 
@@ -7,31 +7,16 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from avatar_optuna import __version__
-from avatar_optuna.costs import TaskShape
-from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import TaskSettings
-from avatar_optuna.tasks import _python_clones, _python_defects
-from avatar_optuna.tasks._codexglue import SPLITS, read_clone_detection, read_vulnerability_prediction
-from avatar_optuna.tasks._task import Split, Task, sample
-
-_KINDS: Mapping[str, tuple[TaskShape, str, tuple[str, str]]] = {
-    "clone-detection": (TaskShape(arity=2), "java", ("different", "clone")),
-    "vulnerability-prediction": (TaskShape(arity=1), "c", ("safe", "vulnerable")),
-    "python-clones": (TaskShape(arity=2), "python", ("different", "clone")),
-    "python-defects": (TaskShape(arity=1), "python", ("sound", "defective")),
-}
-
-
-def task_shape_of(kind: str) -> TaskShape:
-    """Whether a kind of task classifies single functions or pairs; needs no data."""
-    return _KINDS[kind][0]
+from avatar_optuna.tasks._kind import task_kind, task_shape_of
+from avatar_optuna.tasks._task import SPLITS, Split, Task, sample
 
 
 def load_task(settings: TaskSettings, *, cache_dir: Path | None = None) -> Task:
@@ -45,35 +30,42 @@ def load_task(settings: TaskSettings, *, cache_dir: Path | None = None) -> Task:
         DataError: A row of the user's files breaks the format.
         InputError: The data cannot serve as asked.
     """
-    task_shape, language, label_names = _KINDS[settings.kind]
+    kind = task_kind(settings.kind)
+    whole = kind.read(settings, cache_dir=cache_dir)
     limits = {"train": settings.max_train, "valid": settings.max_valid, "test": settings.max_test}
-    if settings.data is None:
-        splits = _built_in(settings, limits, cache_dir)
-    else:
-        folder = Path(settings.data)
-        if not folder.is_dir():
-            raise InputError(f"task.data must be a folder, got {settings.data!r}, which is none")
-        read = read_clone_detection if task_shape.is_pair else read_vulnerability_prediction
-        splits = {
-            name: sample(split, limits[name], seed=settings.seed + index)
-            for index, (name, split) in enumerate(read(folder).items())
-        }
-    return Task(kind=settings.kind, shape=task_shape, language=language, label_names=label_names, **splits)
+    splits = {name: sample(whole[name], limits[name], seed=settings.seed + index) for index, name in enumerate(SPLITS)}
+    return Task(
+        kind=settings.kind,
+        shape=task_shape_of(settings),
+        language=kind.language,
+        label_names=kind.label_names(settings),
+        **splits,
+    )
 
 
-def _built_in(settings: TaskSettings, limits: Mapping[str, int | None], cache_dir: Path | None) -> dict[str, Split]:
-    clones = settings.kind == "python-clones"
-    make = _python_clones.make_python_clones if clones else _python_defects.make_python_defects
-    defaults = _python_clones.DEFAULT_INPUTS if clones else _python_defects.DEFAULT_INPUTS
-    inputs = {name: limits[name] or defaults[name] for name in SPLITS}
-    identity = [settings.kind, settings.seed, inputs, platform.python_version(), np.__version__, __version__]
+def made_once(
+    settings: TaskSettings,
+    inputs: Mapping[str, int],
+    make: Callable[[], Mapping[str, Split]],
+    cache_dir: Path | None,
+) -> Mapping[str, Split]:
+    """Splits that a kind makes, or those that it made before with the same versions of Python, NumPy and this library.
+
+    Args:
+        settings: Their kind and seed name the file.
+        inputs: Inputs of each split; they name the file as well.
+        make: Makes the splits.
+        cache_dir: Folder of the cache; None makes them anew.
+    """
+    if cache_dir is None:
+        return make()
+    identity = [settings.kind, settings.seed, dict(inputs), platform.python_version(), np.__version__, __version__]
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-    path = cache_dir / "tasks" / f"{settings.kind}-{key}.json" if cache_dir is not None else None
-    if path is not None and path.exists():
+    path = cache_dir / "tasks" / f"{settings.kind}-{key}.json"
+    if path.exists():
         return {name: _split(values) for name, values in json.loads(path.read_text(encoding="utf-8")).items()}
-    splits = make(seed=settings.seed, inputs=inputs)
-    if path is not None:
-        _write(path, splits)
+    splits = make()
+    _write(path, splits)
     return splits
 
 

@@ -13,6 +13,8 @@ import numpy.typing as npt
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError
 
+SPLITS = ("train", "valid", "test")
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Split:

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.distillation import Teacher, load_teacher
+from avatar_optuna.distillation import Teacher
 from avatar_optuna.settings import TeacherSettings
 from avatar_optuna.students import Configuration
 from avatar_optuna.students.transformer import TRANSFORMER
 from avatar_optuna.tasks import Split, Task
+from avatar_optuna.teachers import load_teacher
 
 NAMES = (
     "alpha",

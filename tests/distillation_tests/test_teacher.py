@@ -18,10 +18,11 @@ from transformers import (
 )
 
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, load_teacher, train_tokenizer
+from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, train_tokenizer
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import TaskSettings, TeacherSettings
 from avatar_optuna.tasks import Task, load_task
+from avatar_optuna.teachers import load_teacher
 
 MakeTask = Callable[[TaskShape], Task]
 

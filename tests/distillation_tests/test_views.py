@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.distillation import Teacher, distil, load_teacher
+from avatar_optuna.distillation import Teacher, distil
 from avatar_optuna.distillation._batches import plan_reading
 from avatar_optuna.distillation._recipe import SoftLabels
 from avatar_optuna.distillation._views import with_views
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import DistillationSettings, TeacherSettings
 from avatar_optuna.students import Configuration
+from avatar_optuna.teachers import load_teacher
 from tests.distillation_tests.test_teacher import MakeTask
 
 TEXTS = st.lists(st.text("ab{}\n", min_size=1, max_size=40), min_size=1, max_size=8)

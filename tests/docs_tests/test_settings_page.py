@@ -14,6 +14,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from avatar_optuna import settings
 from avatar_optuna.constraints import number_names
+from avatar_optuna.kinds import TEACHER_KINDS
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.students import FAMILIES
 from avatar_optuna.students.transformer import TRANSFORMER
@@ -63,9 +64,13 @@ def test_a_section_is_described(name: str) -> None:
     expected = {
         field.name: [_type(annotations[field.name]), _default(field.default)]
         for field in dataclasses.fields(section)  # type: ignore[arg-type]
+        if field.name != "options"
     }
     described = _tables()[name]
-    assert {key: row[:2] for key, row in described.items()} == expected
+    kinds = TEACHER_KINDS.names() if name == "teacher" else ()
+    assert set(described) == {*expected, *kinds}
+    assert {key: row[:2] for key, row in described.items() if key in expected} == expected
+    assert all(described[kind][1] == "none" for kind in kinds)
     assert all(len(row) == 3 and row[2].endswith(".") for row in described.values())
 
 

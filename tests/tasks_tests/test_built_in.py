@@ -14,12 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avatar_optuna.exceptions import InputError
-from avatar_optuna.settings import TaskSettings
+from avatar_optuna.builtin_tasks._python_source import library_functions
+from avatar_optuna.builtin_tasks._rewrites import REWRITES, rewritten
+from avatar_optuna.exceptions import InputError, StudyFileError
+from avatar_optuna.settings import TaskSettings, load_study_file
 from avatar_optuna.tasks import Task, baseline, load_task
-from avatar_optuna.tasks._python_defects import with_fault
-from avatar_optuna.tasks._python_source import library_functions
-from avatar_optuna.tasks._rewrites import REWRITES, rewritten
 
 FUNCTIONS = {
     """def scan(values, limit):
@@ -192,15 +191,7 @@ def test_every_rewrite_changes_something_and_keeps_the_meaning(index: int) -> No
     assert changed
 
 
-@given(seed=st.integers(0, 1_000))
-@pytest.mark.parametrize("source", FUNCTIONS)
-def test_a_fault_is_one_change_that_still_parses(source: str, seed: int) -> None:
-    plain = ast.unparse(ast.parse(source))
-    faulty = with_fault(plain, np.random.default_rng(seed))
-    assert faulty is None or (faulty != plain and ast.parse(faulty))
-
-
-@pytest.fixture(scope="module", params=["python-clones", "python-defects"])
+@pytest.fixture(scope="module", params=["python-clones"])
 def task(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Task:
     settings = TaskSettings(kind=request.param, max_train=200, max_valid=60, max_test=60)
     folder = tmp_path_factory.mktemp("cache")
@@ -225,4 +216,13 @@ def test_the_plain_competitor_does_not_solve_it(task: Task) -> None:
 
 def test_more_than_the_library_holds_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"task\.max_valid must be at most \d+"):
-        load_task(TaskSettings(kind="python-defects", max_train=10, max_valid=100_000))
+        load_task(TaskSettings(kind="python-clones", max_train=10, max_valid=100_000))
+
+
+def test_a_removed_kind_is_refused_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text('name = "a"\n[task]\nkind = "python-defects"\n[teacher]\npretrained = "x"\n')
+    with pytest.raises(StudyFileError, match=r"task\.kind must not be python-defects .* better than chance$") as caught:
+        load_study_file(tmp_path / "study.toml")
+    assert len(caught.value.faults) == 1
+    with pytest.raises(InputError, match="must not be python-defects"):
+        load_task(TaskSettings(kind="python-defects"))

@@ -3,44 +3,75 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from avatar_optuna.exceptions import DataError
-from avatar_optuna.tasks._task import Split
+from avatar_optuna.exceptions import DataError, InputError
+from avatar_optuna.settings import TaskSettings
+from avatar_optuna.tasks import Split
 
-SPLITS = ("train", "valid", "test")
+
+@dataclass(frozen=True, kw_only=True)
+class CodexglueKind:
+    """A kind of task with fixed labels that reads a folder in one of CodeXGLUE's layouts.
+
+    Args:
+        title: As in the report.
+        arity: Functions an input.
+        language: Of the functions.
+        names: Of the labels 0 and 1.
+        read_folder: Reads the three splits.
+    """
+
+    title: str
+    arity: int
+    language: str
+    names: tuple[str, ...]
+    read_folder: Callable[[Path], Mapping[str, Split]]
+    is_built_in: bool = field(default=False, init=False)
+    option_names: tuple[str, ...] = field(default=(), init=False)
+    path_names: tuple[str, ...] = field(default=("data",), init=False)
+
+    def label_names(self, settings: TaskSettings) -> tuple[str, ...]:
+        return self.names
+
+    def faults(self, settings: TaskSettings) -> list[str]:
+        if settings.data is not None:
+            return []
+        return [f"data is missing: the kind {settings.kind} reads a folder in CodeXGLUE's layout"]
+
+    def read(self, settings: TaskSettings, *, cache_dir: Path | None) -> Mapping[str, Split]:
+        folder = Path(settings.data or "")
+        if not settings.data or not folder.is_dir():
+            raise InputError(f"task.data must be a folder, got {settings.data!r}, which is none")
+        return self.read_folder(folder)
 
 
-def read_clone_detection(folder: Path) -> dict[str, Split]:
-    """`data.jsonl` (`idx`, `func`) and `train.txt`, `valid.txt`, `test.txt` (`idx1<TAB>idx2<TAB>label`).
+def read_functions(path: Path) -> Mapping[str, str]:
+    """Functions by `idx`, one JSON object with `idx` and `func` a line.
 
     Raises:
         DataError: The first row that breaks the format.
     """
     functions: dict[str, str] = {}
-    path = folder / "data.jsonl"
     for row, record in _records(path):
         idx = _field(record, "idx", (str, int), path, row)
         if str(idx) in functions:
             raise DataError(path, row, f"idx must be unique, got {idx!r} again")
         functions[str(idx)] = _function(record, path, row)
-    return {name: _read_pairs(folder / f"{name}.txt", functions) for name in SPLITS}
+    return functions
 
 
-def read_vulnerability_prediction(folder: Path) -> dict[str, Split]:
-    """`train.jsonl`, `valid.jsonl`, `test.jsonl`: `func` and `target` (1 = vulnerable), one object a line.
+def read_labelled(path: Path) -> Split:
+    """Functions with their labels, one JSON object with `func` and `target` a line.
 
     Raises:
         DataError: The first row that breaks the format.
     """
-    return {name: _read_labelled(folder / f"{name}.jsonl") for name in SPLITS}
-
-
-def _read_labelled(path: Path) -> Split:
     places: dict[str, int] = {}
     inputs, labels = [], []
     for row, record in _records(path):
@@ -54,7 +85,12 @@ def _read_labelled(path: Path) -> Split:
     return _split(tuple(places), [[index] for index in inputs], labels)
 
 
-def _read_pairs(path: Path, functions: Mapping[str, str]) -> Split:
+def read_pairs(path: Path, functions: Mapping[str, str]) -> Split:
+    """Labelled pairs of functions, `idx1<TAB>idx2<TAB>label` a line.
+
+    Raises:
+        DataError: The first row that breaks the format.
+    """
     places: dict[str, int] = {}
     inputs, labels = [], []
     for row, line in _lines(path):

@@ -1,0 +1,28 @@
+"""`clone-detection`: do two functions do the same? Files in CodeXGLUE's layout of BigCloneBench."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from avatar_optuna.builtin_tasks._codexglue import CodexglueKind, read_functions, read_pairs
+from avatar_optuna.tasks import SPLITS, Split
+
+
+def read(folder: Path) -> Mapping[str, Split]:
+    """`data.jsonl` (`idx`, `func`) and `train.txt`, `valid.txt`, `test.txt` (`idx1<TAB>idx2<TAB>label`).
+
+    Raises:
+        DataError: The first row that breaks the format.
+    """
+    functions = read_functions(folder / "data.jsonl")
+    return {name: read_pairs(folder / f"{name}.txt", functions) for name in SPLITS}
+
+
+KIND = CodexglueKind(
+    title="clone detection: do two functions do the same?",
+    arity=2,
+    language="java",
+    names=("different", "clone"),
+    read_folder=read,
+)

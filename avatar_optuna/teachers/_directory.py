@@ -1,0 +1,65 @@
+"""A teacher from a directory of a fine-tuned model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from avatar_optuna.distillation import Classifier, Teacher, Tokens, sha256_of
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.tasks import Task
+from avatar_optuna.teachers._kind import fingerprint
+
+_READ = (".json", ".safetensors", ".txt", ".model")
+_NOT_READ = ("avatar.json",)  # it says how long the training took, and which hashes the other files have
+
+
+def teacher_of_directory(
+    directory: Path, source: str, task: Task, cache_dir: Path, device: str, *, max_sequence_length: int | None = None
+) -> Teacher:
+    """The teacher of a directory.
+
+    Args:
+        directory: Of a fine-tuned model and its tokenizer.
+        source: What the study file named.
+        task: What it answers for.
+        cache_dir: For function vectors.
+        device: cpu, cuda or cuda:N.
+        max_sequence_length: Cut longer functions, where the model would take more; None takes the model's own.
+
+    Raises:
+        InputError: It is no such directory, or not of this task.
+    """
+    classifier = Classifier.load(directory, task_shape=task.shape, label_names=task.label_names, device=device)
+    if max_sequence_length is not None and max_sequence_length < classifier.max_sequence_length:
+        classifier = replace(classifier, max_sequence_length=max_sequence_length)
+    return Teacher(
+        source=source,
+        fingerprint=fingerprint(task, files_of(directory), classifier.max_sequence_length, task.label_names),
+        task=task,
+        classifier=classifier,
+        cache_dir=cache_dir,
+    )
+
+
+def require_distinct_sequences(tokens: Tokens, source: str) -> None:
+    """Refuse a tokenizer to which all functions are the same.
+
+    Raises:
+        InputError: They are.
+    """
+    ids = tokens.ids.cpu().numpy()
+    ends = np.cumsum(tokens.host_lengths)
+    if len(ends) > 1 and len({row.tobytes() for row in np.split(ids, ends[:-1])}) == 1:
+        raise InputError(f"teacher {source}: its tokenizer must tell functions apart, all have the same ids")
+
+
+def files_of(directory: Path) -> dict[str, str]:
+    """SHA-256 by name of each file that a model and its tokenizer are read from."""
+    return {
+        path.name: sha256_of(path)
+        for path in sorted(directory.iterdir())
+        if path.suffix in _READ and path.name not in _NOT_READ and path.is_file()
+    }

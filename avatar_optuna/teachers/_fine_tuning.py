@@ -1,0 +1,123 @@
+"""Teachers that are trained here on the labels, once, and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from avatar_optuna.distillation import (
+    MANIFEST_FILE,
+    Examples,
+    OnEpoch,
+    Recipe,
+    StudentForSequenceClassification,
+    Teacher,
+    Tokens,
+    Trainer,
+    locked,
+    start_as_similarity,
+    write_manifest,
+)
+from avatar_optuna.settings import TeacherSettings
+from avatar_optuna.tasks import Split, Task
+from avatar_optuna.teachers._directory import teacher_of_directory
+
+Untrained = tuple[nn.Module, PreTrainedTokenizerBase, int]
+"""A network before its training, its tokenizer, and its longest sequence in tokens."""
+
+_PATIENCE = 3  # epochs without a better one before the training stops
+_NAMES = ("checkpoint", "soft_labels", "pretrained", "architecture")  # in the key of caches of every version
+
+
+def fine_tuned_teacher(
+    settings: TeacherSettings,
+    task: Task,
+    *,
+    source: str,
+    identity: Mapping[str, Any],
+    untrained: Callable[[], Untrained],
+    cache_dir: Path,
+    device: str,
+    on_epoch: OnEpoch | None,
+) -> Teacher:
+    """Train a teacher on the labels, or take the one that was trained before.
+
+    Args:
+        settings: How it is trained.
+        task: Its labels.
+        source: What the study file named.
+        identity: What it is trained from, as JSON: with the settings and the task it names the trained teacher.
+        untrained: Makes the network; called after torch is seeded.
+        cache_dir: For the trained teacher.
+        device: cpu, cuda or cuda:N.
+        on_epoch: Called after each epoch.
+    """
+    values = {**dict.fromkeys(_NAMES), **settings.to_dict(), settings.kind: None, **identity}
+    key = json.dumps([values, task.fingerprint], sort_keys=True)
+    directory = cache_dir / "teachers" / f"trained-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+    with locked(directory):
+        if not (directory / MANIFEST_FILE).is_file():
+            _train(settings, task, directory, untrained, device, on_epoch)
+    return teacher_of_directory(directory, source, task, cache_dir, device)
+
+
+def _train(
+    settings: TeacherSettings,
+    task: Task,
+    directory: Path,
+    untrained: Callable[[], Untrained],
+    device: str,
+    on_epoch: OnEpoch | None,
+) -> None:
+    """Train a teacher on the labels and write its directory; its manifest, written last, says that it is whole."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        network, tokenizer, length = untrained()
+    network.to(device)
+
+    def examples(split: Split) -> Examples:
+        tokens = Tokens.tokenize(tokenizer, split.functions, max_sequence_length=length, device=device)
+        return Examples(tokens=tokens, inputs=split.inputs, labels=split.labels)
+
+    train = examples(task.train)
+    if isinstance(network, StudentForSequenceClassification) and task.shape.is_pair:
+        start_as_similarity(network, train, seed=settings.seed)
+    trainer = Trainer(
+        network,
+        recipe=Recipe(
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            hard_label_weight=1.0,
+            patience=_PATIENCE,
+            seed=settings.seed,
+        ),
+        train=train,
+        valid=examples(task.valid),
+        soft_labels=None,
+        directory=directory / "checkpoint",
+        fingerprint=directory.name,
+    )
+    best = trainer.run(on_epoch)
+    network.cpu().eval()
+    is_student = isinstance(network, StudentForSequenceClassification)
+    network.save_student(directory) if is_student else network.save(directory)  # type: ignore[operator]
+    tokenizer.save_pretrained(directory)
+    shutil.rmtree(directory / "checkpoint", ignore_errors=True)
+    write_manifest(
+        directory,
+        task_shape=task.shape,
+        label_names=task.label_names,
+        max_sequence_length=length,
+        is_student=is_student,
+        valid=best.valid,
+        history=[record.to_dict() for record in trainer.history],
+    )

@@ -1,0 +1,83 @@
+"""`architecture`: a table of sizes of a model that is trained here from scratch on the labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from avatar_optuna.settings import TeacherSettings
+from avatar_optuna.students.transformer import POSITION_OFFSET
+from avatar_optuna.tasks import Task
+
+if TYPE_CHECKING:
+    from avatar_optuna.distillation import OnEpoch, Teacher
+    from avatar_optuna.teachers._fine_tuning import Untrained
+
+_SIZES = {
+    "vocab_size": (100, 10**6),
+    "num_hidden_layers": (1, 96),
+    "hidden_size": (8, 16_384),
+    "intermediate_size": (8, 65_536),
+    "num_attention_heads": (1, 256),
+}
+
+
+class _Architecture:
+    option_names = ("architecture",)
+    path_names: tuple[str, ...] = ()
+
+    def faults(self, settings: TeacherSettings) -> list[str]:
+        sizes = settings.source
+        if not isinstance(sizes, Mapping) or set(sizes) != set(_SIZES):
+            return [f"architecture must be a table with exactly {', '.join(_SIZES)}, got {sizes!r}"]
+        faults = [
+            f"architecture {name} must be a whole number from {low} to {high}, got {sizes[name]!r}"
+            for name, (low, high) in _SIZES.items()
+            if not (isinstance(sizes[name], int) and not isinstance(sizes[name], bool) and low <= sizes[name] <= high)
+        ]
+        if not faults and sizes["hidden_size"] % sizes["num_attention_heads"]:
+            return [f"architecture needs heads that divide the width, got {sizes!r}"]
+        return faults
+
+    def check(self, settings: TeacherSettings, task: Task, *, cache_dir: Path) -> None:
+        """Nothing is read: there is nothing to refuse."""
+
+    def load(
+        self, settings: TeacherSettings, task: Task, *, cache_dir: Path, device: str, on_epoch: OnEpoch | None
+    ) -> Teacher:
+        from avatar_optuna.teachers._fine_tuning import fine_tuned_teacher
+
+        sizes = dict(settings.source)
+        return fine_tuned_teacher(
+            settings,
+            task,
+            source=f"architecture: {json.dumps(sizes, sort_keys=True)}",
+            identity={"architecture": sizes},
+            untrained=lambda: _untrained(settings, task, cache_dir),
+            cache_dir=cache_dir,
+            device=device,
+            on_epoch=on_epoch,
+        )
+
+
+def _untrained(settings: TeacherSettings, task: Task, cache_dir: Path) -> Untrained:
+    from avatar_optuna.distillation import StudentConfig, StudentForSequenceClassification, train_tokenizer
+
+    sizes = settings.source
+    tokenizer = train_tokenizer("BPE", sizes["vocab_size"], task.train.functions, cache_dir)
+    tokenizer.model_max_length = settings.max_sequence_length
+    config = StudentConfig(
+        **sizes,
+        hidden_dropout_prob=0.0,  # from scratch on little data, noise on both functions buries what is alike in them
+        attention_probs_dropout_prob=0.0,
+        max_position_embeddings=settings.max_sequence_length + POSITION_OFFSET,
+        num_functions=task.shape.arity,
+        id2label=dict(enumerate(task.label_names)),
+        label2id={name: index for index, name in enumerate(task.label_names)},
+    )
+    return StudentForSequenceClassification(config), tokenizer, settings.max_sequence_length
+
+
+KIND = _Architecture()

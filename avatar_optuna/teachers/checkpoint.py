@@ -1,0 +1,55 @@
+"""`checkpoint`: a directory or hub name of a fine-tuned classifier, or of an encoder with `pair_head.safetensors`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.settings import TeacherSettings
+from avatar_optuna.tasks import Task
+from avatar_optuna.teachers._paths import path_faults
+
+if TYPE_CHECKING:
+    from avatar_optuna.distillation import OnEpoch, Teacher
+
+_TRIED = 200  # functions that a new study's teacher must tell apart
+
+
+class _Checkpoint:
+    option_names = path_names = ("checkpoint",)
+
+    def faults(self, settings: TeacherSettings) -> list[str]:
+        return path_faults(settings)
+
+    def check(self, settings: TeacherSettings, task: Task, *, cache_dir: Path) -> None:
+        """Read the model, let it answer for one input and read some functions."""
+        from avatar_optuna.teachers._directory import require_distinct_sequences
+
+        classifier = self.load(settings, task, cache_dir=cache_dir, device="cpu", on_epoch=None).classifier
+        assert classifier is not None
+        first = task.valid.take(np.arange(1))
+        logits = classifier.predict_logits(first.functions, first.inputs)
+        if not np.isfinite(logits).all():
+            raise InputError(f"teacher {settings.source}: every logit must be finite, got {logits[0].tolist()}")
+        require_distinct_sequences(classifier.tokens(task.train.functions[:_TRIED]), settings.source)
+
+    def load(
+        self, settings: TeacherSettings, task: Task, *, cache_dir: Path, device: str, on_epoch: OnEpoch | None
+    ) -> Teacher:
+        from avatar_optuna.distillation import model_directory
+        from avatar_optuna.teachers._directory import teacher_of_directory
+
+        return teacher_of_directory(
+            model_directory(settings.source),
+            f"checkpoint: {settings.source}",
+            task,
+            cache_dir,
+            device,
+            max_sequence_length=settings.max_sequence_length,
+        )
+
+
+KIND = _Checkpoint()

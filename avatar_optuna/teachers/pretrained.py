@@ -1,0 +1,56 @@
+"""`pretrained`: a directory or hub name of a pretrained encoder, fine-tuned here on the labels."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from avatar_optuna.settings import TeacherSettings
+from avatar_optuna.tasks import Task
+from avatar_optuna.teachers._paths import path_faults
+
+if TYPE_CHECKING:
+    from avatar_optuna.distillation import OnEpoch, Teacher
+    from avatar_optuna.teachers._fine_tuning import Untrained
+
+
+class _Pretrained:
+    option_names = path_names = ("pretrained",)
+
+    def faults(self, settings: TeacherSettings) -> list[str]:
+        return path_faults(settings)
+
+    def check(self, settings: TeacherSettings, task: Task, *, cache_dir: Path) -> None:
+        _untrained(settings, task)
+
+    def load(
+        self, settings: TeacherSettings, task: Task, *, cache_dir: Path, device: str, on_epoch: OnEpoch | None
+    ) -> Teacher:
+        from avatar_optuna.distillation import model_directory
+        from avatar_optuna.teachers._directory import files_of
+        from avatar_optuna.teachers._fine_tuning import fine_tuned_teacher
+
+        digests = "".join(files_of(model_directory(settings.source)).values())
+        return fine_tuned_teacher(
+            settings,
+            task,
+            source=f"pretrained: {settings.source}",
+            identity={"pretrained_sha256": hashlib.sha256(digests.encode()).hexdigest()},
+            untrained=lambda: _untrained(settings, task),
+            cache_dir=cache_dir,
+            device=device,
+            on_epoch=on_epoch,
+        )
+
+
+def _untrained(settings: TeacherSettings, task: Task) -> Untrained:
+    from avatar_optuna.distillation import load_pretrained, load_tokenizer, longest_sequence, require_embeddings
+
+    network = load_pretrained(settings.source, task.shape, task.label_names)
+    tokenizer = load_tokenizer(settings.source)
+    require_embeddings(settings.source, network, tokenizer)
+    return network, tokenizer, min(settings.max_sequence_length, longest_sequence(network, tokenizer))
+
+
+KIND = _Pretrained()

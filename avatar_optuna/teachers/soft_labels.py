@@ -1,0 +1,58 @@
+"""`soft_labels`: a folder with `soft_labels_train.npy` and `soft_labels_valid.npy`: logits (inputs, labels)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.settings import TeacherSettings
+from avatar_optuna.tasks import Task
+from avatar_optuna.teachers._kind import fingerprint
+from avatar_optuna.teachers._paths import path_faults
+
+if TYPE_CHECKING:
+    from avatar_optuna.distillation import OnEpoch, Teacher
+
+_SPLITS = ("train", "valid")
+
+
+class _SoftLabels:
+    option_names = path_names = ("soft_labels",)
+
+    def faults(self, settings: TeacherSettings) -> list[str]:
+        return path_faults(settings)
+
+    def check(self, settings: TeacherSettings, task: Task, *, cache_dir: Path) -> None:
+        self.load(settings, task, cache_dir=cache_dir, device="cpu", on_epoch=None)
+
+    def load(
+        self, settings: TeacherSettings, task: Task, *, cache_dir: Path, device: str, on_epoch: OnEpoch | None
+    ) -> Teacher:
+        from avatar_optuna.distillation import Teacher, sha256_of
+
+        paths = {name: Path(settings.source) / f"soft_labels_{name}.npy" for name in _SPLITS}
+        logits = {name: _read(path, len(task.splits[name]), task.shape.num_labels) for name, path in paths.items()}
+        return Teacher(
+            source=f"soft_labels: {settings.source}",
+            fingerprint=fingerprint(task, [sha256_of(path) for path in paths.values()]),
+            task=task,
+            classifier=None,
+            soft_labels=logits,
+        )
+
+
+def _read(path: Path, inputs: int, labels: int) -> npt.NDArray[np.float32]:
+    try:
+        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: it must be a NumPy array of soft labels, it is absent or none") from error
+    if array.shape != (inputs, labels) or not np.issubdtype(array.dtype, np.floating):
+        raise InputError(f"{path}: it must hold floats of shape {(inputs, labels)}, got {array.dtype} {array.shape}")
+    return array.astype(np.float32)
+
+
+KIND = _SoftLabels()
