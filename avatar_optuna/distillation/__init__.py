@@ -11,6 +11,7 @@ from avatar_optuna.distillation._classifier import (
 )
 from avatar_optuna.distillation._distillation import DistilledStudent, build_student, distil
 from avatar_optuna.distillation._files import locked, sha256_of
+from avatar_optuna.distillation._fixed_steps import own_stream
 from avatar_optuna.distillation._networks import load_pretrained, model_directory
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe
 from avatar_optuna.distillation._similarity import start_as_similarity
@@ -44,6 +45,7 @@ __all__ = [
     "require_embeddings",
     "sha256_of",
     "start_as_similarity",
+    "own_stream",
     "train_tokenizer",
     "write_manifest",
 ]

@@ -23,9 +23,10 @@ from avatar_optuna.distillation._networks import (
     model_directory,
     shape_of_checkpoint,
 )
+from avatar_optuna.distillation._packing import is_packed
 from avatar_optuna.distillation._student import StudentForSequenceClassification
 from avatar_optuna.distillation._tokens import Tokens
-from avatar_optuna.exceptions import InputError
+from avatar_optuna.exceptions import AvatarError, InputError
 from avatar_optuna.students.transformer import POSITION_OFFSET
 
 _UNLIMITED = 10**6
@@ -146,19 +147,44 @@ class Classifier:
 @torch.inference_mode()
 def encode_all(network: Any, tokens: Tokens, *, batch_size: int) -> Tensor:
     """Vectors (functions, k) of all functions in float32, by batches of like length."""
-    everything = np.arange(len(tokens))
-    chunks = list(tokens.chunks(everything, batch_size))
-    parts = [network.encode(*tokens.batch(everything[chunk])).float() for chunk in chunks]
-    vectors = torch.cat(parts)
+    chunks = list(tokens.chunks(np.arange(len(tokens)), batch_size))
+    vectors = torch.cat([_encoded(network, tokens, chunk) for chunk in chunks])
     order = torch.from_numpy(np.concatenate(chunks)).to(vectors.device)
     return torch.empty_like(vectors).index_copy_(0, order, vectors)
+
+
+def _encoded(network: Any, tokens: Tokens, functions: npt.NDArray[np.int64]) -> Tensor:
+    """Vectors (n, k) of functions; one half after the other where the memory does not hold both."""
+    device = tokens.ids.device
+    try:
+        if is_packed(network, device):
+            size = int(tokens.host_lengths[functions].sum())
+            packed = tokens.packed(torch.from_numpy(functions).to(device), size)
+            return network.encode_packed(packed).float()  # type: ignore[no-any-return]
+        return network.encode(*tokens.batch(functions)).float()  # type: ignore[no-any-return]
+    except torch.OutOfMemoryError as error:
+        if len(functions) == 1:
+            raise AvatarError("the device's memory must hold one function's vectors, it does not") from error
+    torch.cuda.empty_cache()
+    return torch.cat([_encoded(network, tokens, half) for half in np.array_split(functions, 2)])
 
 
 @torch.inference_mode()
 def classify_all(network: Any, vectors: Tensor, inputs: npt.NDArray[np.integer[Any]], rows: int = 8192) -> Tensor:
     """Logits (m, labels) of inputs (m, f) over function vectors (functions, k), some thousand inputs at a time."""
     places = torch.from_numpy(np.asarray(inputs, dtype=np.int64)).to(vectors.device)  # (m, f)
-    return torch.cat([network.classify(vectors[part].flatten(1)).float() for part in places.split(rows)])
+    return torch.cat([_classified(network, vectors, part) for part in places.split(rows)])
+
+
+def _classified(network: Any, vectors: Tensor, places: Tensor) -> Tensor:
+    """Logits (m, labels) of inputs (m, f); one half after the other where the memory does not hold both."""
+    try:
+        return network.classify(vectors[places].flatten(1)).float()  # type: ignore[no-any-return]
+    except torch.OutOfMemoryError as error:
+        if len(places) == 1:
+            raise AvatarError("the device's memory must hold the head's work on one input, it does not") from error
+    torch.cuda.empty_cache()
+    return torch.cat([_classified(network, vectors, half) for half in places.tensor_split(2)])
 
 
 def load_tokenizer(source: str) -> PreTrainedTokenizerBase:

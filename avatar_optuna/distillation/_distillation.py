@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation._checkpoint import CheckpointStore
 from avatar_optuna.distillation._classifier import write_manifest
+from avatar_optuna.distillation._randomness import seeded
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe
 from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._student import StudentConfig, StudentForSequenceClassification
@@ -68,7 +68,6 @@ def distil(
     cache_dir: Path | None = None,
     checkpoint: CheckpointStore | None = None,
     on_epoch: OnEpoch | None = None,
-    compiled: bool = False,
 ) -> DistilledStudent:
     """Train a tokenizer, build a student, teach it, and keep its best epoch by balanced accuracy on validation.
 
@@ -90,7 +89,6 @@ def distil(
         cache_dir: For trained tokenizers; None trains anew.
         checkpoint: Where each epoch's checkpoint is kept besides.
         on_epoch: Called with each epoch's record; what it raises ends the distillation, resumable.
-        compiled: Let torch compile the encoder, on CUDA: pays over minutes, not seconds.
 
     Raises:
         DivergenceError: The training lost itself.
@@ -108,7 +106,6 @@ def distil(
         token_dropout_prob=settings.token_dropout_prob,
         views=settings.views,
         max_train_inputs=settings.max_train_inputs,
-        compiled=compiled,
         seed=chosen_seed,
     )
     tokenizer = train_tokenizer(hyperparameters.tokenizer, hyperparameters.vocab_size, task.train.functions, cache_dir)
@@ -166,8 +163,7 @@ def build_student(
     seed: int = 0,
 ) -> StudentForSequenceClassification:
     """A student at the start of its training; its weights are a function of the seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(np.random.SeedSequence([seed]).generate_state(1)[0]))
+    with seeded(int(np.random.SeedSequence([seed]).generate_state(1)[0])):
         return StudentForSequenceClassification(
             StudentConfig.from_hyperparameters(hyperparameters, task_shape, label_names=label_names)
         )

@@ -13,7 +13,13 @@ UNKNOWN = -1
 
 
 def mixed_loss(
-    logits: Tensor, *, labels: Tensor, teacher: Tensor | None, temperature: float, hard_label_weight: float
+    logits: Tensor,
+    *,
+    labels: Tensor,
+    teacher: Tensor | None,
+    temperature: float,
+    hard_label_weight: float,
+    counted: Tensor | None = None,
 ) -> Tensor:
     """Soft cross-entropy with the teacher and cross-entropy with the labels, each balanced over its classes.
 
@@ -27,6 +33,7 @@ def mixed_loss(
         teacher: The teacher's logits, shape (m, l), or None: labels alone.
         temperature: T.
         hard_label_weight: Share of the hard part, from 0 to 1.
+        counted: Which inputs the soft part counts, shape (m,), or None: all.
 
     Returns:
         A scalar.
@@ -38,7 +45,10 @@ def mixed_loss(
     expected = functional.log_softmax(teacher / temperature, dim=-1)  # (m, l)
     given = functional.log_softmax(logits / temperature, dim=-1)  # (m, l)
     divergence = functional.kl_div(given, expected, log_target=True, reduction="none").sum(-1)  # (m,)
-    soft_loss = temperature**2 * (divergence * _balanced(teacher.argmax(-1), logits.shape[-1])).sum()
+    likelier = teacher.argmax(-1)  # (m,)
+    if counted is not None:
+        likelier = torch.where(counted, likelier, UNKNOWN)
+    soft_loss = temperature**2 * (divergence * _balanced(likelier, logits.shape[-1])).sum()
     return (1.0 - hard_label_weight) * soft_loss + hard_label_weight * hard_loss
 
 
@@ -76,9 +86,8 @@ class ListedPairs:
         return torch.where(self.keys[places] == keys, self.labels[places], UNKNOWN)
 
 
-def all_pairs(count: int, device: torch.device) -> Tensor:
-    """Ordered pairs of `count` things, none with itself, shape (count (count - 1), 2)."""
-    first, second = torch.meshgrid(
-        torch.arange(count, device=device), torch.arange(count, device=device), indexing="ij"
-    )
-    return torch.stack([first, second], dim=-1)[~torch.eye(count, dtype=torch.bool, device=device)]
+def all_pairs(values: Tensor) -> Tensor:
+    """Rows (n, k) joined with each other, shape (n n, 2 k): row i n + j holds values i and j."""
+    count, width = values.shape
+    first, second = values[:, None].expand(count, count, width), values[None].expand(count, count, width)
+    return torch.cat([first, second], dim=-1).flatten(0, 1)

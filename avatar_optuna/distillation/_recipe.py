@@ -32,7 +32,6 @@ class Recipe:
         patience: Stop after this many epochs without a better one, once one was better than chance; None never stops
             early.
         max_train_inputs: Most inputs an epoch, where inputs are what is passed over.
-        compiled: Let torch compile the encoder (CUDA alone).
         seed: Of order and dropout.
     """
 
@@ -48,7 +47,6 @@ class Recipe:
     averaging: bool = True
     patience: int | None = None
     max_train_inputs: int | None = None
-    compiled: bool = False
     seed: int = 0
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from avatar_optuna.distillation._randomness import seeded
 from avatar_optuna.distillation._recipe import Examples
 from avatar_optuna.distillation._student import StudentForSequenceClassification
 
@@ -51,8 +52,7 @@ def _encoded(student: StudentForSequenceClassification, train: Examples, functio
     chunks = list(train.tokens.chunks(functions, _BATCH))
     was_training = student.training
     student.train()
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed, train.tokens.ids.device):
         parts = torch.cat([student.encode(*train.tokens.batch(functions[chunk])) for chunk in chunks])
     student.train(was_training)
     order = torch.from_numpy(np.concatenate(chunks)).to(parts.device)

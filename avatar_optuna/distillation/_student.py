@@ -25,6 +25,8 @@ from transformers.activations import ACT2FN
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from avatar_optuna.costs import TaskShape
+from avatar_optuna.distillation._packing import LARGEST_HEAD, packed_attention
+from avatar_optuna.distillation._tokens import PackedTokens
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.students import Configuration
 from avatar_optuna.students.transformer import POSITION_EMBEDDING_TYPES, POSITION_OFFSET
@@ -162,12 +164,17 @@ class Embeddings(nn.Module):
         self.dropout = Dropout(config.hidden_dropout_prob)
         self.has_positions = config.position_embedding_type == "absolute"
 
-    def forward(self, input_ids: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor, positions: Tensor | None = None) -> Tensor:
+        # input_ids (n, t), or (t,) with the position of each token in its function
         vectors = self.word_embeddings(input_ids) + self.token_type_embeddings.weight[0]  # (n, t, w)
         if self.has_positions:
-            # RoBERTa counts the tokens that are not padding, from 2; padding itself sits at row 1.
-            real = (input_ids != PAD_TOKEN_ID).long()  # (n, t)
-            vectors = vectors + self.position_embeddings(real.cumsum(dim=1) * real + PAD_TOKEN_ID)  # (n, t, w)
+            if positions is None:
+                # RoBERTa counts the tokens that are not padding, from 2; padding itself sits at row 1.
+                real = (input_ids != PAD_TOKEN_ID).long()  # (n, t)
+                rows = real.cumsum(dim=1) * real + PAD_TOKEN_ID  # (n, t)
+            else:
+                rows = positions + POSITION_OFFSET  # (t,)
+            vectors = vectors + self.position_embeddings(rows)  # (n, t, w)
         return self.dropout(self.LayerNorm(vectors))  # type: ignore[no-any-return]  # (n, t, w)
 
 
@@ -206,8 +213,10 @@ class SelfAttention(nn.Module):
         if self.num_distance_products:
             self.distance_embedding = nn.Embedding(2 * self.longest - 1, width // self.num_heads)
 
-    def forward(self, vectors: Tensor, bias: Tensor | None) -> Tensor:
-        # vectors (n, t, w), bias (n, 1, 1, t) or None
+    def forward(self, vectors: Tensor, bias: Tensor | PackedTokens | None) -> Tensor:
+        # vectors (n, t, w), bias (n, 1, 1, t) or None; or (t, w), with the functions that these tokens are of
+        if isinstance(bias, PackedTokens):
+            return self._packed(vectors, bias)
         query = self._split(self.query(vectors))  # (n, h, t, d)
         key = self._split(self.key(vectors))  # (n, h, t, d)
         value = self._split(self.value(vectors))  # (n, h, t, d)
@@ -225,6 +234,20 @@ class SelfAttention(nn.Module):
             dropout = self.dropout.probability if self.training else 0.0
             mixed = functional.scaled_dot_product_attention(query, key, value, bias, dropout)  # (n, h, t, d)
         return mixed.transpose(1, 2).reshape(vectors.shape)  # type: ignore[no-any-return]  # (n, t, w)
+
+    def _packed(self, vectors: Tensor, tokens: PackedTokens) -> Tensor:
+        """Attention of each function's tokens among themselves, (t, w), on a GPU."""
+        return packed_attention(
+            self.query(vectors),
+            self.key(vectors),
+            self.value(vectors),
+            tokens,
+            table=self.distance_embedding.weight if self.num_distance_products else None,
+            longest=self.longest,
+            heads=self.num_heads,
+            kind=self.num_distance_products,
+            dropout=self.dropout.probability if self.dropout.is_active else 0.0,
+        )
 
     def _split(self, vectors: Tensor) -> Tensor:
         heads = vectors.unflatten(-1, (self.num_heads, -1))  # (n, t, h, d)
@@ -266,7 +289,7 @@ class Attention(nn.Module):
         self.self = SelfAttention(config)
         self.output = Residual(config.hidden_size, config)
 
-    def forward(self, vectors: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(self, vectors: Tensor, bias: Tensor | PackedTokens | None) -> Tensor:
         return self.output(self.self(vectors, bias), vectors)  # type: ignore[no-any-return]  # (n, t, w)
 
 
@@ -291,7 +314,7 @@ class Layer(nn.Module):
         self.intermediate = Intermediate(config)
         self.output = Residual(config.intermediate_size, config)
 
-    def forward(self, vectors: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(self, vectors: Tensor, bias: Tensor | PackedTokens | None) -> Tensor:
         vectors = self.attention(vectors, bias)  # (n, t, w)
         return self.output(self.intermediate(vectors), vectors)  # type: ignore[no-any-return]  # (n, t, w)
 
@@ -304,6 +327,13 @@ class Encoder(nn.Module):
         self.embeddings = Embeddings(config)
         layers = nn.ModuleList([Layer(config) for _ in range(config.num_hidden_layers)])
         self.encoder = nn.ModuleDict({"layer": layers})
+
+    def packed(self, tokens: PackedTokens) -> Tensor:
+        """Vectors (t, w) of the tokens of packed functions, on a GPU."""
+        vectors = self.embeddings(tokens.ids, tokens.positions)  # (t, w)
+        for layer in self.encoder["layer"]:  # type: ignore[attr-defined]
+            vectors = layer(vectors, tokens)  # (t, w)
+        return vectors  # type: ignore[no-any-return]
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         # input_ids (n, t), attention_mask (n, t) or None where no token is padding
@@ -366,6 +396,15 @@ class StudentForSequenceClassification(PreTrainedModel):
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """First-token vectors, (n, w), of functions (n, t)."""
         return self.roberta(input_ids, attention_mask)[:, 0]  # type: ignore[no-any-return]  # (n, w)
+
+    @property
+    def can_pack(self) -> bool:
+        """Whether `encode_packed` can be asked, on a GPU."""
+        return int(self.config.hidden_size) // int(self.config.num_attention_heads) <= LARGEST_HEAD
+
+    def encode_packed(self, tokens: PackedTokens) -> Tensor:
+        """What `encode` gives, (n, w), of packed functions, on a GPU."""
+        return self.roberta.packed(tokens).index_select(0, tokens.starts)  # (n, w)
 
     def classify(self, joined: Tensor) -> Tensor:
         """Logits (m, l) of the joined vectors (m, f w) of inputs."""

@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedTokens:
+    """A batch of n functions end to end in T places; what is behind the last one is padding, of no function.
+
+    Args:
+        ids: Shape (T,).
+        positions: Of each token in its function, from 0, shape (T,).
+        starts: Place of each function's first token, shape (n,), int32.
+        lengths: Tokens of each function, shape (n,), int32.
+        longest: No function is longer.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    starts: Tensor
+    lengths: Tensor
+    longest: int
+
+    def with_ids(self, ids: Tensor) -> PackedTokens:
+        """The same batch of other tokens."""
+        return replace(self, ids=ids)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +99,36 @@ class Tokens:
         ids = torch.where(mask, self.ids[places], self.pad_token_id).long()  # (n, t)
         return ids, mask if longest > int(lengths.min()) else None
 
-    def with_dropout(self, ids: Tensor, probability: float) -> Tensor:
-        """A batch's ids (n, t) with each token but the first replaced by the mask token at this probability."""
-        is_dropped = torch.rand(ids.shape, device=ids.device) < probability  # (n, t)
-        is_dropped[:, 0] = False  # the token whose vector stands for the function
-        return torch.where(is_dropped & (ids != self.pad_token_id), self.mask_token_id, ids)
+    def padded(self, functions: Tensor, longest: int) -> tuple[Tensor, Tensor]:
+        """Ids and mask (n, t) of functions (n,) given on the device, to a fixed t: the host is not asked."""
+        columns = torch.arange(longest, device=self.ids.device)  # (t,)
+        mask = columns < self.lengths[functions, None]  # (n, t)
+        places = (self.starts[functions, None] + columns).clamp_(max=len(self.ids) - 1)  # (n, t)
+        return torch.where(mask, self.ids[places], self.pad_token_id).long(), mask
+
+    def packed(self, functions: Tensor, size: int) -> PackedTokens:
+        """Functions (n,) given on the device, end to end in `size` places: the host is not asked."""
+        lengths = self.lengths[functions]  # (n,)
+        ends = lengths.cumsum(0)  # (n,)
+        starts = ends - lengths  # (n,)
+        places = torch.arange(size, device=self.ids.device)  # (T,)
+        owners = torch.searchsorted(ends, places, right=True).clamp_(max=len(functions) - 1)  # (T,)
+        positions = places - starts[owners]  # (T,)
+        is_real = places < ends[-1]  # (T,)
+        sources = torch.where(is_real, self.starts[functions][owners] + positions, 0)  # (T,)
+        return PackedTokens(
+            ids=torch.where(is_real, self.ids[sources], self.pad_token_id).long(),
+            positions=torch.where(is_real, positions, 0),
+            starts=starts.int(),
+            lengths=lengths.int(),
+            longest=self.max_sequence_length,
+        )
+
+    def with_dropout(self, ids: Tensor, is_first: Tensor, probability: float) -> Tensor:
+        """A batch's ids with each token but the first of a function, `is_first`, masked at this probability."""
+        is_dropped = torch.rand(ids.shape, device=ids.device) < probability  # as ids
+        # The first token's vector stands for the function.
+        return torch.where(is_dropped & ~is_first & (ids != self.pad_token_id), self.mask_token_id, ids)
 
     def chunks(self, functions: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
         """Places in `functions`, by length, in chunks of at most `size`, so that a chunk holds little padding."""

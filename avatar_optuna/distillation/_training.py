@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import lru_cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +19,15 @@ from torch.utils.checkpoint import checkpoint as recompute
 from avatar_optuna.distillation._batches import Indices, plan_functions, plan_inputs, plan_reading
 from avatar_optuna.distillation._checkpoint import CheckpointStore, read_checkpoint, write_checkpoint
 from avatar_optuna.distillation._classifier import classify_all, encode_all
-from avatar_optuna.distillation._losses import UNKNOWN, ListedPairs, all_pairs, mixed_loss
+from avatar_optuna.distillation._fixed_steps import MAX_GRADIENT_NORM, FixedSteps, autocast, own_stream
+from avatar_optuna.distillation._lesson import Lesson
+from avatar_optuna.distillation._losses import mixed_loss
+from avatar_optuna.distillation._randomness import seed_of, seeded
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe, SoftLabels
 from avatar_optuna.exceptions import AvatarError, DivergenceError
 
 logger = logging.getLogger(__name__)
 
-MAX_GRADIENT_NORM = 1.0
 # Functions in one forward pass: on a CPU few of one length beat many padded ones; a GPU wants them all at once.
 CPU_CHUNK, CUDA_CHUNK = 16, 256
 EVALUATION_BATCH = {"cpu": 16, "cuda": 512}
@@ -49,6 +49,9 @@ class Trainer:
         directory: For the checkpoint.
         fingerprint: Names the run; a checkpoint of another run is left unread and replaced.
         store: Where the checkpoint is kept besides, or None.
+        has_fixed_steps: Whether steps have fixed shapes (see `FixedSteps`); None: on a GPU. Where the memory is too
+            small for them, and otherwise, a step reads its functions in chunks of like length.
+        is_captured: Whether steps of fixed shapes are captured, on a GPU.
     """
 
     def __init__(
@@ -62,29 +65,27 @@ class Trainer:
         directory: Path,
         fingerprint: str,
         store: CheckpointStore | None = None,
+        has_fixed_steps: bool | None = None,
+        is_captured: bool = True,
     ) -> None:
         self.network, self.recipe, self.train, self.valid = network, recipe, train, valid
         self.soft_labels, self.directory, self.fingerprint, self.store = soft_labels, directory, fingerprint, store
         self.device = train.tokens.ids.device
-        self.is_pair = train.inputs.shape[1] == 2
-        self.learns_all_pairs = self.is_pair and soft_labels is not None and soft_labels.vectors is not None
-        self.listed = ListedPairs(train.inputs, train.labels, len(train.tokens), self.device) if self.is_pair else None
-        self.labels = torch.from_numpy(train.labels).to(self.device)
         self.num_functions = len(train.tokens) // (1 + recipe.views)
-        self.reading = np.arange(self.num_functions)
+        self.lesson = Lesson(train, soft_labels, num_functions=self.num_functions)
         self.steps_per_epoch = len(self._plan(0))
         self.parameters = [p for p in network.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(self._groups(), lr=0.0, fused=True)
+        self.has_fixed_steps = self.device.type == "cuda" if has_fixed_steps is None else has_fixed_steps
+        self.is_captured = is_captured
+        self.fixed_steps: FixedSteps | None = None
+        rate = torch.zeros((), device=self.device) if self.has_fixed_steps else 0.0
+        self.optimizer = torch.optim.AdamW(self._groups(), lr=rate, fused=True, capturable=self.device.type == "cuda")
         self.average = [p.detach().clone() for p in self.parameters]
         self.best: list[Tensor] = []
         self.history: list[EpochRecord] = []
         self.chunk = CUDA_CHUNK if self.device.type == "cuda" else CPU_CHUNK
         self.is_recomputing = False
-        self._encode = torch.compile(network.encode, dynamic=True) if self._is_compiled else network.encode
-
-    @property
-    def _is_compiled(self) -> bool:
-        return self.recipe.compiled and self.device.type == "cuda"
+        self._encode = network.encode
 
     def run(self, on_epoch: OnEpoch | None = None) -> EpochRecord:
         """Train to the end (or until patience runs out) and leave the best epoch's weights in the network.
@@ -96,6 +97,10 @@ class Trainer:
             DivergenceError: The loss or the weights are no longer finite.
             AvatarError: The device's memory does not hold even one function.
         """
+        with own_stream(self.device):
+            return self._run(on_epoch)
+
+    def _run(self, on_epoch: OnEpoch | None) -> EpochRecord:
         self._resume()
         while len(self.history) < self.recipe.epochs and not self._is_out_of_patience():
             record = self._epoch(len(self.history))
@@ -136,23 +141,14 @@ class Trainer:
     def _plan(self, epoch: int) -> list[Indices]:
         rng = np.random.default_rng([self.recipe.seed, epoch])
         size = self.recipe.batch_size
-        if self.learns_all_pairs:
+        if self.lesson.learns_all_pairs:
             return plan_functions(self.train.inputs, self.train.labels, batch_size=size, rng=rng)
         limit = self.recipe.max_train_inputs
         return plan_inputs(len(self.train.labels), batch_size=size, limit=limit, rng=rng)
 
     def _epoch(self, epoch: int) -> EpochRecord:
         started = time.perf_counter()
-        self.network.train()
-        total = torch.zeros((), device=self.device)
-        rng = np.random.default_rng([self.recipe.seed, epoch, 1])
-        self.reading = plan_reading(self.num_functions, self.recipe.views, rng)
-        with _seeded(self.device, self.recipe.seed, epoch):
-            for number, indices in enumerate(self._plan(epoch)):
-                step = epoch * self.steps_per_epoch + number
-                total += self._step(indices, step)
-                if self.device.type == "cpu" or number % _CHECKED_EVERY == _CHECKED_EVERY - 1:
-                    self._check_finite(total, epoch, step)
+        total = self.train_epoch(epoch)
         self._check_finite(total, epoch, (epoch + 1) * self.steps_per_epoch)
         valid = self._evaluate()
         is_best = not self.history or _rank(valid) > _rank(self.best_record.valid)
@@ -167,6 +163,48 @@ class Trainer:
             is_best=is_best,
         )
 
+    def train_epoch(self, epoch: int) -> Tensor:
+        """Do the steps of an epoch; returns the sum of their losses, on the device."""
+        self.network.train()
+        plan = self._plan(epoch)
+        reading = plan_reading(
+            self.num_functions, self.recipe.views, np.random.default_rng([self.recipe.seed, epoch, 1])
+        )
+        seed = seed_of(self.recipe.seed, epoch)
+        if self.has_fixed_steps:
+            before = {name: tensor.clone() for name, tensor in self._state().items()}
+            try:
+                return self._fixed_epoch(epoch, plan, reading, seed)
+            except torch.OutOfMemoryError as error:
+                self.has_fixed_steps, self.fixed_steps = False, None
+                self._halve(error)
+                self._restore(before)
+        self.lesson.read(reading)
+        total = torch.zeros((), device=self.device)
+        with seeded(seed, self.device):
+            for number, dealt in enumerate(plan):
+                step = epoch * self.steps_per_epoch + number
+                total += self._step(dealt, step)
+                if self.device.type == "cpu" or number % _CHECKED_EVERY == _CHECKED_EVERY - 1:
+                    self._check_finite(total, epoch, step)
+        return total
+
+    def _fixed_epoch(self, epoch: int, plan: list[Indices], reading: Indices, seed: int) -> Tensor:
+        if self.fixed_steps is None:
+            self.fixed_steps = FixedSteps(
+                self.network,
+                recipe=self.recipe,
+                tokens=self.train.tokens,
+                lesson=self.lesson,
+                optimizer=self.optimizer,
+                average=self.average,
+                is_captured=self.is_captured,
+            )
+        steps = range(epoch * self.steps_per_epoch, (epoch + 1) * self.steps_per_epoch)
+        rates = [self.recipe.learning_rate * self._rate_at(step) for step in steps]
+        weights = [self._weight_at(step) for step in steps]
+        return self.fixed_steps.epoch(plan, reading, rates=rates, weights=weights, seed=seed)
+
     def _check_finite(self, total: Tensor, epoch: int, step: int) -> None:
         if not torch.isfinite(total):
             raise DivergenceError(
@@ -174,15 +212,15 @@ class Trainer:
                 f"at a learning rate of {self.recipe.learning_rate:g}"
             )
 
-    def _step(self, indices: Indices, step: int) -> Tensor:
+    def _step(self, dealt: Indices, step: int) -> Tensor:
         """One update; where the device's memory runs out, the step is begun anew in chunks of half the size."""
         rate = self.recipe.learning_rate * self._rate_at(step)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
         while True:
             try:
                 self.optimizer.zero_grad(set_to_none=True)
-                loss = self._loss(indices)
+                loss = self._loss(torch.from_numpy(dealt).to(self.device))
                 loss.backward()
                 break
             except torch.OutOfMemoryError as error:
@@ -190,9 +228,7 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT_NORM, foreach=True)
         self.optimizer.step()
         if self.recipe.averaging:
-            # Early on the average looks back over few steps, later over about one epoch.
-            decay = min(1.0 - 1.0 / (1.0 + self.steps_per_epoch), (1.0 + step) / (10.0 + step))
-            torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1.0 - decay)
+            torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], self._weight_at(step))
         return loss.detach()
 
     def _rate_at(self, step: int) -> float:
@@ -201,6 +237,10 @@ class Trainer:
         warmup = max(1, round(self.recipe.warmup_ratio * total))
         return min((step + 1) / warmup, max(0.0, (total - step) / max(1, total - warmup)))
 
+    def _weight_at(self, step: int) -> float:
+        """Weight of the new parameters in their average: early on it looks back over few steps, later over an epoch."""
+        return 1.0 - min(1.0 - 1.0 / (1.0 + self.steps_per_epoch), (1.0 + step) / (10.0 + step))
+
     def _halve(self, error: torch.OutOfMemoryError) -> None:
         if self.chunk == 1:
             raise AvatarError("the device's memory must hold the training step of one function, it does not") from error
@@ -208,69 +248,38 @@ class Trainer:
         torch.cuda.empty_cache()
         logger.warning("out of memory: going on with at most %d functions at a time", self.chunk)
 
-    def _loss(self, indices: Indices) -> Tensor:
-        functions, places, labels, teacher = self._among(indices) if self.learns_all_pairs else self._listed(indices)
-        vectors = self._encoded(functions)  # (n, k)
-        with self._autocast():
-            logits = self.network.classify(vectors[places].flatten(1))  # (m, labels)
+    def _loss(self, dealt: Tensor) -> Tensor:
+        texts = self.lesson.texts(dealt)
+        targets = self.lesson.targets(dealt, texts)
+        vectors = self._encoded(texts)  # (n, k)
+        with autocast(self.device):
+            logits = self.network.classify(self.lesson.joined(vectors))  # (m, labels)
         return mixed_loss(
             logits.float(),
-            labels=labels,
-            teacher=teacher,
+            labels=targets.labels,
+            teacher=targets.teacher,
+            counted=targets.counted,
             temperature=self.recipe.temperature,
             hard_label_weight=self.recipe.hard_label_weight,
         )
 
-    def _listed(self, chosen: Indices) -> tuple[Indices, Tensor, Tensor, Tensor | None]:
-        """Listed inputs: their distinct functions (n,), places among them (m, f), labels (m,), teacher's logits."""
-        rows = self.reading[self.train.inputs[chosen]]  # (m, f)
-        functions, inverse = np.unique(rows, return_inverse=True)
-        places = torch.from_numpy(inverse.reshape(rows.shape)).to(self.device)
-        on_device = torch.from_numpy(chosen).to(self.device)
-        labels = self.labels[on_device]
-        if not self.recipe.views:
-            teacher = None if self.soft_labels is None else self.soft_labels.logits[on_device]
-            return functions.astype(np.int64), places, labels, teacher
-        texts = torch.from_numpy(rows).to(self.device)
-        is_own = (texts < self.num_functions).all(dim=1)
-        return functions, places, torch.where(is_own, labels, UNKNOWN), self._asked(texts)
-
-    def _among(self, functions: Indices) -> tuple[Indices, Tensor, Tensor, Tensor | None]:
-        """All ordered pairs among some functions, as `_listed` gives listed ones."""
-        if self.listed is None:
-            raise ValueError("only pairs can be learnt from all at once")
-        read = self.reading[functions]
-        places = _all_pairs(len(read), self.device)  # (m, 2)
-        texts = torch.from_numpy(read).to(self.device)[places]  # (m, 2)
-        return read, places, self.listed.of(texts), self._asked(texts)
-
-    @torch.no_grad()
-    def _asked(self, texts: Tensor) -> Tensor:
-        """What the teacher says, logits (m, labels), of inputs given as places of their texts (m, f)."""
-        soft = self.soft_labels
-        if soft is None or soft.vectors is None or soft.classify is None:
-            raise ValueError("inputs that are not listed need the teacher's function vectors")
-        return soft.classify(soft.vectors[texts].flatten(1))
-
-    def _encoded(self, functions: Indices) -> Tensor:
-        """Vectors (n, k) of functions, in chunks of like length; each padded to its own longest."""
+    def _encoded(self, texts: Tensor) -> Tensor:
+        """Vectors (n, k) of texts (n,), each distinct one encoded once, in chunks of like length."""
+        functions, places = np.unique(texts.cpu().numpy(), return_inverse=True)
         parts, order = [], []
         for chunk in self.train.tokens.chunks(functions, self.chunk):
             ids, mask = self.train.tokens.batch(functions[chunk])
             if self.recipe.token_dropout_prob:
-                ids = self.train.tokens.with_dropout(ids, self.recipe.token_dropout_prob)
-            with self._autocast():
+                is_first = torch.arange(ids.shape[1], device=self.device) == 0
+                ids = self.train.tokens.with_dropout(ids, is_first, self.recipe.token_dropout_prob)
+            with autocast(self.device):
                 if self.is_recomputing:
                     parts.append(recompute(self._encode, ids, mask, use_reentrant=False))
                 else:
                     parts.append(self._encode(ids, mask))
             order.append(chunk)
-        inverse = torch.from_numpy(np.argsort(np.concatenate(order))).to(self.device)
+        inverse = torch.from_numpy(np.argsort(np.concatenate(order))[places]).to(self.device)
         return torch.cat(parts)[inverse]
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        is_bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
-        return torch.autocast("cuda", torch.bfloat16) if is_bf16 else nullcontext()
 
     @property
     def _kept(self) -> list[Tensor]:
@@ -278,9 +287,7 @@ class Trainer:
         return self.average if self.recipe.averaging else [p.detach() for p in self.parameters]
 
     def _assign(self, weights: list[Tensor]) -> None:
-        with torch.no_grad():
-            for parameter, value in zip(self.parameters, weights, strict=True):
-                parameter.copy_(value)
+        torch._foreach_copy_([p.detach() for p in self.parameters], weights)
 
     def _evaluate(self) -> dict[str, float]:
         trained = [p.detach().clone() for p in self.parameters]
@@ -314,13 +321,19 @@ class Trainer:
             return
         tensors, state = found
         self.history = [EpochRecord(**record) for record in state["history"]]
+        self._restore(tensors)
+        logger.info("resumed after epoch %d of %d", len(self.history), self.recipe.epochs)
+
+    def _restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take up what `_state` gave."""
         count = range(len(self.parameters))
         self._assign([tensors[f"parameter.{i}"] for i in count])
-        self.average, self.best = ([tensors[f"{name}.{i}"] for i in count] for name in ("average", "best"))
+        self.average = [tensors[f"average.{i}"] for i in count]
+        self.best = [tensors[f"best.{i}"] for i in count if f"best.{i}" in tensors]
+        self.optimizer.state.clear()
         for i, parameter in enumerate(self.parameters):
             if f"step.{i}" in tensors:
                 self.optimizer.state[parameter] = {name: tensors[f"{name}.{i}"] for name in _MOMENTS}
-        logger.info("resumed after epoch %d of %d", len(self.history), self.recipe.epochs)
 
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of torch's AdamW
@@ -342,18 +355,3 @@ def _rank(valid: Mapping[str, float]) -> tuple[float, float]:
     """Better epochs rank higher: by balanced accuracy, then by loss."""
     loss = valid["loss"]
     return valid["balanced_accuracy"], -loss if math.isfinite(loss) else -math.inf
-
-
-@lru_cache(maxsize=8)
-def _all_pairs(count: int, device: torch.device) -> Tensor:
-    return all_pairs(count, device)
-
-
-@contextmanager
-def _seeded(device: torch.device, seed: int, epoch: int) -> Iterator[None]:
-    """Dropout's randomness from the seed and the epoch alone; the process's own is given back untouched."""
-    state = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(state)
-        yield

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import platform
+import threading
 import time
 from importlib.metadata import PackageNotFoundError, version
 
 from avatar_optuna.costs import flops
-from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, distil
+from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, distil, own_stream
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.measurement import describe_device, measure, use_threads
 from avatar_optuna.pool._job import ExecutorSettings, JobContext, JobOutcome
@@ -34,9 +35,14 @@ class Distiller:
         if about.slot.threads is not None:
             use_threads(about.slot.threads)
         self._loaded: tuple[Task, Teacher] | None = None
+        self._loading = threading.Lock()
 
     def __call__(self, job: Job, context: JobContext) -> JobOutcome:
-        """Distil, measure, and give back the student's directory."""
+        """Distil, measure, and give back the student's directory; threads that share a GPU each have a stream."""
+        with own_stream(self._device):
+            return self._do(job, context)
+
+    def _do(self, job: Job, context: JobContext) -> JobOutcome:
         begun = time.monotonic()
         self._refuse_foreign(job)
         task, teacher = self._task_and_teacher()
@@ -93,11 +99,13 @@ class Distiller:
             raise StudyError(f"a job must be of the study's space, got {job.hyperparameters}")
 
     def _task_and_teacher(self) -> tuple[Task, Teacher]:
-        if self._loaded is None:
-            task = load_task(self._settings.task, cache_dir=self._cache_dir)
-            teacher = load_teacher(self._settings.teacher, task, cache_dir=self._cache_dir, device=self._device)
-            self._loaded = task, teacher
-        return self._loaded
+        with self._loading:
+            if self._loaded is None:
+                task = load_task(self._settings.task, cache_dir=self._cache_dir)
+                teacher = load_teacher(self._settings.teacher, task, cache_dir=self._cache_dir, device=self._device)
+                teacher.logits("train")  # computed once for all threads
+                self._loaded = task, teacher
+            return self._loaded
 
 
 def _report(record: EpochRecord, context: JobContext) -> None:

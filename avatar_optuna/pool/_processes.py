@@ -1,4 +1,7 @@
-"""Worker processes: one a slot, begun anew when they die, and never left behind.
+"""Worker processes: one for each slot on a CPU and one for all slots of a GPU, restarted when they die.
+
+A GPU takes kernels of several processes by turns, but those of several streams of one process at once: students that
+share a card are workers in threads of one process. Each worker claims, keeps and gives back jobs as if it were alone.
 
 A worker's settings come through its standard input, so no password stands in a list of processes. The pipe stays open:
 when it closes, whoever started the worker is gone, however it went, and the worker hands its job back and ends.
@@ -15,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -25,7 +29,7 @@ from typing import Any, Self
 import optuna
 
 from avatar_optuna.exceptions import AvatarError, InputError, StudyError
-from avatar_optuna.pool._job import ExecutorSettings
+from avatar_optuna.pool._job import Executor, ExecutorSettings
 from avatar_optuna.pool._slots import Slot
 from avatar_optuna.pool._worker import PoolTiming, Worker
 from avatar_optuna.schema import ARTIFACTS, SETTINGS
@@ -45,6 +49,7 @@ _INPUT_ERROR = 2
 @dataclass
 class _Process:
     slot: Slot
+    workers: int
     process: subprocess.Popen[str]
     claimed: int
     deaths_at_start: int = 0
@@ -70,7 +75,7 @@ class WorkerProcesses:
     Args:
         storage_url: The database.
         study_name: The study, without "/distilled".
-        slots: One process each.
+        slots: One process each, or one for all slots of a GPU.
         cache_dir: For what can be computed again.
         until_empty: Each ends when no job waits or runs.
         executor: Who does the jobs, as "module:name".
@@ -101,7 +106,7 @@ class WorkerProcesses:
 
     def __enter__(self) -> Self:
         try:
-            self._processes = [self._begin(slot) for slot in self._slots]
+            self._processes = [self._begin(slot, workers) for slot, workers in _shared(self._slots)]
         except BaseException:
             self.stop()
             raise
@@ -142,10 +147,10 @@ class WorkerProcesses:
                     f"last with code {status}"
                 )
             logger.warning("a worker on %s ended with code %d: begun anew", entry.slot.name, status)
-            begun = self._begin(entry.slot)
+            begun = self._begin(entry.slot, entry.workers)
             begun.deaths_at_start = deaths
             self._processes.append(begun)
-        return len(self._processes)
+        return sum(entry.workers for entry in self._processes)
 
     def stop(self) -> None:
         """Let the workers hand their jobs back and end; those that do not within half a minute are killed."""
@@ -162,7 +167,9 @@ class WorkerProcesses:
             entry.close()
         self._processes = []
 
-    def _begin(self, slot: Slot) -> _Process:
+    def _begin(self, slot: Slot, workers: int) -> _Process:
+        if workers > 1:
+            logger.warning("%s: %d students at a time, on streams of one process", slot.name, workers)
         claimed, claiming = os.pipe()
         os.set_blocking(claimed, False)
         process = subprocess.Popen(
@@ -174,11 +181,11 @@ class WorkerProcesses:
         )
         os.close(claiming)
         about = {"name": slot.name, "device": slot.device, "threads": slot.threads}
-        settings = {**self._settings, "slot": about, "claiming": claiming}
+        settings = {**self._settings, "slot": about, "workers": workers, "claiming": claiming}
         assert process.stdin is not None
         process.stdin.write(json.dumps(settings) + "\n")
         process.stdin.flush()
-        return _Process(slot=slot, process=process, claimed=claimed)
+        return _Process(slot=slot, workers=workers, process=process, claimed=claimed)
 
 
 def run_workers(
@@ -219,28 +226,72 @@ def worker_main() -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     optuna.logging.disable_default_handler()
     try:
-        worker = _worker(settings, slot)
+        execute = _executor(settings, slot)
+        workers = [_worker(settings, slot, execute) for _ in range(settings["workers"])]
         threading.Thread(target=_stop_with_parent, name="parent", daemon=True).start()
-        worker.run()
+        if len(workers) == 1:
+            workers[0].run()
+        else:
+            _run_side_by_side(workers)
     except AvatarError as error:
         logger.error("%s", error)
         return _INPUT_ERROR if isinstance(error, InputError) else 1
     return 0
 
 
-def _worker(settings: Mapping[str, Any], slot: Slot) -> Worker:
-    storage = open_storage(settings["storage_url"], create=False)
-    attributes = study_attributes(storage, settings["study_name"])
+def _shared(slots: Sequence[Slot]) -> list[tuple[Slot, int]]:
+    """The slots of a process each, and how many workers it runs: slots of one GPU share a process."""
+    on_gpus = Counter(slot.name for slot in slots if slot.name != "cpu")
+    gpus = {slot.name: slot for slot in slots if slot.name != "cpu"}
+    return [(slot, 1) for slot in slots if slot.name == "cpu"] + [(gpus[name], on_gpus[name]) for name in gpus]
+
+
+def _run_side_by_side(workers: Sequence[Worker]) -> None:
+    """Run workers in threads until all have ended; a signal, or the failure of one, makes all hand back their jobs."""
+    failures: list[BaseException] = []
+
+    def interrupt(*_: object) -> None:
+        for worker in workers:
+            worker.interrupt()
+
+    def run(worker: Worker) -> None:
+        try:
+            worker.run()
+        except BaseException as error:
+            failures.append(error)
+            interrupt()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, interrupt)
+    threads = [threading.Thread(target=run, args=(worker,), name=worker.name, daemon=True) for worker in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(timeout=0.5)  # a wait without end would hold signals back
+    if failures:
+        raise failures[0]
+
+
+def _executor(settings: Mapping[str, Any], slot: Slot) -> Executor:
     module, _, name = settings["executor"].partition(":")
+    storage = open_storage(settings["storage_url"], create=False)
     about = ExecutorSettings(
         storage=storage, study_name=settings["study_name"], cache_dir=Path(settings["cache_dir"]), slot=slot
     )
-    if ARTIFACTS not in attributes:
-        raise InputError(f"study {settings['study_name']!r} was not made by avatar-optuna: it names no artifact store")
+    if ARTIFACTS not in study_attributes(storage, about.study_name):
+        raise InputError(f"study {about.study_name!r} was not made by avatar-optuna: it names no artifact store")
+    executor: Executor = getattr(importlib.import_module(module), name)(about)
+    return executor
+
+
+def _worker(settings: Mapping[str, Any], slot: Slot, execute: Executor) -> Worker:
+    storage = open_storage(settings["storage_url"], create=False)
+    attributes = study_attributes(storage, settings["study_name"])
     return Worker(
         storage=storage,
         study_name=settings["study_name"],
-        execute=getattr(importlib.import_module(module), name)(about),
+        execute=execute,
         artifacts=artifact_store(attributes[ARTIFACTS]),
         slot=slot,
         max_retries=attributes.get(SETTINGS, {}).get("distillation", {}).get("max_retries", 2),

@@ -109,7 +109,7 @@ class Worker:
         self._about = {"host": process["host"], "device": slot.name, "since": _utc_now(), "process": process}
         self._stopping = threading.Event()
         self._lost = threading.Event()
-        self._is_interruptible = False
+        self._is_interruptible = self._is_interrupted = False
         self._main_thread: int | None = None
         self._claim: Claim | None = None
         self._look_for_lost_at = 0.0
@@ -136,6 +136,11 @@ class Worker:
 
     def stop(self) -> None:
         """Make `run` return after the job at hand; a signal also interrupts the job."""
+        self._stopping.set()
+
+    def interrupt(self) -> None:
+        """Make `run` return soon, from another thread: a job at hand is handed back after its epoch."""
+        self._is_interrupted = True
         self._stopping.set()
 
     def _work(self, claim: Claim) -> int:
@@ -184,6 +189,8 @@ class Worker:
                 raise JobLostError(claim.trial.number)
             progress = self._progress(epoch, since=since)
             self._patiently(lambda: self._queue.set_attributes(claim, {PROGRESS: progress}))
+            if self._is_interrupted:
+                raise _StoppedError
 
         context = JobContext(
             number=claim.trial.number,

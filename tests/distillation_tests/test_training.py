@@ -17,41 +17,14 @@ from avatar_optuna.distillation import Teacher, build_student, distil, train_tok
 from avatar_optuna.distillation._batches import plan_functions, plan_inputs
 from avatar_optuna.distillation._classifier import classify_all, encode_all
 from avatar_optuna.distillation._losses import UNKNOWN, ListedPairs, all_pairs, mixed_loss
-from avatar_optuna.distillation._recipe import Examples, Recipe
+from avatar_optuna.distillation._recipe import Examples
 from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._tokens import Tokens
-from avatar_optuna.distillation._training import Trainer, validation_figures
+from avatar_optuna.distillation._training import validation_figures
 from avatar_optuna.exceptions import AvatarError, DivergenceError
 from avatar_optuna.settings import DistillationSettings
 from avatar_optuna.students import Configuration
-from avatar_optuna.students.transformer import TRANSFORMER
-
-
-def _trainer(student: Configuration, teacher: Teacher, directory: Path, **recipe: Any) -> Trainer:
-    task = teacher.task
-    tokenizer = train_tokenizer(student.tokenizer, student.vocab_size, task.train.functions)
-
-    def examples(name: str) -> Examples:
-        split = task.splits[name]
-        tokens = Tokens.tokenize(tokenizer, split.functions, max_sequence_length=student.max_sequence_length)
-        return Examples(tokens=tokens, inputs=split.inputs, labels=split.labels)
-
-    values: dict[str, Any] = {"epochs": 2, "batch_size": 16, "learning_rate": 1e-2, **recipe}
-    return Trainer(
-        build_student(student, task.shape),
-        recipe=Recipe(**values),
-        train=examples("train"),
-        valid=examples("valid"),
-        soft_labels=teacher.soft_labels("cpu"),
-        directory=directory,
-        fingerprint="test",
-    )
-
-
-def _without_dropout(student: Configuration) -> Configuration:
-    return TRANSFORMER.configure(
-        **{**student.to_dict(), "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    )
+from tests.distillation_tests.trainers import make_trainer, without_dropout
 
 
 @settings(max_examples=30, deadline=None)
@@ -82,9 +55,9 @@ def test_inputs_are_passed_over_once_up_to_a_limit() -> None:
 
 def test_listed_pairs_are_found_in_both_orders() -> None:
     listed = ListedPairs(np.array([[0, 3], [2, 1]], dtype=np.int32), np.array([1, 0]), 4, torch.device("cpu"))
-    pairs = all_pairs(4, torch.device("cpu"))
+    pairs = all_pairs(torch.arange(4)[:, None])
     labels = {tuple(pair): label for pair, label in zip(pairs.tolist(), listed.of(pairs).tolist(), strict=True)}
-    assert len(labels) == 12
+    assert len(labels) == 16
     assert {pair: label for pair, label in labels.items() if label != UNKNOWN} == {
         (0, 3): 1,
         (3, 0): 1,
@@ -179,18 +152,24 @@ def test_one_class_alone_takes_the_whole_weight() -> None:
 def test_all_pairs_agree_with_pairs_one_by_one(
     pair_teacher: Teacher, small_student: Configuration, tmp_path: Path
 ) -> None:
-    trainer = _trainer(_without_dropout(small_student), pair_teacher, tmp_path, hard_label_weight=0.5)
+    trainer = make_trainer(without_dropout(small_student), pair_teacher, tmp_path, hard_label_weight=0.5)
     chosen = np.array([3, 8, 20, 41, 11])
-    functions, places, labels, teacher = trainer._among(chosen)
-    assert functions.tolist() == chosen.tolist()
-    vectors = trainer._encoded(functions)
+    dealt = torch.from_numpy(chosen)
+    texts = trainer.lesson.texts(dealt)
+    assert texts.tolist() == chosen.tolist()
+    vectors = trainer._encoded(texts)
+    places = trainer.lesson.joined(torch.arange(5)[:, None])
+    assert places.tolist() == [[first, second] for first in range(5) for second in range(5)]
+    targets = trainer.lesson.targets(dealt, texts)
+    assert targets.counted is not None
+    assert targets.counted.tolist() == [first != second for first, second in places.tolist()]
     task, classifier = pair_teacher.task, pair_teacher.classifier
     assert classifier is not None
-    assert teacher is not None
+    assert targets.teacher is not None
     listed = {
         frozenset(row): int(label) for row, label in zip(task.train.inputs.tolist(), task.train.labels, strict=True)
     }
-    for (first, second), label, logits in zip(places.tolist(), labels.tolist(), teacher, strict=True):
+    for (first, second), label, logits in zip(places.tolist(), targets.labels, targets.teacher, strict=True):
         a, b = int(chosen[first]), int(chosen[second])
         assert label == listed.get(frozenset((a, b)), UNKNOWN)
         pair = [task.train.functions[a], task.train.functions[b]]
@@ -204,7 +183,7 @@ def test_all_pairs_agree_with_pairs_one_by_one(
 def test_the_learning_rate_climbs_then_falls(
     single_teacher: Teacher, small_student: Configuration, tmp_path: Path
 ) -> None:
-    trainer = _trainer(small_student, single_teacher, tmp_path, epochs=10, warmup_ratio=0.2)
+    trainer = make_trainer(small_student, single_teacher, tmp_path, epochs=10, warmup_ratio=0.2)
     total = 10 * trainer.steps_per_epoch
     rates = [trainer._rate_at(step) for step in range(total)]
     top = round(0.2 * total)
@@ -213,7 +192,7 @@ def test_the_learning_rate_climbs_then_falls(
 
 
 def test_a_diverging_training_says_so(single_teacher: Teacher, small_student: Configuration, tmp_path: Path) -> None:
-    trainer = _trainer(small_student, single_teacher, tmp_path)
+    trainer = make_trainer(small_student, single_teacher, tmp_path)
     with torch.no_grad():
         trainer.network.classifier.out_proj.bias[0] = math.nan
     with pytest.raises(DivergenceError, match=r"the loss was nan by step 0 of epoch 1, at a learning rate of 0\.01"):
@@ -225,9 +204,9 @@ def test_out_of_memory_halves_the_chunk_and_changes_nothing_else(
     which: str, request: pytest.FixtureRequest, small_student: Configuration, tmp_path: Path
 ) -> None:
     teacher: Teacher = request.getfixturevalue(which)
-    student = _without_dropout(small_student)
-    plenty = _trainer(student, teacher, tmp_path / "plenty")
-    scarce = _trainer(student, teacher, tmp_path / "scarce")
+    student = without_dropout(small_student)
+    plenty = make_trainer(student, teacher, tmp_path / "plenty")
+    scarce = make_trainer(student, teacher, tmp_path / "scarce")
     encode = scarce.network.encode
 
     def failing(ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
@@ -247,7 +226,7 @@ def test_out_of_memory_halves_the_chunk_and_changes_nothing_else(
 def test_memory_for_not_even_one_function(
     single_teacher: Teacher, small_student: Configuration, tmp_path: Path
 ) -> None:
-    trainer = _trainer(small_student, single_teacher, tmp_path)
+    trainer = make_trainer(small_student, single_teacher, tmp_path)
 
     def failing(*_: Any) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -258,9 +237,9 @@ def test_memory_for_not_even_one_function(
 
 
 def test_patience_ends_a_training(single_teacher: Teacher, small_student: Configuration, tmp_path: Path) -> None:
-    learnt = _trainer(small_student, single_teacher, tmp_path / "learnt", epochs=20)
+    learnt = make_trainer(small_student, single_teacher, tmp_path / "learnt", epochs=20)
     assert learnt.run().valid["balanced_accuracy"] > 0.9
-    trainer = _trainer(small_student, single_teacher, tmp_path, epochs=50, learning_rate=1e-12, patience=2)
+    trainer = make_trainer(small_student, single_teacher, tmp_path, epochs=50, learning_rate=1e-12, patience=2)
     trainer.network.load_state_dict(learnt.network.state_dict())
     trainer.average = [parameter.detach().clone() for parameter in trainer.parameters]
     best = trainer.run()
@@ -270,13 +249,13 @@ def test_patience_ends_a_training(single_teacher: Teacher, small_student: Config
 def test_patience_waits_for_a_network_that_has_not_begun_to_learn(
     single_teacher: Teacher, small_student: Configuration, tmp_path: Path
 ) -> None:
-    trainer = _trainer(small_student, single_teacher, tmp_path, epochs=8, learning_rate=1e-12, patience=2)
+    trainer = make_trainer(small_student, single_teacher, tmp_path, epochs=8, learning_rate=1e-12, patience=2)
     assert trainer.run().valid["balanced_accuracy"] < 0.7
     assert len(trainer.history) == 8
 
 
 def test_the_average_follows_the_weights(single_teacher: Teacher, small_student: Configuration, tmp_path: Path) -> None:
-    trainer = _trainer(small_student, single_teacher, tmp_path)
+    trainer = make_trainer(small_student, single_teacher, tmp_path)
     start = trainer.average[0].clone()
     trainer._step(trainer._plan(0)[0], 0)
     expected = start + (1 - 0.1) * (trainer.parameters[0].detach() - start)
@@ -307,12 +286,12 @@ def test_listed_inputs_alone_teach_too(pair_teacher: Teacher, small_student: Con
 def test_token_dropout_hides_its_share_but_neither_padding_nor_the_first_token(
     pair_teacher: Teacher, small_student: Configuration, tmp_path: Path, probability: float
 ) -> None:
-    tokens = _trainer(small_student, pair_teacher, tmp_path).train.tokens
+    tokens = make_trainer(small_student, pair_teacher, tmp_path).train.tokens
     functions = np.arange(len(tokens))
     ids, _ = tokens.batch(functions)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        given = tokens.with_dropout(ids, probability)
+        given = tokens.with_dropout(ids, torch.arange(ids.shape[1]) == 0, probability)
     is_hidden = given != ids
     assert not is_hidden[:, 0].any()
     assert not is_hidden[ids == tokens.pad_token_id].any()

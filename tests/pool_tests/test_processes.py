@@ -16,7 +16,7 @@ import pytest
 from optuna.trial import TrialState
 
 from avatar_optuna.exceptions import InputError, StudyError
-from avatar_optuna.pool import Pool, PoolTiming, WorkerProcesses, parse_devices, pool_status, run_workers
+from avatar_optuna.pool import Pool, PoolTiming, Slot, WorkerProcesses, parse_devices, pool_status, run_workers
 from avatar_optuna.pool._identity import is_certainly_gone, this_process
 from avatar_optuna.schema import JobResult
 from tests.pool_tests.conftest import MakeJobs
@@ -57,6 +57,50 @@ def test_workers_run_until_the_queue_is_empty(
         history = JobResult.from_trial(trial).history
         assert [(entry["epoch"], entry["attempt"]) for entry in history] == [(1, 1), (2, 2), (3, 2)]
         assert history[0]["pid"] != history[1]["pid"]
+
+
+def _gpu_slots(count: int) -> tuple[Slot, ...]:
+    """Slots that share a GPU by their name; what they compute with is the processor."""
+    return (Slot(name="cuda:0", device="cpu", threads=1),) * count
+
+
+def test_slots_of_one_gpu_are_workers_of_one_process(
+    sqlite_pool: Pool, jobs: MakeJobs, sqlite_url: str, tmp_path: Path
+) -> None:
+    """The first attempts kill the process: each job goes on from a checkpoint of its own in the next one."""
+    sqlite_pool.enqueue(jobs(4, epochs=3))
+    run_workers(
+        sqlite_url,
+        "s",
+        slots=_gpu_slots(3),
+        cache_dir=tmp_path,
+        until_empty=True,
+        executor=f"{EXECUTORS}:Deadly",
+        timing=PoolTiming(grace_period_s=600),
+    )
+    pids = set()
+    for trial in optuna.load_study(study_name="s/distilled", storage=sqlite_pool.storage).trials:
+        assert trial.state == TrialState.COMPLETE
+        history = JobResult.from_trial(trial).history
+        assert [entry["epoch"] for entry in history] == [1, 2, 3]
+        pids |= {entry["pid"] for entry in history if entry["epoch"] == 3}
+    assert len(pids) < 3
+
+
+def test_workers_of_one_process_hand_back_their_jobs(
+    sqlite_pool: Pool, jobs: MakeJobs, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sqlite_pool.enqueue(jobs(3, epochs=10_000))
+    executor = f"{EXECUTORS}:Epochs"
+    with WorkerProcesses(
+        sqlite_url, "s", slots=_gpu_slots(3), cache_dir=tmp_path / "cache", executor=executor, timing=FAST
+    ) as processes:
+        _wait(lambda: len(pool_status(sqlite_pool.storage, "s").running) == 3)
+        (pid,) = processes.pids
+        os.kill(pid, signal.SIGTERM)
+        _wait(lambda: not processes.pids)
+        status = pool_status(sqlite_pool.storage, "s")
+        assert (status.queued, status.running, status.workers) == (3, (), ())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,0 +1,200 @@
+"""An epoch's steps on fixed shapes, on the device alone: on a GPU each shape is captured once and then replayed.
+
+A small student's step is some hundred kernels of microseconds; launched one by one, they keep the device waiting for
+the host. A captured graph launches them at once. So nothing in a step may ask the host: which functions it reads, its
+learning rate and its dropout come from tensors that are filled before the epoch and from counters in the step itself.
+
+The first step of a shape runs as it is, which warms up what is made on first use; the second is captured. Both are
+steps of the training: captured or not, they compute the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from avatar_optuna.distillation._batches import Indices
+from avatar_optuna.distillation._lesson import Lesson
+from avatar_optuna.distillation._losses import mixed_loss
+from avatar_optuna.distillation._packing import is_packed
+from avatar_optuna.distillation._randomness import drawing_from, seeded
+from avatar_optuna.distillation._recipe import Recipe
+from avatar_optuna.distillation._tokens import Tokens
+
+MAX_GRADIENT_NORM = 1.0
+_SIZES_PER_BATCH = 10  # packed batches are filled up to the next tenth of a mean batch
+_PADDED_TO = 32  # tokens; padded batches are filled up to the next multiple
+
+Shape = tuple[int, int]
+
+
+class FixedSteps:
+    """Updates a network, its optimizer and its average by the steps of an epoch.
+
+    Args:
+        network: What is trained (see `Network`).
+        recipe: How.
+        tokens: Of the training texts.
+        lesson: What is learnt.
+        optimizer: AdamW whose learning rate is a tensor on the device.
+        average: The average of the weights.
+        is_captured: Capture graphs, on a GPU; else each step is launched kernel by kernel.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        *,
+        recipe: Recipe,
+        tokens: Tokens,
+        lesson: Lesson,
+        optimizer: torch.optim.AdamW,
+        average: list[Tensor],
+        is_captured: bool = True,
+    ) -> None:
+        self.network, self.recipe, self.tokens, self.lesson = network, recipe, tokens, lesson
+        self.optimizer, self.average = optimizer, average
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
+        self.device = tokens.ids.device
+        self.is_captured = is_captured and self.device.type == "cuda"
+        self.is_packed = is_packed(network, self.device)
+        self.rate: Tensor = optimizer.param_groups[0]["lr"]
+        self.generator = torch.Generator(self.device)
+        self.graphs: dict[Shape, Any] = {}
+        self._seen: set[Shape] = set()
+        self._pool = torch.cuda.graph_pool_handle() if self.is_captured else None
+        self.total, self.begin, self.number = (
+            torch.zeros((), dtype=dtype, device=self.device) for dtype in (torch.float32, torch.int64, torch.int64)
+        )
+        self.order, self.rates, self.weights = (torch.empty(0, device=self.device) for _ in range(3))
+
+    def epoch(
+        self, plan: Sequence[Indices], reading: Indices, *, rates: Sequence[float], weights: Sequence[float], seed: int
+    ) -> Tensor:
+        """Do the steps of an epoch, without waiting for the device.
+
+        Args:
+            plan: What each step is dealt.
+            reading: The text of each function in this epoch.
+            rates: Learning rate of each step.
+            weights: Weight of the new parameters in their average, of each step.
+            seed: Of dropout.
+
+        Returns:
+            The sum of the steps' losses.
+        """
+        self.lesson.read(reading)
+        self.order = self._filled(self.order, np.concatenate(plan))
+        self.rates = self._filled(self.rates, np.array(rates, dtype=np.float32))
+        self.weights = self._filled(self.weights, np.array(weights, dtype=np.float32))
+        for counter in (self.total, self.begin, self.number):
+            counter.zero_()
+        self.generator.manual_seed(seed)
+        with nullcontext() if self.device.type == "cuda" else seeded(seed):
+            for dealt in plan:
+                self._do(self._shape(dealt, reading))
+        return self.total
+
+    def _filled(self, buffer: Tensor, values: Any) -> Tensor:
+        """Values on the device, in the same buffer in every epoch: captured graphs read it."""
+        if not len(buffer):
+            return torch.from_numpy(values).to(self.device)
+        return buffer.copy_(torch.from_numpy(values))
+
+    def _shape(self, dealt: Indices, reading: Indices) -> Shape:
+        """What is fixed in a step: how much it is dealt, and the tokens that it has place for."""
+        functions = dealt if self.lesson.learns_all_pairs else self.lesson.host_inputs[dealt].reshape(-1)
+        lengths = self.tokens.host_lengths[reading[functions]]
+        if not self.is_packed:
+            longest = -(-int(lengths.max()) // _PADDED_TO) * _PADDED_TO
+            return len(dealt), min(longest, self.tokens.max_sequence_length)
+        mean = self.tokens.host_lengths.mean() * len(functions)
+        unit = max(1, round(mean / _SIZES_PER_BATCH / 128)) * 128
+        return len(dealt), -(-int(lengths.sum()) // unit) * unit
+
+    def _do(self, shape: Shape) -> None:
+        if shape in self.graphs:
+            self.graphs[shape].replay()
+            return
+        with drawing_from(self.generator) if self.device.type == "cuda" else nullcontext():
+            if not self.is_captured or shape not in self._seen:
+                self._seen.add(shape)
+                self._step(shape)
+                return
+            graph = torch.cuda.CUDAGraph()
+            graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
+            try:
+                self._step(shape)
+            finally:
+                graph.capture_end()
+        self.graphs[shape] = graph
+        graph.replay()
+
+    def _step(self, shape: Shape) -> None:
+        """One update; what it is dealt, its rate and its weight stand at the counters."""
+        count, size = shape
+        dealt = self.order[self.begin + torch.arange(count, device=self.device)]
+        self.rate.copy_(self.rates.take(self.number))
+        self.optimizer.zero_grad(set_to_none=True)
+        texts = self.lesson.texts(dealt)
+        targets = self.lesson.targets(dealt, texts)
+        with autocast(self.device):
+            vectors = self._encoded(texts, size)
+            logits = self.network.classify(self.lesson.joined(vectors))
+        loss = mixed_loss(
+            logits.float(),
+            labels=targets.labels,
+            teacher=targets.teacher,
+            counted=targets.counted,
+            temperature=self.recipe.temperature,
+            hard_label_weight=self.recipe.hard_label_weight,
+        )
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT_NORM, foreach=True)
+        self.optimizer.step()
+        if self.recipe.averaging:
+            moves = torch._foreach_sub([p.detach() for p in self.parameters], self.average)
+            torch._foreach_mul_(moves, self.weights.take(self.number))
+            torch._foreach_add_(self.average, moves)
+        self.total += loss.detach()
+        self.begin += count
+        self.number += 1
+
+    def _encoded(self, texts: Tensor, size: int) -> Tensor:
+        """Vectors (n, k) of texts (n,)."""
+        probability = self.recipe.token_dropout_prob
+        if self.is_packed:
+            packed = self.tokens.packed(texts, size)
+            if probability:
+                ids = self.tokens.with_dropout(packed.ids, packed.positions == 0, probability)
+                packed = packed.with_ids(ids)
+            return self.network.encode_packed(packed)  # type: ignore[no-any-return]
+        ids, mask = self.tokens.padded(texts, size)
+        if probability:
+            ids = self.tokens.with_dropout(ids, torch.arange(size, device=self.device) == 0, probability)
+        return self.network.encode(ids, mask)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def own_stream(device: torch.device | str) -> Iterator[None]:
+    """Give a thread's work on a GPU a stream of its own, where it has none: only there can steps be captured."""
+    device = torch.device(device)
+    if device.type != "cuda" or torch.cuda.current_stream(device) != torch.cuda.default_stream(device):
+        yield
+        return
+    default, own = torch.cuda.default_stream(device), torch.cuda.Stream(device)
+    own.wait_stream(default)
+    with torch.cuda.stream(own):
+        yield
+    default.wait_stream(own)
+
+
+def autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """bf16 on a GPU that has it."""
+    is_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.autocast("cuda", torch.bfloat16) if is_bf16 else nullcontext()

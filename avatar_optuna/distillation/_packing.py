@@ -1,0 +1,46 @@
+"""Functions read end to end, without padding: for which networks, where, and how their tokens attend."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from avatar_optuna.distillation._tokens import PackedTokens
+
+LARGEST_HEAD = 256
+"""Width of the widest head that a block of the kernels holds."""
+
+
+def is_packed(network: Any, device: torch.device) -> bool:
+    """Whether a network reads packed functions on this device: it can (`encode_packed`), and Triton is there for it."""
+    return device.type == "cuda" and _has_triton() and bool(getattr(network, "can_pack", False))
+
+
+@lru_cache(maxsize=1)
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
+
+
+def packed_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    tokens: PackedTokens,
+    *,
+    table: Tensor | None,
+    longest: int,
+    heads: int,
+    kind: int,
+    dropout: float,
+) -> Tensor:
+    """Attention of each function's tokens among themselves, (T, w); see `PackedAttention` for the arguments."""
+    from avatar_optuna.distillation._attention_kernels import PackedAttention  # Triton is there on GPU machines alone
+
+    seed = torch.randint(2**31, (1,), device=query.device) if dropout else tokens.starts
+    return PackedAttention.apply(  # type: ignore[no-any-return, no-untyped-call]
+        query, key, value, table, tokens.starts, tokens.lengths, seed, longest, heads, kind, dropout
+    )

@@ -1,0 +1,52 @@
+"""Trainers of small students, as tests look into them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from avatar_optuna.distillation import Teacher, build_student, train_tokenizer
+from avatar_optuna.distillation._recipe import Examples, Recipe
+from avatar_optuna.distillation._tokens import Tokens
+from avatar_optuna.distillation._training import Trainer
+from avatar_optuna.students import Configuration
+from avatar_optuna.students.transformer import TRANSFORMER
+
+
+def make_trainer(
+    student: Configuration,
+    teacher: Teacher,
+    directory: Path,
+    *,
+    device: str = "cpu",
+    has_fixed_steps: bool | None = None,
+    is_captured: bool = True,
+    **recipe: Any,
+) -> Trainer:
+    task = teacher.task
+    tokenizer = train_tokenizer(student.tokenizer, student.vocab_size, task.train.functions)
+
+    def examples(name: str) -> Examples:
+        split = task.splits[name]
+        length = student.max_sequence_length
+        tokens = Tokens.tokenize(tokenizer, split.functions, max_sequence_length=length, device=device)
+        return Examples(tokens=tokens, inputs=split.inputs, labels=split.labels)
+
+    values: dict[str, Any] = {"epochs": 2, "batch_size": 16, "learning_rate": 1e-2, **recipe}
+    return Trainer(
+        build_student(student, task.shape).to(device),  # type: ignore[arg-type]
+        recipe=Recipe(**values),
+        train=examples("train"),
+        valid=examples("valid"),
+        soft_labels=teacher.soft_labels(device),
+        directory=directory,
+        fingerprint="test",
+        has_fixed_steps=has_fixed_steps,
+        is_captured=is_captured,
+    )
+
+
+def without_dropout(student: Configuration) -> Configuration:
+    return TRANSFORMER.configure(
+        **{**student.to_dict(), "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    )
