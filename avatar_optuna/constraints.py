@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from avatar_optuna.costs import Shape, TaskShape, flops, num_parameters, size_bytes
+from avatar_optuna.costs import Shape, TaskShape, num_parameters, size_bytes
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.objectives import BUILT_IN, calibrated, formulas, has_formula
 from avatar_optuna.students import Hyperparameter, Reading, StudentFamily
 
 COST_NAMES = ("size_bytes", "size_mb", "parameters", "flops")
-PREDICTED_NAMES = ("latency_ms", "energy_j")
+PREDICTED_NAMES = tuple(sorted(calibrated(BUILT_IN)))
 BYTES_PER_MB = 1_000_000
 MAX_POWER = 4
 MAX_LENGTH = 1_000
@@ -78,18 +79,16 @@ class StudentReading:
 
 def read_number(name: str, shape: Shape, task_shape: TaskShape, predicted: Mapping[str, Callable[[Any], Any]]) -> Any:
     """One of `number_names` for a shape of ints, arrays or terms; megabytes are 1,000,000 bytes."""
-    if name == "size_bytes":
-        return size_bytes(shape, task_shape)
     if name == "size_mb":
         return size_bytes(shape, task_shape) * 1.0 / BYTES_PER_MB
     if name == "parameters":
         return num_parameters(shape, task_shape)
-    if name == "flops":
-        return flops(shape, task_shape)
     if name in PREDICTED_NAMES:
         if name not in predicted:
             raise InputError(f"a constraint on {name} needs a cost model calibrated on this device, and there is none")
         return predicted[name](shape)
+    if name in BUILT_IN or (not hasattr(shape, name) and has_formula(name)):
+        return formulas([name], task_shape)[name](shape)
     return getattr(shape, name)
 
 
@@ -127,8 +126,8 @@ def parse_constraint(text: str, family: StudentFamily) -> Constraint:
     """Parse an expression such as "size_mb <= 3" or "hidden_act in ['gelu', 'relu']".
 
     Names are the hyperparameters and quotients of the family, `parameters`, `size_bytes`, `size_mb`, `flops`,
-    `latency_ms` and `energy_j`; operators are + - * / // % ** (to the power of 1 to 4), comparisons, `and`, `or`,
-    `not`, and `in` a list of categories.
+    `latency_ms`, `energy_j`, and every objective that another package defines by a formula; operators are + - * / // %
+    ** (to the power of 1 to 4), comparisons, `and`, `or`, `not`, and `in` a list of categories.
 
     Raises:
         InputError: What of the expression is not allowed.
@@ -261,7 +260,7 @@ def _number(node: ast.expr, family: StudentFamily) -> _Expression:
         return _constant(node)
     if isinstance(node, ast.Name):
         name = node.id
-        if name not in number_names(family):
+        if name not in number_names(family) and not has_formula(name):
             raise _RefusedError(f"{name} is unknown, expected one of {', '.join(number_names(family))}")
         return lambda reading: reading.number(name)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):

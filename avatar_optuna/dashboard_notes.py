@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from avatar_optuna.objectives import OBJECTIVES, written
 from avatar_optuna.schema import distilled_name
-from avatar_optuna.study import AvatarStudy, Student, compared_latency_ms, distilled_students, ratios
-from avatar_optuna.tasks import task_shape_of
+from avatar_optuna.study import AvatarStudy
+from avatar_optuna.view import DistilledStudent, StudyView, read_view
 
 if TYPE_CHECKING:
     from optuna import Study
 
 _Z = 1.96
+_BUILT_IN = ("effectiveness", "size_bytes", "flops", "latency_ms", "energy_j")
 _REFERENCES = {"teacher": "the teacher", "codebert": "the CodeBERT architecture"}
 
 
@@ -27,32 +29,32 @@ def write_notes(study: AvatarStudy) -> int:
     Returns:
         How many were written.
     """
-    task_shape = task_shape_of(study.settings.task)
-    students = {student.job: student for student in distilled_students(study, task_shape, purpose=None)}
+    view = read_view(study.storage, study.name)
+    students = {student.job: student for student in (*view.students, *view.indicator_samples)}
     trials = study.distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    written = sum(
-        _write(study.distilled, trial, student_note(study, students[trial.number]))
+    count = sum(
+        _write(study.distilled, trial, student_note(view, students[trial.number]))
         for trial in trials
-        if trial.number in students  # one that was finished since is noted the next time
+        if trial.number in students  # a student that finished after the view was read gets its note the next time
     )
     done = f"{len(students)} students are distilled; each has a note and its files: see a trial's page."
-    _write(study.distilled, None, f"Students of **{study.name}**, distilled and measured. {done}")
+    _write(study.distilled, None, f"Students of **{view.name}**, distilled and measured. {done}")
     _write(
         study.search,
         None,
-        f"Configurations that the search of **{study.name}** scored: effectiveness is *predicted* by an indicator, "
+        f"Configurations that the search of **{view.name}** scored: effectiveness is *predicted* by an indicator, "
         "size and FLOPs are computed by formula. "
-        f"What was measured stands in the study `{distilled_name(study.name)}`.\n\n"
-        f"All of it on one page: `avatar-optuna report --study-name {study.name}`",
+        f"What was measured stands in the study `{distilled_name(view.name)}`.\n\n"
+        f"All of it on one page: `avatar-optuna report --study-name {view.name}`",
     )
-    return written
+    return count
 
 
 def save_figures(study: AvatarStudy) -> None:
     """Save the front in three dimensions, predicted against measured, and the hypervolume, as they now are."""
-    from avatar_optuna.report import front_3d, hypervolume, predicted_against_measured, read_content
+    from avatar_optuna.report import content_of, front_3d, hypervolume, predicted_against_measured
 
-    content = read_content(study)
+    content = content_of(read_view(study.storage, study.name))
     figures: dict[str, tuple[str, Any]] = {}
     if content.rounds:
         figures["hypervolume"] = ("Hypervolume over configurations scored (predicted)", hypervolume(content))
@@ -66,29 +68,28 @@ def save_figures(study: AvatarStudy) -> None:
         _save(study.search, name, figure)
 
 
-def student_note(study: AvatarStudy, student: Student) -> str:
+def student_note(view: StudyView, student: DistilledStudent) -> str:
     """What a student is, what it costs, and where its files are, in Markdown."""
-    result, settings = student.result, study.settings
-    assert result is not None
-    metric = settings.measurement.effectiveness
+    result, metric = student.result, view.metric
     kind = "a brief sample that fits the indicator" if student.purpose == "indicator" else "a student of the front"
-    latency_ms = compared_latency_ms(str(student.job), study)
-    timed = "timed side by side with its teacher" if latency_ms is not None else "timed by its worker"
+    timed = "timed side by side with its teacher" if student.is_compared else "timed by its worker, provisional"
+    name = metric.replace("_", " ")
     rows = [
-        (f"{metric.replace('_', ' ')}, validation", _percent(result.valid, metric), "measured; it selects"),
-        (f"{metric.replace('_', ' ')}, test", _percent(result.test, metric), "measured; only reported"),
-        ("size", f"{result.size_bytes:,} bytes", "measured, on disk"),
-        ("forward FLOPs", f"{result.flops / 1e6:,.1f} million", "by formula"),
-        ("latency of one input", f"{latency_ms or result.latency_ms:.3g} ms", f"measured, median, {timed}"),
+        (f"{name}, validation", _percent(result.valid, metric), "measured; it selects"),
+        (f"{name}, test", _percent(result.test, metric), "measured; only reported"),
+        ("size", f"{student.size_bytes:,} bytes", "measured, on disk"),
+        ("forward FLOPs", f"{written('flops', student.flops)} million", "by formula"),
+        ("latency of one input", f"{student.latency_ms:.3g} ms", f"measured, median, {timed}"),
     ]
     if (energy := student.energy) is not None:
         rows.append(("energy of one input", f"{energy['joules']:.3g} J", f"measured, {energy['source']}"))
-    if student.predicted is not None:
-        mean, std = student.predicted["effectiveness"], student.predicted["std"]
-        rows.insert(0, (f"{metric.replace('_', ' ')}", f"{100 * mean:.1f} ± {100 * _Z * std:.1f} %", "predicted"))
+    rows += [_further(name, value) for name, value in student.figures.items() if name not in _BUILT_IN]
+    if (prediction := student.prediction) is not None:
+        mean, error = prediction.effectiveness, _Z * prediction.std
+        rows.insert(0, (name, f"{100 * mean:.1f} ± {100 * error:.1f} %", "predicted"))
     table = "\n".join(f"| {name} | {value} | {how} |" for name, value, how in rows)
     shape = student.hyperparameters.family.describe(student.hyperparameters)
-    return f"""**Student {student.job}** of {study.name}: {kind}{_origin(student)}.
+    return f"""**Student {student.job}** of {view.name}: {kind}{_origin(student)}.
 
 {shape}; epoch {result.best_epoch} of {len(result.history)} kept.
 
@@ -96,13 +97,19 @@ def student_note(study: AvatarStudy, student: Student) -> str:
 | --- | --- | --- |
 {table}
 
-{_times(study, student)}Files: {_files(student)}, in the artifact store and below. To take it away:
+{_times(student)}Files: {_files(student)}, in the artifact store and below. To take it away:
 
-    avatar-optuna export --study-name {study.name} --trial {student.job} --out student-{student.job}
+    avatar-optuna export --study-name {view.name} --trial {student.job} --out student-{student.job}
 """
 
 
-def _origin(student: Student) -> str:
+def _further(name: str, value: float) -> tuple[str, str, str]:
+    """The row of an objective that another package defines."""
+    kind = OBJECTIVES.get(name)
+    return kind.title, f"{written(name, value)} {kind.unit}", "by formula" if kind.source == "formula" else kind.source
+
+
+def _origin(student: DistilledStudent) -> str:
     return f", found by the search as its trial {student.trial}" if student.trial is not None else ""
 
 
@@ -112,12 +119,12 @@ def _percent(figures: Any, metric: str) -> str:
     return f"{100 * figures[metric]:.1f} %{between}"
 
 
-def _times(study: AvatarStudy, student: Student) -> str:
+def _times(student: DistilledStudent) -> str:
     words = {"size": "smaller", "latency": "faster", "energy": "less energy"}
     said = [
         f"Against {_REFERENCES[name]}: "
-        + ", ".join(f"{_ratio(found[key])} times {word}" for key, word in words.items() if key in found)
-        for name, found in ratios(student, study).items()
+        + ", ".join(f"{_ratio(ratios[key])} times {word}" for key, word in words.items() if key in ratios)
+        for name, ratios in student.times_less_than.items()
     ]
     return f"{'. '.join(said)}.\n\n" if said else ""
 
@@ -126,8 +133,7 @@ def _ratio(value: float) -> str:
     return f"{value:,.0f}" if value >= 20 else f"{value:.1f}"
 
 
-def _files(student: Student) -> str:
-    assert student.result is not None
+def _files(student: DistilledStudent) -> str:
     return ", ".join(f"`{name}`" for name in student.result.files) or "none were stored"
 
 

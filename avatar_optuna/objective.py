@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +11,14 @@ import numpy.typing as npt
 import optuna
 
 from avatar_optuna.configurations import ConfigurationTable
-from avatar_optuna.costs import TaskShape, flops, size_bytes
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility import Feasibility
 from avatar_optuna.indicator import Indicator
+from avatar_optuna.objectives import EFFECTIVENESS, CostFormula, formulas, reads
 from avatar_optuna.schema import INFEASIBLE, PREDICTED_STD
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.students import Configuration
-
-CostFormula = Callable[[Any], Any]
-"""Of a shape: a student, or columns of students."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,19 +59,15 @@ class Objective:
         indicator: Indicator,
         cost_models: Mapping[str, CostFormula] | None = None,
     ) -> None:
-        formulas: dict[str, CostFormula] = {
-            "size_bytes": lambda student: size_bytes(student, task_shape),
-            "flops": lambda student: flops(student, task_shape),
-            **(cost_models or {}),
-        }
-        if unknown := [name for name in objectives if name != "effectiveness" and name not in formulas]:
+        costs: dict[str, CostFormula] = {**formulas(objectives, task_shape), **(cost_models or {})}
+        if unknown := [name for name in objectives if name != EFFECTIVENESS and name not in costs]:
             raise StudyError(
                 f"the objective {unknown[0]} needs a cost model calibrated on this device, and there is none"
             )
         self._space = space
-        self._formulas = [formulas[name] for name in objectives if name != "effectiveness"]
+        self._formulas = [costs[name] for name in objectives if name != EFFECTIVENESS]
         family, is_calibrated = space.family, bool(set(cost_models or ()) & set(objectives))
-        self.cost_names = family.formula_names | (family.device_names if is_calibrated else frozenset())
+        self.cost_names = reads(objectives, family) | (family.device_names if is_calibrated else frozenset())
         self._feasibility = feasibility
         self.indicator = indicator
 

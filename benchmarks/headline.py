@@ -15,8 +15,8 @@ import torch
 
 from avatar_optuna.distillation import Classifier, Teacher
 from avatar_optuna.storage import open_storage
-from avatar_optuna.study import AvatarStudy, Student, compared_latency_ms, distilled_students
-from avatar_optuna.tasks import Task, task_shape_of
+from avatar_optuna.tasks import Task
+from avatar_optuna.view import DistilledStudent, StudyView, read_view
 from benchmarks.trials import (
     Bench,
     Outcome,
@@ -98,31 +98,29 @@ def described(options: argparse.Namespace, built_in: Sequence[Trial]) -> list[Tr
         return read_trials(options.trials)
     if not options.study_name:
         return list(built_in)
-    study = AvatarStudy(open_storage(options.storage), options.study_name)
+    view = read_view(open_storage(options.storage), options.study_name)
     chosen: list[Trial] = []
     for (name, budget_bytes), like in zip(BUDGETS, built_in, strict=False):
-        found = chosen_trial(study, name, budget_bytes, like)
+        found = chosen_trial(view, name, budget_bytes, like)
         if found is not None and found.hyperparameters not in [trial.hyperparameters for trial in chosen]:
             chosen.append(found)
     return chosen
 
 
-def chosen_trial(study: AvatarStudy, name: str, budget_bytes: int, like: Trial) -> Trial | None:
+def chosen_trial(view: StudyView, name: str, budget_bytes: int, like: Trial) -> Trial | None:
     """The distilled student of a study that is best on validation within a budget, at most a fifth of its teacher's
     latency where they were timed side by side; distilled anew as `like` is."""
-    students = distilled_students(study, task_shape_of(study.settings.task))
-    teacher_ms = compared_latency_ms("teacher", study)
+    teacher_ms = view.reference_latency_ms("teacher")
 
-    def is_within(student: Student) -> bool:
-        own_ms = compared_latency_ms(str(student.job), study)
-        is_fast = teacher_ms is None or own_ms is None or FASTER * own_ms <= teacher_ms
+    def is_within(student: DistilledStudent) -> bool:
+        is_fast = teacher_ms is None or not student.is_compared or FASTER * student.latency_ms <= teacher_ms
         return student.size_bytes <= budget_bytes and is_fast
 
-    within = [student for student in students if is_within(student)]
+    within = [student for student in view.students if is_within(student)]
     if not within:
         return None
     best = within[0]  # the most effective first
-    print(f"{name}: job {best.job} of {study.name}, {best.size_bytes:,} bytes", flush=True)
+    print(f"{name}: job {best.job} of {view.name}, {best.size_bytes:,} bytes", flush=True)
     hyperparameters = best.hyperparameters.to_dict()
     return Trial(name=name, epochs=like.epochs, settings=like.settings, hyperparameters=hyperparameters)
 

@@ -27,9 +27,10 @@ from avatar_optuna.settings import StudySettings, TaskSettings
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.storage import artifact_store, download_directory, open_storage
 from avatar_optuna.students import Configuration
-from avatar_optuna.study import AvatarStudy, distilled_students
+from avatar_optuna.study import AvatarStudy
 from avatar_optuna.tasks import Split, load_task, task_shape_of
 from avatar_optuna.teachers import load_teacher
+from avatar_optuna.view import read_view
 from benchmarks.headline import device_name
 
 Models = Mapping[str, Classifier]
@@ -81,8 +82,7 @@ def studied(options: argparse.Namespace, folder: Path) -> tuple[Models, Split, S
     options.kind = settings.task.kind
     task = load_task(settings.task)
     models = {}
-    for student in distilled_students(study, task.shape):
-        assert student.result is not None
+    for student in read_view(study.storage, study.name).students:
         directory = folder / str(student.job)
         download_directory(artifact_store(study.artifacts), student.result.files, directory)
         models[f"job {student.job}"] = Classifier.load(directory, task_shape=task.shape, device=options.device)

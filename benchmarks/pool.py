@@ -18,8 +18,9 @@ from pathlib import Path
 import optuna
 import psutil
 
+from avatar_optuna.objectives import directions
 from avatar_optuna.pool import Pool, WorkerProcesses, parse_devices
-from avatar_optuna.schema import ARTIFACTS, DISTILLED_DIRECTIONS, Job, distilled_name
+from avatar_optuna.schema import ARTIFACTS, Job, distilled_metric_names, distilled_name
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.storage import JobQueue, Storage, WorkerRegistry, open_storage
 from avatar_optuna.students.transformer import TRANSFORMER
@@ -49,7 +50,9 @@ def new_study(url: str, folder: Path) -> Storage:
     storage = open_storage(url)
     search = optuna.create_study(study_name="s", storage=storage, directions=["maximize", "minimize", "minimize"])
     search.set_user_attr(ARTIFACTS, str(folder / "artifacts"))
-    optuna.create_study(study_name=distilled_name("s"), storage=storage, directions=list(DISTILLED_DIRECTIONS))
+    optuna.create_study(
+        study_name=distilled_name("s"), storage=storage, directions=directions(distilled_metric_names(()))
+    )
     return storage
 
 

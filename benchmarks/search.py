@@ -26,7 +26,8 @@ import optuna
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.feasibility import Feasibility, candidates, tighten
 from avatar_optuna.objective import Objective
-from avatar_optuna.pareto import Values, exact_front, hypervolume
+from avatar_optuna.pareto import Values, hypervolume
+from avatar_optuna.pareto.exact import exact_front
 from avatar_optuna.settings import StudySettings, load_study_file
 from avatar_optuna.storage import open_storage
 from avatar_optuna.students.transformer import TRANSFORMER

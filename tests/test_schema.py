@@ -11,8 +11,8 @@ import pytest
 from optuna.trial import TrialState
 
 from avatar_optuna.exceptions import StudyError
+from avatar_optuna.objectives import directions
 from avatar_optuna.schema import (
-    DISTILLED_DIRECTIONS,
     Audit,
     AuditedStudent,
     Job,
@@ -22,7 +22,7 @@ from avatar_optuna.schema import (
     RankCorrelation,
     StudyCost,
     TeacherRecord,
-    directions,
+    distilled_metric_names,
     metric_names,
 )
 from avatar_optuna.space import SearchSpace
@@ -50,7 +50,7 @@ def _result() -> JobResult:
 
 @pytest.fixture
 def distilled() -> optuna.Study:
-    return optuna.create_study(directions=list(DISTILLED_DIRECTIONS))
+    return optuna.create_study(directions=directions(distilled_metric_names(())))
 
 
 def test_a_job_and_its_result_come_back_equal(distilled: optuna.Study, student_values: dict[str, Any]) -> None:

@@ -16,12 +16,13 @@ from avatar_optuna.cli._places import artifacts_location, cache_folder, storage_
 from avatar_optuna.progress import Progress
 from avatar_optuna.schema import AUDIT, Audit
 from avatar_optuna.settings import load_study_file
-from avatar_optuna.storage import Storage, has_study, open_storage
-from avatar_optuna.study import AvatarStudy, create_study
+from avatar_optuna.storage import has_study, open_storage
+from avatar_optuna.view import StudyView, read_view
 
 if TYPE_CHECKING:
     from avatar_optuna.pipeline import Run
     from avatar_optuna.pool import Slot
+    from avatar_optuna.study import AvatarStudy
 
 _WATCH_S = 2.0
 
@@ -78,16 +79,18 @@ def _teacher(options: Namespace, console: Console) -> None:
 
 def _run(options: Namespace, console: Console) -> None:
     from avatar_optuna.pool import parse_devices
+    from avatar_optuna.renderers import front_table
 
     slots = parse_devices(options.devices, workers=options.workers) if options.workers != 0 else ()
     run = _begin(options, console, slots)
     if not run.everything():
         console.print(f"all is done: the study {run.study.name} has nothing left to do", highlight=False)
-    _render.front(run.study, console)
+    front_table(read_view(run.study.storage, run.study.name), console)
 
 
 def _create(options: Namespace, console: Console) -> None:
     from avatar_optuna.pipeline import require_feasible
+    from avatar_optuna.study import create_study
 
     settings = load_study_file(options.study_file)
     require_feasible(settings)
@@ -98,13 +101,16 @@ def _create(options: Namespace, console: Console) -> None:
 
 
 def _search(options: Namespace, console: Console) -> None:
+    from avatar_optuna.renderers import front_table
+
     run = _begin(options, console, ())
     run.search_alone()
-    _render.front(run.study, console)
+    front_table(read_view(run.study.storage, run.study.name), console)
 
 
 def _begin(options: Namespace, console: Console, slots: Sequence[Slot]) -> Run:
     from avatar_optuna.pipeline import Run, check_inputs, require_feasible
+    from avatar_optuna.study import create_study
 
     settings = load_study_file(options.study_file)
     url, cache_dir, progress = storage_url(options.storage), cache_folder(options.cache), Progress(console)
@@ -164,7 +170,7 @@ def _status(options: Namespace, console: Console) -> None:
         if options.format == "json":
             _print_json(console, {"study": study.name, **status.to_dict()})
         else:
-            _render.status(study, status, console)
+            _render.status(study.name, status, console)
         if not options.watch or status.is_finished:
             return
         time.sleep(_WATCH_S)
@@ -180,24 +186,26 @@ def _copy(options: Namespace, console: Console) -> None:
 
 
 def _front(options: Namespace, console: Console) -> None:
-    study = _open(options)
+    from avatar_optuna.renderers import front_csv, front_table, front_values
+
+    view = _view(options)
     if options.format == "table":
-        _render.front(study, console)
+        front_table(view, console)
     elif options.format == "json":
-        _print_json(console, _render.front_rows(study))
+        _print_json(console, front_values(view))
     else:
-        _render.front_csv(study, console)
+        front_csv(view, console.file)
 
 
 def _report(options: Namespace, console: Console) -> None:
     from avatar_optuna.report import write_report
 
-    study = _open(options)
-    with Progress(console).bar("report: rounds read", study.settings.search.rounds) as update:
-        path = write_report(study, options.out or Path(f"{study.name}-report.html"), update=update)
+    with Progress(console).busy("reading the study and drawing its report"):
+        view = _view(options)
+        path = write_report(view, options.out or Path(f"{view.name}-report.html"))
     megabytes = path.stat().st_size / 1e6
     console.print(
-        f"report of {study.name} written to {path} ({megabytes:.1f} MB): open it in any browser",
+        f"report of {view.name} written to {path} ({megabytes:.1f} MB): open it in any browser",
         highlight=False,
         markup=False,
         soft_wrap=True,
@@ -241,8 +249,13 @@ def _predict(options: Namespace, console: Console) -> None:
 
 
 def _open(options: Namespace, url: str | None = None) -> AvatarStudy:
-    storage: Storage = open_storage(url or storage_url(options.storage), create=False)
-    return AvatarStudy(storage, options.study_name)
+    from avatar_optuna.study import AvatarStudy
+
+    return AvatarStudy(open_storage(url or storage_url(options.storage), create=False), options.study_name)
+
+
+def _view(options: Namespace) -> StudyView:
+    return read_view(open_storage(storage_url(options.storage), create=False), options.study_name)
 
 
 def _print_json(console: Console, values: object) -> None:

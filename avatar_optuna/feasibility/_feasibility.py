@@ -24,6 +24,7 @@ from avatar_optuna.constraints import (
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InfeasibleSpaceError, InputError, StudyError
 from avatar_optuna.feasibility._terms import Terms, domains, from_term, make_variables, real_term, to_term
+from avatar_optuna.objectives import reads
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.students import Configuration, UncheckedConfiguration
 
@@ -278,9 +279,16 @@ class Feasibility:
                 if name in PREDICTED_NAMES:
                     named |= self.family.formula_names | self.family.device_names
                 else:
-                    of_costs = name in COST_NAMES or name in self.family.quotients
-                    named |= self.family.formula_names if of_costs else {name}
+                    named |= self._read_by(name)
         return frozenset(named)
+
+    def _read_by(self, name: str) -> frozenset[str]:
+        """The hyperparameters on which a number of an expression depends."""
+        if name in self.family.names:
+            return frozenset({name})
+        if name in COST_NAMES or name in self.family.quotients:
+            return self.family.formula_names
+        return reads([name], self.family)
 
     def _unchecked(self, values: Mapping[str, Any]) -> UncheckedConfiguration:
         return UncheckedConfiguration(self.family, {name: values[name] for name in self.lattice.names})

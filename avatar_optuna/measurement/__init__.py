@@ -37,6 +37,7 @@ from avatar_optuna.measurement._latency import (
     use_threads,
 )
 from avatar_optuna.measurement._models import CODEBERT, CodebertArchitecture, classifier_runs
+from avatar_optuna.measurement._objectives import measure_objectives
 from avatar_optuna.measurement._random_students import TimedStudents, student_run, time_students
 from avatar_optuna.measurement._student import Measurement, measure
 
@@ -70,6 +71,7 @@ __all__ = [
     "interleaved_latencies",
     "measure",
     "measure_energy",
+    "measure_objectives",
     "open_counter",
     "classifier_runs",
     "rank_correlation",

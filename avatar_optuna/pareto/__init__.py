@@ -1,9 +1,9 @@
-"""Pareto fronts: of points, and of the whole space under a fitted indicator."""
+"""Pareto fronts of points; `pareto.exact`, which needs the solver, has that of the whole space."""
 
-from avatar_optuna.pareto._exact import ExactFront, exact_front
 from avatar_optuna.pareto._pareto import (
     Values,
     crowding_distances,
+    front_order,
     fronts,
     greedy_hypervolume_subset,
     hypervolume,
@@ -11,10 +11,9 @@ from avatar_optuna.pareto._pareto import (
 )
 
 __all__ = [
-    "ExactFront",
     "Values",
     "crowding_distances",
-    "exact_front",
+    "front_order",
     "fronts",
     "greedy_hypervolume_subset",
     "hypervolume",

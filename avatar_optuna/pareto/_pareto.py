@@ -38,6 +38,12 @@ def non_dominated(values: Values) -> npt.NDArray[np.bool_]:
     return result
 
 
+def front_order(values: Values) -> npt.NDArray[np.int64]:
+    """Indices of the points that no other dominates, by the first objective, equal ones in their order."""
+    front = np.flatnonzero(non_dominated(values))
+    return np.asarray(front[np.argsort(values[front, 0], kind="stable")], dtype=np.int64)
+
+
 def _sweep(values: Values) -> npt.NDArray[np.bool_]:
     """Points sorted by the first objective: one is dominated where an earlier one is at most as large in the rest.
 

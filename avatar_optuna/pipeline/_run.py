@@ -31,6 +31,7 @@ from avatar_optuna.measurement import (
     require_device,
 )
 from avatar_optuna.objective import Objective
+from avatar_optuna.objectives import measured, signs
 from avatar_optuna.pipeline._cost import Meter, add, counted
 from avatar_optuna.pipeline._device import audited, calibrated, calibrated_elsewhere
 from avatar_optuna.pipeline._workforce import Workforce
@@ -48,13 +49,13 @@ from avatar_optuna.schema import (
     TEACHER,
     Job,
     JobResult,
+    SearchResult,
     TeacherRecord,
 )
 from avatar_optuna.storage import artifact_store, download_directory
 from avatar_optuna.students import Configuration
 from avatar_optuna.study import (
     AvatarStudy,
-    SearchResult,
     choose_students,
     hypervolume_share,
     measured_students,
@@ -257,10 +258,14 @@ class Run:
         before = searched(self.study, round_=round_)
         if len(before) >= settings.search.n_trials:
             return before
+        if left_out := measured(settings.search.objectives if round_ == 0 and not len(before) else ()):
+            self.progress.say(
+                f"search     leaves out {', '.join(left_out)}: measured on distilled students, not predicted"
+            )
         objective = Objective(
             space=settings.space,
             task_shape=feasibility.task_shape,
-            objectives=settings.search.objectives,
+            objectives=settings.search.searched_objectives,
             feasibility=feasibility,
             indicator=indicator,
             cost_models=stored_cost_models(self.study),
@@ -277,7 +282,7 @@ class Run:
             )
         if len(found) > len(before):
             self.did_something = True
-            front = len(pareto_indices(found, settings.search.objectives))
+            front = len(pareto_indices(found, settings.search.searched_objectives))
             self.progress.say(
                 f"search     {len(found)} feasible trials in {found.seconds:.1f} s; {front} are on the front"
             )
@@ -289,7 +294,14 @@ class Run:
         self, found: SearchResult, feasibility: Feasibility, indicator: Indicator, objective: Objective, round_: int
     ) -> None:
         try:
-            reached = hypervolume_share(found, feasibility, indicator, objective.costs, cost_names=objective.cost_names)
+            reached = hypervolume_share(
+                found,
+                feasibility,
+                indicator,
+                objective.costs,
+                cost_names=objective.cost_names,
+                signs=signs(self.study.settings.search.searched_objectives),
+            )
         except StudyError as error:
             self.progress.say(f"search     how far from the best is not known: {error}")
             return
@@ -303,7 +315,7 @@ class Run:
         if round_ == 0:
             return []
         last = searched(self.study, round_=round_ - 1)
-        return [last.students[index] for index in pareto_indices(last, self.study.settings.search.objectives)]
+        return [last.students[index] for index in pareto_indices(last, self.study.settings.search.searched_objectives)]
 
     def search_alone(self) -> None:
         """The search of the last round whose indicator is fitted.
@@ -324,7 +336,7 @@ class Run:
         """Distil the chosen students of a round's front."""
         settings = self.study.settings
         jobs = []
-        for index in choose_students(found, settings.search.objectives, settings.distillation.students):
+        for index in choose_students(found, settings.search.searched_objectives, settings.distillation.students):
             predicted = {"effectiveness": float(found.values[index, 0]), "std": float(found.predicted_std[index])}
             jobs.append(
                 Job(

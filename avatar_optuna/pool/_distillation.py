@@ -10,7 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from avatar_optuna.costs import flops
 from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, distil, own_stream
 from avatar_optuna.exceptions import StudyError
-from avatar_optuna.measurement import describe_device, measure, use_threads
+from avatar_optuna.measurement import describe_device, measure, measure_objectives, use_threads
+from avatar_optuna.objectives import measured
 from avatar_optuna.pool._job import ExecutorSettings, JobContext, JobOutcome
 from avatar_optuna.schema import SETTINGS, Job, JobResult
 from avatar_optuna.settings import StudySettings
@@ -60,7 +61,7 @@ class Distiller:
         )
         classifier = Classifier.load(student.directory, task_shape=task.shape, device=self._device)
         settings = self._settings.measurement
-        measured = measure(
+        measurement = measure(
             classifier,
             task,
             batch_sizes=settings.batch_sizes,
@@ -68,20 +69,28 @@ class Distiller:
             device=self._device,
             has_device_alone=False,
         )
+        further = measure_objectives(
+            measured(self._settings.search.objectives),
+            classifier,
+            task,
+            directory=student.directory,
+            hyperparameters=job.hyperparameters,
+        )
         result = JobResult(
-            effectiveness=measured.valid[settings.effectiveness],
-            valid=measured.valid,
-            test=measured.test,
+            effectiveness=measurement.valid[settings.effectiveness],
+            valid=measurement.valid,
+            test=measurement.test,
             size_bytes=student.size_bytes,
             parameters=classifier.num_parameters,
             flops=int(flops(job.hyperparameters, task.shape)),
-            latency_ms=measured.latency[0]["median_ms"],
-            latency=measured.latency,
+            latency_ms=measurement.latency[0]["median_ms"],
+            latency=measurement.latency,
             history=tuple(record.to_dict() for record in student.history),
             best_epoch=student.best_epoch,
             seconds=time.monotonic() - begun,
             device=describe_device(self._device),
             host=platform.node(),
+            measured=further,
             versions={name: found for name in _VERSIONS if (found := _version(name)) is not None},
         )
         return JobOutcome(result=result, directory=student.directory)

@@ -1,6 +1,6 @@
 """What people look at: one HTML file of a study, and the figures that its dashboard shows. Plotly's home."""
 
-from avatar_optuna.report._content import Content, read_content
+from avatar_optuna.report._content import Content, content_of
 from avatar_optuna.report._figures import front_3d, hypervolume, predicted_against_measured
 from avatar_optuna.report._page import render, write_report
 from avatar_optuna.report._recommendation import Recommendation, recommend
@@ -11,7 +11,7 @@ __all__ = [
     "front_3d",
     "hypervolume",
     "predicted_against_measured",
-    "read_content",
+    "content_of",
     "recommend",
     "render",
     "write_report",

@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from avatar_optuna.objectives import OBJECTIVES
 from avatar_optuna.report._content import Content
 from avatar_optuna.report._words import count, listed, percent
 from avatar_optuna.tasks import task_kind
 
-_OBJECTIVES = {
-    "effectiveness": "predicted effectiveness up",
-    "size_bytes": "size down",
-    "flops": "FLOPs down",
-    "latency_ms": "latency down",
-    "energy_j": "energy down",
-}
-
 
 def summary(content: Content) -> str:
     """How far the study is, and what teacher and baseline reach."""
-    done, scored = len(content.students), sum(len(round_.found) for round_ in content.rounds)
+    done, scored = len(content.students), sum(len(round_.scored) for round_ in content.rounds)
     state = (
         f"{count(scored, 'configuration')} scored, {count(done, 'student')} distilled and measured"
         if scored or done
@@ -34,19 +27,19 @@ def summary(content: Content) -> str:
 
 def faults(content: Content) -> list[str]:
     """What an unfinished study lacks; empty for a finished one."""
-    settings, jobs = content.settings, content.jobs
+    settings, jobs, samples = content.settings, content.jobs, len(content.indicator_samples)
     faults = []
     if content.teacher is None:
         faults.append("The teacher has not been measured.")
-    scored = {round_.number: len(round_.found) for round_ in content.rounds}
+    scored = {round_.number: len(round_.scored) for round_ in content.rounds}
     for number in range(settings.search.rounds):
         place = f" of round {number + 1}" if settings.search.rounds > 1 else ""
         if number not in scored:
             faults.append(f"The search{place} has not begun.")
-        elif scored[number] < settings.search.n_trials and jobs["COMPLETE"] == content.samples:
+        elif scored[number] < settings.search.n_trials and jobs["COMPLETE"] == samples:
             faults.append(f"The search{place} has scored {scored[number]:,} of {settings.search.n_trials:,}.")
-    if content.samples < settings.indicator.samples:
-        faults.append(f"{content.samples} of {settings.indicator.samples} samples of the indicator are distilled.")
+    if samples < settings.indicator.samples:
+        faults.append(f"{samples} of {settings.indicator.samples} samples of the indicator are distilled.")
     if not content.students:
         faults.append("No student of the front has been distilled.")
     if waiting := jobs["WAITING"] + jobs["RUNNING"]:
@@ -74,7 +67,8 @@ def teacher(content: Content) -> str:
 
 def objectives(content: Content) -> str:
     """What the search improves, and in which direction."""
-    return listed([_OBJECTIVES[name] for name in content.settings.search.objectives])
+    kinds = [OBJECTIVES.get(name) for name in content.settings.search.objectives]
+    return listed([f"{kind.title} {'up' if kind.direction == 'maximize' else 'down'}" for kind in kinds])
 
 
 def labels(content: Content) -> str:
@@ -120,8 +114,6 @@ def devices(content: Content) -> str:
     """Where the students were distilled."""
     places = []
     for result in (student.result for student in content.students):
-        if result is None:
-            continue
         threads = result.device.get("threads")
         place = f"{result.device.get('model', result.device.get('name'))} of {result.host}"
         places.append(f"{place}, {count(threads, 'thread')}" if threads else place)

@@ -36,7 +36,7 @@ def drawn_configurations(content: Content) -> str:
     last = content.rounds[-1]
     shown, others = len(front_shown(last)), others_shown(last)
     of_front = f"{shown} of the {len(last.front)}" if shown < len(last.front) else f"the {shown}"
-    of_others = f" and {others} of the {len(last.found) - len(last.front):,} others" if others else ""
+    of_others = f" and {others} of the {len(last.scored) - len(last.front):,} others" if others else ""
     return f"{of_front} configurations of the predicted front{of_others}"
 
 
@@ -107,7 +107,7 @@ def pay_back(content: Content, spent: StudyCost) -> PayBack:
     teacher_ms = content.reference_latency_ms("teacher")
     if own is None or teacher is None or teacher_ms is None:
         return PayBack(sentences="When it is paid back will be known once students and teacher are timed side by side.")
-    saved_ms = teacher_ms - content.latency_ms(student)
+    saved_ms = teacher_ms - student.latency_ms
     inferences = spent.inferences_to_repay_time(saved_ms)
     if inferences is None:
         return PayBack(sentences=f"Student {student.job} is no faster than its teacher: it never pays back the time.")

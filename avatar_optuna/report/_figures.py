@@ -9,9 +9,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from avatar_optuna.costs import flops, size_bytes
-from avatar_optuna.report._content import Content, Round
+from avatar_optuna.report._content import Content
 from avatar_optuna.report._words import megabytes, megaflops, milliseconds, percent
-from avatar_optuna.study import Student, pareto_indices
+from avatar_optuna.view import DistilledStudent, PredictedStudent, SearchRound
 
 PREDICTED, MEASURED, REFERENCE, FAINT = "#3f8fd2", "#e0782b", "#858c96", "rgba(133,140,150,0.35)"
 _CURVES = ("#e0782b", "#3f8fd2", "#3a9e6b", "#b065c0", "#c9a227", "#d25f7a", "#4fb0b8", "#8c7a5b")
@@ -101,8 +101,8 @@ def front_3d(content: Content) -> go.Figure:
 
 def predicted_against_measured(content: Content) -> go.Figure:
     """Each student's prediction and its measured figure, both with 95 % intervals."""
-    pairs = [(s, s.predicted, s.result) for s in content.students if s.predicted is not None and s.result is not None]
-    predicted = [100 * p["effectiveness"] for _, p, _ in pairs]
+    pairs = [(s, s.prediction, s.result) for s in content.students if s.prediction is not None]
+    predicted = [100 * p.effectiveness for _, p, _ in pairs]
     measured = [100 * r.effectiveness for _, _, r in pairs]
     figure = go.Figure()
     shown = [*predicted, *measured]
@@ -118,13 +118,13 @@ def predicted_against_measured(content: Content) -> go.Figure:
     figure.add_scatter(
         x=_rounded(predicted),
         y=_rounded(measured),
-        error_x={"array": _rounded(100 * _Z * p["std"] for _, p, _ in pairs), "width": 0, "thickness": 1},
+        error_x={"array": _rounded(100 * _Z * p.std for _, p, _ in pairs), "width": 0, "thickness": 1},
         error_y=_interval_bars([r.valid.get(f"{content.metric}_interval") for _, _, r in pairs], measured),
         mode="markers+text",
         text=[str(student.job) for student, _, _ in pairs],
         textposition="top center",
         hovertext=[
-            f"student {s.job}<br>predicted {percent(p['effectiveness'])}<br>measured {percent(r.effectiveness)}"
+            f"student {s.job}<br>predicted {percent(p.effectiveness)}<br>measured {percent(r.effectiveness)}"
             for s, p, r in pairs
         ],
         hoverinfo="text",
@@ -141,8 +141,8 @@ def hypervolume(content: Content) -> go.Figure:
     figure = go.Figure()
     for index, found in enumerate(content.rounds):
         figure.add_scatter(
-            x=[trials for trials, _ in found.volumes],
-            y=_rounded(100 * share for _, share in found.volumes),
+            x=[trials for trials, _ in content.volumes[found.number]],
+            y=_rounded(100 * share for _, share in content.volumes[found.number]),
             mode="lines+markers",
             line={"color": _CURVES[(index + 1) % len(_CURVES)], "width": 2},
             marker={"size": 4},
@@ -157,7 +157,6 @@ def learning_curves(content: Content) -> go.Figure:
     """The metric on validation after each epoch, the kept epoch marked, the teacher beside them."""
     figure = go.Figure()
     for index, student in enumerate(content.students):
-        assert student.result is not None
         history = student.result.history
         colour = _CURVES[index % len(_CURVES)]
         kept = [entry["epoch"] == student.result.best_epoch for entry in history]
@@ -222,7 +221,7 @@ def _predicted_series(content: Content) -> list[dict[str, Any]]:
     last = content.rounds[-1]
     shown = front_shown(last)
     columns: ConfigurationTable = {
-        "effectiveness": _rounded(100 * _predicted(student)["effectiveness"] for student in shown),
+        "effectiveness": _rounded(100 * student.prediction.effectiveness for student in shown),
         "size_bytes": _rounded(student.size_bytes / 1e6 for student in shown),
         "flops": _rounded(student.flops / 1e6 for student in shown),
     }
@@ -239,9 +238,9 @@ def _predicted_series(content: Content) -> list[dict[str, Any]]:
     return [*([others] if others is not None else []), front_trace]
 
 
-def _others(last: Round, content: Content) -> dict[str, Any] | None:
-    found, objectives = last.found, content.settings.search.objectives
-    others = np.setdiff1d(np.arange(len(found)), pareto_indices(found, objectives))
+def _others(last: SearchRound, content: Content) -> dict[str, Any] | None:
+    found = last.scored
+    others = np.flatnonzero(~np.isin(found.numbers, [student.trial for student in last.front]))
     if not len(others):
         return None
     chosen = [int(index) for index in _thinned(others, _MOST_OTHERS)]
@@ -261,25 +260,25 @@ def _others(last: Round, content: Content) -> dict[str, Any] | None:
     }
 
 
-def front_shown(last: Round) -> list[Student]:
+def front_shown(last: SearchRound) -> list[PredictedStudent]:
     """Of the predicted front as many as a page can bear, evenly chosen."""
     return [last.front[int(index)] for index in _thinned(np.arange(len(last.front)), _MOST_FRONT)]
 
 
-def others_shown(last: Round) -> int:
+def others_shown(last: SearchRound) -> int:
     """How many of the configurations that are not on the front are drawn."""
-    return min(len(last.found) - len(last.front), _MOST_OTHERS)
+    return min(len(last.scored) - len(last.front), _MOST_OTHERS)
 
 
 def _measured_series(content: Content) -> dict[str, Any]:
-    results = [(student, student.result) for student in content.students if student.result is not None]
+    results = [(student, student.result) for student in content.students]
     recommended = content.recommendation.student.job if content.recommendation is not None else None
     measured = [100 * result.effectiveness for _, result in results]
     columns: ConfigurationTable = {
         "effectiveness": _rounded(measured),
         "size_bytes": _rounded(result.size_bytes / 1e6 for _, result in results),
         "flops": _rounded(result.flops / 1e6 for _, result in results),
-        "latency_ms": _rounded(content.latency_ms(student) for student, _ in results),
+        "latency_ms": _rounded(student.latency_ms for student, _ in results),
     }
     if any(student.energy is not None for student, _ in results):
         columns["energy_j"] = [s.energy["joules"] if s.energy is not None else None for s, _ in results]
@@ -290,7 +289,7 @@ def _measured_series(content: Content) -> dict[str, Any]:
         "labels": [str(student.job) for student, _ in results],
         "hover": [
             _hover(f"student {student.job}, measured", student)
-            + f"<br>{percent(result.effectiveness)} on validation<br>{milliseconds(content.latency_ms(student))}"
+            + f"<br>{percent(result.effectiveness)} on validation<br>{milliseconds(student.latency_ms)}"
             for student, result in results
         ],
         "details": [f"job-{student.job}" for student, _ in results],
@@ -338,17 +337,12 @@ def _teacher_line(content: Content) -> dict[str, Any]:
     }
 
 
-def _hover(title: str, student: Student) -> str:
+def _hover(title: str, student: DistilledStudent | PredictedStudent) -> str:
     text = f"{title}<br>{megabytes(student.size_bytes)}, {megaflops(student.flops)}"
-    if student.result is None:
-        predicted = _predicted(student)
-        text += f"<br>{percent(predicted['effectiveness'])} ± {100 * _Z * predicted['std']:.1f} predicted"
+    if isinstance(student, PredictedStudent):
+        prediction = student.prediction
+        text += f"<br>{percent(prediction.effectiveness)} ± {100 * _Z * prediction.std:.1f} predicted"
     return text
-
-
-def _predicted(student: Student) -> Mapping[str, float]:
-    assert student.predicted is not None
-    return student.predicted
 
 
 def _interval_bars(intervals: Sequence[Sequence[float] | None], values: Sequence[float]) -> dict[str, Any] | None:
@@ -377,7 +371,7 @@ def _scale(axis: str) -> dict[str, str]:
 
 
 def _most_epochs(content: Content) -> int:
-    return max((len(s.result.history) for s in content.students if s.result is not None), default=0)
+    return max((len(student.result.history) for student in content.students), default=0)
 
 
 def _thinned(indices: Any, most: int) -> Any:

@@ -19,17 +19,16 @@ from plotly.offline import get_plotlyjs
 from avatar_optuna import __version__
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.report import _asked, _evidence, _figures, _students, _words
-from avatar_optuna.report._content import Content, read_content
-from avatar_optuna.study import AvatarStudy, Student
+from avatar_optuna.report._content import Content, content_of
+from avatar_optuna.view import DistilledStudent, PredictedStudent, StudyView
 
 
-def write_report(study: AvatarStudy, out: Path, *, update: Callable[[int], None] = lambda done: None) -> Path:
+def write_report(view: StudyView, out: Path) -> Path:
     """Write the report of a study, finished or not, to one self-contained HTML file.
 
     Args:
-        study: The study.
+        view: The study.
         out: The file; one that is there is replaced at once, when the new one is whole.
-        update: Called with how many rounds of the search are read.
 
     Returns:
         The file.
@@ -37,7 +36,7 @@ def write_report(study: AvatarStudy, out: Path, *, update: Callable[[int], None]
     Raises:
         InputError: The file cannot be written.
     """
-    page = render(read_content(study, update=update))
+    page = render(content_of(view))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(prefix=f".{out.name}-", dir=out.parent)
@@ -115,7 +114,7 @@ def _drawn(content: Content) -> dict[str, Callable[[Content], go.Figure]]:
     drawn: dict[str, Callable[[Content], go.Figure]] = {}
     if content.rounds or content.students:
         drawn |= {"plot-front": _figures.front, "plot-front-3d": _figures.front_3d}
-    if any(student.predicted is not None for student in content.students):
+    if any(student.prediction is not None for student in content.students):
         drawn["plot-trust"] = _figures.predicted_against_measured
     if content.rounds:
         drawn["plot-volume"] = _figures.hypervolume
@@ -135,19 +134,21 @@ def _plain(figure: go.Figure) -> dict[str, Any]:
 
 def _details(content: Content) -> dict[str, list[str]]:
     """By key of a point: its title, how its figures were obtained, and its hyperparameters as `name: value`."""
-    found = {}
-    if content.rounds:
-        for student in _figures.front_shown(content.rounds[-1]):
-            found[f"trial-{student.trial}"] = _detail(f"Trial {student.trial}: predicted", student)
-    for student in content.students:
-        found[f"job-{student.job}"] = _detail(f"Student {student.job}: distilled and measured", student)
-    return found
+    shown = _figures.front_shown(content.rounds[-1]) if content.rounds else []
+    return {
+        **{f"trial-{student.trial}": _detail(f"Trial {student.trial}: predicted", student) for student in shown},
+        **{
+            f"job-{student.job}": _detail(f"Student {student.job}: distilled and measured", student)
+            for student in content.students
+        },
+    }
 
 
-def _detail(title: str, student: Student) -> list[str]:
+def _detail(title: str, student: DistilledStudent | PredictedStudent) -> list[str]:
     values = student.hyperparameters.to_dict()
     work = f"FLOPs: {_words.megaflops(student.flops)} (by formula)"
-    size = f"size: {student.size_bytes:,} bytes ({'by formula' if student.result is None else 'measured'})"
+    obtained = "measured" if isinstance(student, DistilledStudent) else "by formula"
+    size = f"size: {student.size_bytes:,} bytes ({obtained})"
     return [title, size, work, *(f"{name.replace('_', ' ')}: {value}" for name, value in values.items())]
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from avatar_optuna.report._words import milliseconds, percent, points
-from avatar_optuna.study import Student
+from avatar_optuna.view import DistilledStudent
 
 _Z = 1.96
 
@@ -20,13 +20,11 @@ class Recommendation:
         reason: In sentences.
     """
 
-    student: Student
+    student: DistilledStudent
     reason: str
 
 
-def recommend(
-    students: Sequence[Student], metric: str, latency_ms: Callable[[Student], float]
-) -> Recommendation | None:
+def recommend(students: Sequence[DistilledStudent], metric: str) -> Recommendation | None:
     """The one-standard-error rule (Breiman et al. 1984): of those as good as the best, the cheapest.
 
     A student is as good as the best where it is at most one standard error of the best's validation figure below it;
@@ -35,27 +33,25 @@ def recommend(
     Args:
         students: Distilled.
         metric: What counts as effectiveness; its interval says the standard error (f1 has none: then the best is it).
-        latency_ms: Of a student.
 
     Returns:
         None where there is none.
     """
     if not students:
         return None
-    best = max(students, key=lambda student: (_effectiveness(student), -student.size_bytes))
+    best = max(students, key=lambda student: (student.effectiveness, -student.size_bytes))
     error = _standard_error(best, metric)
-    as_good = [student for student in students if _effectiveness(student) >= _effectiveness(best) - error]
-    chosen = min(as_good, key=lambda student: (latency_ms(student), student.size_bytes))
-    return Recommendation(student=chosen, reason=_reason(chosen, best, as_good, students, error, latency_ms(chosen)))
+    as_good = [student for student in students if student.effectiveness >= best.effectiveness - error]
+    chosen = min(as_good, key=lambda student: (student.latency_ms, student.size_bytes))
+    return Recommendation(student=chosen, reason=_reason(chosen, best, as_good, students, error))
 
 
 def _reason(
-    chosen: Student,
-    best: Student,
-    as_good: Sequence[Student],
-    students: Sequence[Student],
+    chosen: DistilledStudent,
+    best: DistilledStudent,
+    as_good: Sequence[DistilledStudent],
+    students: Sequence[DistilledStudent],
     error: float,
-    latency_ms: float,
 ) -> str:
     if len(students) == 1:
         return "It is the only student that has been distilled so far."
@@ -64,28 +60,22 @@ def _reason(
         others = f"The others are {why} below it." if error else f"The rule of one standard error needs one: {why}."
         return (
             f"It is the most effective of the {len(students)} distilled students on validation "
-            f"({percent(_effectiveness(best))}). {others}"
+            f"({percent(best.effectiveness)}). {others}"
         )
     compared = (
         f"It is itself the most effective of the {len(students)} distilled students on validation "
-        f"({percent(_effectiveness(best))})"
+        f"({percent(best.effectiveness)})"
         if chosen is best
         else f"The most effective of the {len(students)} distilled students on validation is student {best.job} "
-        f"({percent(_effectiveness(best))}); student {chosen.job} reaches {percent(_effectiveness(chosen))}"
+        f"({percent(best.effectiveness)}); student {chosen.job} reaches {percent(chosen.effectiveness)}"
     )
     return (
         f"{compared}. {len(as_good)} students lie within one standard error ({points(error)}) of the best, so this "
-        f"validation split cannot tell them apart, and of these it is the fastest ({milliseconds(latency_ms)})."
+        f"validation split cannot tell them apart, and of these it is the fastest ({milliseconds(chosen.latency_ms)})."
     )
 
 
-def _effectiveness(student: Student) -> float:
-    assert student.result is not None
-    return student.result.effectiveness
-
-
-def _standard_error(student: Student, metric: str) -> float:
+def _standard_error(student: DistilledStudent, metric: str) -> float:
     """Of the validation figure, from its 95 % interval; 0 where it has none."""
-    assert student.result is not None
     interval = student.result.valid.get(f"{metric}_interval")
     return (interval[1] - interval[0]) / (2 * _Z) if interval is not None else 0.0

@@ -8,7 +8,7 @@ from typing import Any
 
 from avatar_optuna.report._content import Content
 from avatar_optuna.report._words import interval, joules, megabytes, megaflops, milliseconds, percent, points, times
-from avatar_optuna.study import Student
+from avatar_optuna.view import DistilledStudent
 
 _REFERENCES = {"teacher": "the teacher", "codebert": "CodeBERT"}
 
@@ -33,11 +33,10 @@ class Tile:
     how: str = "measured"
 
 
-def tiles(content: Content, student: Student) -> list[Tile]:
+def tiles(content: Content, student: DistilledStudent) -> list[Tile]:
     """Effectiveness, size, latency, and energy (FLOPs where it was not measured) of a distilled student."""
     result = student.result
-    assert result is not None
-    ratio = content.times.get(student.job or 0, {}).get("teacher", {})
+    ratio = student.times_less_than.get("teacher", {})
     bounds = result.valid.get(f"{content.metric}_interval")
     under = f"95 % interval {interval(bounds)}" if bounds is not None else ""
     than = {
@@ -51,17 +50,16 @@ def tiles(content: Content, student: Student) -> list[Tile]:
             note=under,
         ),
         Tile(value=megabytes(result.size_bytes), what="weights on disk", note=than["size"]),
-        Tile(value=milliseconds(content.latency_ms(student)), what="one input, median", note=than["latency"]),
+        Tile(value=milliseconds(student.latency_ms), what="one input, median", note=than["latency"]),
     ]
     if student.energy is not None:
         return [*shown, Tile(value=joules(student.energy["joules"]), what="one input", note=than["energy"])]
     return [*shown, Tile(value=megaflops(result.flops), what="one input", note=than["flops"], how="by formula")]
 
 
-def against_teacher(content: Content, student: Student) -> str:
+def against_teacher(content: Content, student: DistilledStudent) -> str:
     """How far a distilled student lies from its teacher; empty while the teacher is not measured."""
     teacher, result = content.teacher, student.result
-    assert result is not None
     if teacher is None:
         return ""
     difference = result.effectiveness - teacher.valid[content.metric]
@@ -95,20 +93,19 @@ def rows(content: Content) -> list[list[Cell]]:
 
 
 def _compared(content: Content) -> list[str]:
-    return [name for name in _REFERENCES if any(name in ratio for ratio in content.times.values())]
+    return [name for name in _REFERENCES if any(name in student.times_less_than for student in content.students)]
 
 
-def _row(content: Content, student: Student) -> list[Cell]:
-    result, predicted = student.result, student.predicted
-    assert result is not None
-    ratio = content.times.get(student.job or 0, {})
+def _row(content: Content, student: DistilledStudent) -> list[Cell]:
+    result, prediction = student.result, student.prediction
+    ratio = student.times_less_than
     keys = ["size", "latency", *(["energy"] if has_energy(content) else [])]
     return [
         f"{student.job}{' •' if student.on_front else ''}",
-        f"{100 * predicted['effectiveness']:.1f} ± {196 * predicted['std']:.1f}" if predicted is not None else "",
+        f"{100 * prediction.effectiveness:.1f} ± {196 * prediction.std:.1f}" if prediction is not None else "",
         _with_interval(result.valid, content.metric),
         _with_interval(result.test, content.metric),
-        *_costs(content, result.size_bytes, result.flops, content.latency_ms(student), student.energy),
+        *_costs(content, result.size_bytes, result.flops, student.latency_ms, student.energy),
         *(times(ratio[n][key]) if key in ratio.get(n, {}) else "" for n in _compared(content) for key in keys),
     ]
 

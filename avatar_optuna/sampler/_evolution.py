@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from avatar_optuna.configurations import Codes
 from avatar_optuna.feasibility import Feasibility, Repairer, draw
+from avatar_optuna.objectives import direction_signs
 from avatar_optuna.pareto import Values, crowding_distances, fronts
 from avatar_optuna.sampler._operators import crossed, mutated
 from avatar_optuna.sampler._screening import Costs, Screening
@@ -53,7 +54,7 @@ class Evolution:
         self._lattice = feasibility.lattice
         self._feasibility = feasibility
         self._repairer = Repairer(feasibility)
-        self._signs = np.where(np.asarray(directions) == "maximize", -1.0, 1.0)
+        self._signs = direction_signs(directions)
         self._size = population_size
         self._seed = seed
         self._initial = tuple(initial)

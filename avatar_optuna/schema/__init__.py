@@ -14,9 +14,8 @@ from avatar_optuna.schema._attributes import (
     CHECKPOINT,
     COMPARISON,
     COST,
+    COST_MODELS,
     DATA,
-    DISTILLED_DIRECTIONS,
-    DISTILLED_METRIC_NAMES,
     ENERGY_MODEL,
     ERRORS,
     FAILED,
@@ -35,9 +34,8 @@ from avatar_optuna.schema._attributes import (
     ROUND,
     SETTINGS,
     TEACHER,
-    Direction,
     Purpose,
-    directions,
+    distilled_metric_names,
     distilled_name,
     metric_names,
 )
@@ -58,6 +56,7 @@ from avatar_optuna.schema._jobs import (
     JobResult,
     TeacherRecord,
 )
+from avatar_optuna.schema._search_result import SearchResult
 
 __all__ = [
     "ARTIFACTS",
@@ -70,10 +69,8 @@ __all__ = [
     "CHECKPOINT",
     "COMPARISON",
     "COST",
+    "COST_MODELS",
     "DATA",
-    "DISTILLED_DIRECTIONS",
-    "DISTILLED_METRIC_NAMES",
-    "Direction",
     "ENERGY_MODEL",
     "ERRORS",
     "EstimatedPower",
@@ -99,10 +96,11 @@ __all__ = [
     "ROUND",
     "RankCorrelation",
     "SETTINGS",
+    "SearchResult",
     "StudyCost",
     "TEACHER",
     "TeacherRecord",
-    "directions",
+    "distilled_metric_names",
     "distilled_name",
     "metric_names",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from avatar_optuna.objectives import EFFECTIVENESS, measured, searched
+
 # User attributes of the search study.
 SETTINGS = "avatar:settings"  # StudySettings.to_dict()
 ARTIFACTS = "avatar:artifacts"  # path or URL of the artifact store
@@ -14,6 +16,7 @@ INDICATOR = "avatar:indicator"  # + ":0", ":1"...: the indicator of a round, as 
 ATTAINED = "avatar:attained"  # + ":0"...: {"share": ..., "method": ...} of the attainable hypervolume
 LATENCY_MODEL = "avatar:latency_model"  # the calibrated cost model of `latency_ms`, as its JSON object
 ENERGY_MODEL = "avatar:energy_model"  # the same of `energy_j`
+COST_MODELS = {"latency_ms": LATENCY_MODEL, "energy_j": ENERGY_MODEL}
 AUDIT = "avatar:audit"  # Audit
 REFERENCE = "avatar:reference"  # the CodeBERT architecture: {"parameters", "size_bytes", "flops", "latency": [...]}
 COMPARISON = "avatar:comparison"  # students, teacher and CodeBERT timed side by side (measurement.compare)
@@ -40,10 +43,7 @@ CHECKPOINT = "checkpoint"  # the last epoch's checkpoint in the artifact store
 
 Purpose = Literal["indicator", "front"]
 
-Direction = Literal["maximize", "minimize"]
-
-DISTILLED_DIRECTIONS: tuple[Direction, ...] = ("maximize", "minimize", "minimize")
-DISTILLED_METRIC_NAMES = ("effectiveness", "size_bytes", "latency_ms")
+_DISTILLED = ("effectiveness", "size_bytes", "latency_ms")
 
 
 def distilled_name(study_name: str) -> str:
@@ -53,9 +53,9 @@ def distilled_name(study_name: str) -> str:
 
 def metric_names(objectives: tuple[str, ...]) -> list[str]:
     """Metric names of the search study: what is predicted says so."""
-    return ["predicted_effectiveness" if name == "effectiveness" else name for name in objectives]
+    return ["predicted_effectiveness" if name == EFFECTIVENESS else name for name in searched(objectives)]
 
 
-def directions(objectives: tuple[str, ...]) -> list[Direction]:
-    """Effectiveness goes up, every cost goes down."""
-    return ["maximize" if name == "effectiveness" else "minimize" for name in objectives]
+def distilled_metric_names(objectives: tuple[str, ...]) -> list[str]:
+    """Metric names of the study of jobs: three that every study measures, then its measured objectives."""
+    return [*_DISTILLED, *measured(objectives)]

@@ -92,6 +92,7 @@ class JobResult:
         device: Device and threads, such as {"name": "cpu", "model": "...", "threads": 2}.
         host: Host name.
         versions: Package versions.
+        measured: The study's measured objectives, by name.
         files: Name of a file of the student -> {"artifact_id", "sha256", "size_bytes"}.
     """
 
@@ -109,11 +110,12 @@ class JobResult:
     device: Mapping[str, Any]
     host: str
     versions: Mapping[str, str]
+    measured: Mapping[str, float] = field(default_factory=dict)
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def values(self) -> list[float]:
-        """The three values of the finished trial, in the order of `DISTILLED_METRIC_NAMES`."""
-        return [self.effectiveness, float(self.size_bytes), self.latency_ms]
+        """The values of the finished trial, in the order of `distilled_metric_names`."""
+        return [self.effectiveness, float(self.size_bytes), self.latency_ms, *self.measured.values()]
 
     def attributes(self) -> dict[str, Any]:
         """User attributes of the finished trial."""
@@ -129,10 +131,10 @@ class JobResult:
         """
         if trial.values is None or not trial.state.is_finished():
             raise StudyError(f"job {trial.number} is {trial.state.name}: it has no result yet")
-        effectiveness, size_bytes, latency_ms = trial.values
+        effectiveness, size_bytes, latency_ms = trial.values[:3]
         known = {name for name in cls.__dataclass_fields__ if name not in _VALUES}
         attributes = {k: v for k, v in trial.user_attrs.items() if k in known}
-        if missing := known - set(attributes) - {"files"}:
+        if missing := known - set(attributes) - {"files", "measured"}:
             raise StudyError(f"job {trial.number} lacks the attributes {', '.join(sorted(missing))}")
         attributes["latency"] = tuple(attributes["latency"])
         attributes["history"] = tuple(attributes["history"])

@@ -16,6 +16,7 @@ from avatar_optuna.storage._copy import copy_study
 from avatar_optuna.storage._database import Storage, describe_error, has_study, open_storage, study_attributes
 from avatar_optuna.storage._generations import GenerationWriter, add_missing
 from avatar_optuna.storage._search_lock import search_lock
+from avatar_optuna.storage._snapshot import StudySnapshot, read_snapshot
 from avatar_optuna.storage._url import mask_url
 from avatar_optuna.storage._workers import WorkerRecord, WorkerRegistry
 
@@ -26,6 +27,7 @@ __all__ = [
     "JobQueue",
     "RunningJob",
     "Storage",
+    "StudySnapshot",
     "WorkerRecord",
     "WorkerRegistry",
     "add_missing",
@@ -37,6 +39,7 @@ __all__ = [
     "has_study",
     "mask_url",
     "open_storage",
+    "read_snapshot",
     "remove_files",
     "search_lock",
     "study_attributes",

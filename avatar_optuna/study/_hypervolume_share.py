@@ -13,8 +13,9 @@ import numpy.typing as npt
 from avatar_optuna.configurations import ConfigurationTable
 from avatar_optuna.feasibility import Feasibility
 from avatar_optuna.indicator import Indicator
-from avatar_optuna.pareto import exact_front, hypervolume
-from avatar_optuna.study._search import SearchResult
+from avatar_optuna.pareto import hypervolume
+from avatar_optuna.pareto.exact import exact_front
+from avatar_optuna.schema import SearchResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,7 @@ def hypervolume_share(
     costs: Callable[[ConfigurationTable], npt.NDArray[np.float64]],
     *,
     cost_names: Collection[str],
+    signs: npt.NDArray[np.float64],
 ) -> HypervolumeShare:
     """Compare a search with the exact front under its indicator.
 
@@ -56,6 +58,7 @@ def hypervolume_share(
         indicator: What it was searched with.
         costs: Every objective but effectiveness, of columns; shape (n, objectives - 1).
         cost_names: The hyperparameters that costs depend on.
+        signs: Shape (objectives,): -1 where more is better, else 1.
 
     Volumes are taken after each objective is scaled to [0, 1] over the exact front, below the point (1.1, 1.1, ...).
 
@@ -63,8 +66,10 @@ def hypervolume_share(
         StudyError: The indicator does not add up over hyperparameters, so that no exact front can be computed.
     """
     begun = time.perf_counter()
-    exact = exact_front(feasibility, indicator.rank_columns, costs, cost_names=cost_names)
-    own = found.values * np.where(np.arange(found.values.shape[1]) == 0, -1.0, 1.0)
+    exact = exact_front(
+        feasibility, indicator.rank_columns, lambda table: costs(table) * signs[1:], cost_names=cost_names
+    )
+    own = found.values * signs
     low, high = exact.values.min(axis=0), exact.values.max(axis=0)
     span = np.where(high > low, high - low, 1.0)
     corner = np.full(len(low), 1.1)

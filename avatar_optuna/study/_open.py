@@ -13,14 +13,12 @@ import optuna
 from optuna.storages import RDBStorage
 
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.objectives import directions, searched
 from avatar_optuna.schema import (
     ARTIFACTS,
-    DISTILLED_DIRECTIONS,
-    DISTILLED_METRIC_NAMES,
     PROVENANCE,
     SETTINGS,
-    Direction,
-    directions,
+    distilled_metric_names,
     distilled_name,
     metric_names,
 )
@@ -97,7 +95,7 @@ def create_study(settings: StudySettings, storage: RDBStorage, *, artifacts: str
     """
     settings = replace(settings, task=with_labels(settings.task))
     objectives = settings.search.objectives
-    search = _created_or_loaded(storage, settings.name, directions(objectives))
+    search = _created_or_loaded(storage, settings.name, searched(objectives))
     stored = search.user_attrs.get(SETTINGS)
     if stored is not None:
         _refuse_other_settings(settings, StudySettings.from_dict(stored))
@@ -105,10 +103,10 @@ def create_study(settings: StudySettings, storage: RDBStorage, *, artifacts: str
         raise InputError(
             f"name must be new or a study made by avatar-optuna, got {settings.name!r}, made by another program"
         )
-    distilled = _created_or_loaded(storage, distilled_name(settings.name), DISTILLED_DIRECTIONS)
+    distilled = _created_or_loaded(storage, distilled_name(settings.name), distilled_metric_names(objectives))
     if stored is None:
         search.set_metric_names(metric_names(objectives))
-        distilled.set_metric_names(list(DISTILLED_METRIC_NAMES))
+        distilled.set_metric_names(distilled_metric_names(objectives))
         search.set_user_attr(ARTIFACTS, artifacts)
         search.set_user_attr(PROVENANCE, provenance())
     if stored != settings.to_dict():
@@ -116,11 +114,11 @@ def create_study(settings: StudySettings, storage: RDBStorage, *, artifacts: str
     return AvatarStudy(storage, settings.name)
 
 
-def _created_or_loaded(storage: RDBStorage, name: str, directions_: Sequence[Direction]) -> optuna.Study:
+def _created_or_loaded(storage: RDBStorage, name: str, objectives: Sequence[str]) -> optuna.Study:
     """Load first: whoever may not make studies may still work on one that is there."""
     if name in optuna.get_all_study_names(storage):
         return optuna.load_study(study_name=name, storage=storage)
-    return optuna.create_study(study_name=name, storage=storage, directions=list(directions_), load_if_exists=True)
+    return optuna.create_study(study_name=name, storage=storage, directions=directions(objectives), load_if_exists=True)
 
 
 def provenance() -> dict[str, Any]:

@@ -7,62 +7,28 @@ stored and goes on as if it had never stopped.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState, create_trial
 
 from avatar_optuna.feasibility import Feasibility
 from avatar_optuna.objective import Objective
-from avatar_optuna.pareto import non_dominated
+from avatar_optuna.objectives import directions, signs
+from avatar_optuna.pareto import front_order
 from avatar_optuna.sampler import Evolution
-from avatar_optuna.schema import GENERATION, PREDICTED_STD, ROUND, directions
+from avatar_optuna.schema import GENERATION, PREDICTED_STD, ROUND, SearchResult
 from avatar_optuna.storage import GenerationWriter, search_lock
 from avatar_optuna.students import Configuration
 from avatar_optuna.study._open import AvatarStudy
 
 
-@dataclass(frozen=True, kw_only=True)
-class SearchResult:
-    """The scored configurations of one round of the search.
-
-    Args:
-        numbers: Shape (trials,): trial numbers in the search study.
-        students: The configurations.
-        values: Shape (trials, objectives).
-        predicted_std: Shape (trials,).
-        generations: Shape (trials,): the generation that drew each.
-        seconds: Time that the search took, all its runs together.
-    """
-
-    numbers: npt.NDArray[np.int64]
-    students: tuple[Configuration, ...]
-    values: npt.NDArray[np.float64]
-    predicted_std: npt.NDArray[np.float64]
-    generations: npt.NDArray[np.int64]
-    seconds: float
-
-    def __len__(self) -> int:
-        return len(self.students)
-
-
 def searched(study: AvatarStudy, *, round_: int) -> SearchResult:
     """What a round of the search has stored so far."""
-    trials = [
-        trial
-        for trial in study.search.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if trial.user_attrs.get(ROUND) == round_ and GENERATION in trial.user_attrs
-    ]
-    num_objectives = len(study.settings.search.objectives)
-    return SearchResult(
-        numbers=np.asarray([trial.number for trial in trials], dtype=np.int64),
-        students=tuple(study.settings.space.configuration(trial.params) for trial in trials),
-        values=np.asarray([trial.values for trial in trials], dtype=np.float64).reshape(-1, num_objectives),
-        predicted_std=np.asarray([trial.user_attrs[PREDICTED_STD] for trial in trials], dtype=np.float64),
-        generations=np.asarray([trial.user_attrs[GENERATION] for trial in trials], dtype=np.int64),
-        seconds=_seconds(trials),
+    settings, trials = study.settings, study.search.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return SearchResult.from_trials(
+        trials, round_=round_, space=settings.space, num_objectives=len(settings.search.searched_objectives)
     )
 
 
@@ -94,7 +60,7 @@ def search(
     settings = study.settings
     evolution = Evolution(
         feasibility=feasibility,
-        directions=directions(settings.search.objectives),
+        directions=directions(settings.search.searched_objectives),
         population_size=settings.search.population_size,
         seed=_round_seed(settings.search.seed, round_),
         initial=initial,
@@ -135,16 +101,7 @@ def search(
 
 def pareto_indices(found: SearchResult, objectives: Sequence[str]) -> npt.NDArray[np.int64]:
     """Indices of the Pareto front of a round, best predicted effectiveness first."""
-    if not len(found):
-        return np.zeros(0, dtype=np.int64)
-    front = np.flatnonzero(non_dominated(_minimized(found.values, objectives)))
-    order = np.argsort(-found.values[front, 0], kind="stable")
-    return np.asarray(front[order], dtype=np.int64)
-
-
-def _minimized(values: npt.NDArray[np.float64], objectives: Sequence[str]) -> npt.NDArray[np.float64]:
-    signs = np.where(np.asarray(directions(tuple(objectives))) == "maximize", -1.0, 1.0)
-    return np.asarray(values * signs, dtype=np.float64)
+    return front_order(found.values * signs(objectives))
 
 
 def _replay(evolution: Evolution, past: SearchResult) -> int:
@@ -157,9 +114,3 @@ def _replay(evolution: Evolution, past: SearchResult) -> int:
 
 def _round_seed(seed: int, round_: int) -> int:
     return int(np.random.SeedSequence([seed, round_]).generate_state(1)[0])
-
-
-def _seconds(trials: Sequence[FrozenTrial]) -> float:
-    """Each generation is one span of time, shared by its trials."""
-    spans = {(t.datetime_start, t.datetime_complete) for t in trials if t.datetime_start and t.datetime_complete}
-    return sum((end - start).total_seconds() for start, end in spans if start is not None and end is not None)

@@ -13,7 +13,8 @@ import pytest
 from avatar_optuna.configurations import ConfigurationTable
 from avatar_optuna.costs import TaskShape, size_bytes
 from avatar_optuna.feasibility import Feasibility
-from avatar_optuna.pareto import exact_front, non_dominated
+from avatar_optuna.pareto import non_dominated
+from avatar_optuna.pareto.exact import exact_front
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.students.transformer import TRANSFORMER
 from tests.test_cost_model import make_cost_model

@@ -8,8 +8,9 @@ from pathlib import Path
 import optuna
 import pytest
 
+from avatar_optuna.objectives import directions
 from avatar_optuna.pool import Pool
-from avatar_optuna.schema import ARTIFACTS, DISTILLED_DIRECTIONS, SETTINGS, Job, distilled_name
+from avatar_optuna.schema import ARTIFACTS, SETTINGS, Job, distilled_metric_names, distilled_name
 from avatar_optuna.settings import load_study_file
 from avatar_optuna.storage import Storage, open_storage
 from avatar_optuna.students import Configuration
@@ -38,7 +39,9 @@ def _new_pool(storage: Storage, tmp_path: Path) -> Pool:
     search = optuna.create_study(study_name="s", storage=storage, directions=["maximize", "minimize"])
     search.set_user_attr(SETTINGS, load_study_file(file).to_dict())
     search.set_user_attr(ARTIFACTS, str(tmp_path / "artifacts"))
-    optuna.create_study(study_name=distilled_name("s"), storage=storage, directions=list(DISTILLED_DIRECTIONS))
+    optuna.create_study(
+        study_name=distilled_name("s"), storage=storage, directions=directions(distilled_metric_names(()))
+    )
     return Pool(storage, "s")
 
 

@@ -7,15 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from avatar_optuna.report import Content, read_content, render
-from tests.finished_study import FinishedStudy
+from avatar_optuna.report import Content, content_of, render
+from avatar_optuna.storage import open_storage
+from avatar_optuna.view import read_view
+from tests.finished_study import NAME, FinishedStudy
 
 SECTIONS = ["recommended", "front", "students", "trust", "search", "stand-ins", "cost", "asked", "provenance"]
 
 
 @pytest.fixture(scope="module")
 def content(finished_study: FinishedStudy) -> Content:
-    return read_content(finished_study.open())
+    return content_of(read_view(open_storage(finished_study.url), NAME))
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +31,10 @@ def empty(content: Content) -> Content:
         feasible=None,
         rounds=(),
         students=(),
-        samples=0,
+        indicator_samples=(),
         jobs=dict.fromkeys(content.jobs, 0),
         compared=None,
-        times={},
+        volumes={},
         recommendation=None,
         cost=None,
         estimated_power=None,

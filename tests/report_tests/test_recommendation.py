@@ -11,13 +11,13 @@ from hypothesis import given
 from avatar_optuna.report import recommend
 from avatar_optuna.schema import JobResult
 from avatar_optuna.students import Configuration
-from avatar_optuna.study import Student
+from avatar_optuna.view import DistilledStudent
 from tests.strategies import small_students
 
 _ERROR = 0.025  # between the hundredths that effectiveness is drawn in, so that nothing lies on the edge
 
 
-def _student(job: int, shape: Configuration, effectiveness: float, latency_ms: float, test: float) -> Student:
+def _student(job: int, shape: Configuration, effectiveness: float, latency_ms: float, test: float) -> DistilledStudent:
     def figures(value: float) -> dict[str, Any]:
         return {"accuracy": value, "accuracy_interval": [value - 1.96 * _ERROR, value + 1.96 * _ERROR]}
 
@@ -37,21 +37,20 @@ def _student(job: int, shape: Configuration, effectiveness: float, latency_ms: f
         host="host",
         versions={},
     )
-    return Student(
-        hyperparameters=shape,
-        trial=job,
+    return DistilledStudent(
         job=job,
+        trial=job,
         purpose="front",
-        predicted=None,
-        size_bytes=result.size_bytes,
-        flops=result.flops,
+        hyperparameters=shape,
+        epochs=1,
+        prediction=None,
         result=result,
+        figures={"effectiveness": effectiveness, "size_bytes": 1000 + job, "flops": 1000, "latency_ms": latency_ms},
+        predicted_costs={},
+        is_compared=False,
+        energy=None,
+        times_less_than={},
     )
-
-
-def _latency_ms(student: Student) -> float:
-    assert student.result is not None
-    return student.result.latency_ms
 
 
 fractions = st.integers(50, 99).map(lambda hundredths: hundredths / 100)
@@ -62,24 +61,22 @@ def test_it_is_the_fastest_within_one_standard_error_of_the_best(
     figures: list[tuple[float, int, float]], shape: Configuration
 ) -> None:
     students = [_student(job, shape, *row) for job, row in enumerate(figures)]
-    found = recommend(students, "accuracy", _latency_ms)
+    found = recommend(students, "accuracy")
     assert found is not None
     best = max(valid for valid, _, _ in figures)
     allowed = [(ms, job) for job, (valid, ms, _) in enumerate(figures) if valid >= best - _ERROR]
     assert found.student.job == min(allowed)[1]
     upside_down = [
-        replace(s, result=replace(s.result, test={"accuracy": 1 - s.result.test["accuracy"]}))
-        for s in students
-        if s.result is not None
+        replace(s, result=replace(s.result, test={"accuracy": 1 - s.result.test["accuracy"]})) for s in students
     ]
-    again = recommend(upside_down, "accuracy", _latency_ms)
+    again = recommend(upside_down, "accuracy")
     assert again is not None
     assert (again.student.job, again.reason) == (found.student.job, found.reason)
 
 
 def test_without_an_interval_the_most_effective_is_it(student: Configuration) -> None:
     students = [_student(job, student, valid, job + 1.0, 0.5) for job, valid in enumerate((0.80, 0.81))]
-    found = recommend(students, "f1", _latency_ms)
+    found = recommend(students, "f1")
     assert found is not None
     assert found.student.job == 1
-    assert recommend([], "f1", _latency_ms) is None
+    assert recommend([], "f1") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from avatar_optuna.objectives import signs
 from avatar_optuna.storage import open_storage
 from avatar_optuna.study import create_study, hypervolume_share, search, searched
 from tests.study_tests.test_search import make_objective, make_settings
@@ -40,7 +41,12 @@ def test_a_search_that_saw_the_whole_space_reached_all_of_it(tmp_path: Path) -> 
         search(study, objective, feasibility)
         found = searched(study, round_=0)
         reached = hypervolume_share(
-            found, feasibility, objective.indicator, objective.costs, cost_names=objective.cost_names
+            found,
+            feasibility,
+            objective.indicator,
+            objective.costs,
+            cost_names=objective.cost_names,
+            signs=signs(settings.search.searched_objectives),
         )
         assert reached.lattice_points == 16 * 1  # tokenizer and learning rate cost nothing: the best is taken
         shares.append(reached.share)

@@ -1,0 +1,102 @@
+"""What an objective is: how it is called, shown, ordered and obtained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from avatar_optuna.costs import TaskShape
+from avatar_optuna.students import Configuration, StudentFamily
+
+Direction = Literal["maximize", "minimize"]
+
+Source = Literal["predicted", "formula", "calibrated", "measured"]
+"""How a figure is obtained: effectiveness is predicted by the indicator; a formula needs the configuration alone; a
+calibrated figure comes from a cost model fitted on a device; a measured one needs the distilled student."""
+
+
+class ObjectiveKind(Protocol):
+    """An entry of the registry of objectives. Entries with a formula or a measurement extend it, see below."""
+
+    @property
+    def name(self) -> str:
+        """In study files, databases, JSON and CSV; the unit of the stored value is part of it, as in `size_bytes`."""
+
+    @property
+    def title(self) -> str:
+        """For people, without the unit, such as "size"."""
+
+    @property
+    def unit(self) -> str:
+        """In which people read it, such as "MB": the heading of its column."""
+
+    @property
+    def scale(self) -> float:
+        """The stored value times this is in `unit`."""
+
+    @property
+    def digits(self) -> int:
+        """Decimals in which people read it, in `unit`."""
+
+    @property
+    def direction(self) -> Direction:
+        """Which way is better."""
+
+    @property
+    def is_logarithmic(self) -> bool:
+        """Whether an axis of it is logarithmic."""
+
+    @property
+    def source(self) -> Source:
+        """How it is obtained."""
+
+
+class FormulaObjective(ObjectiveKind, Protocol):
+    """An objective whose `source` is "formula". Constraints may name it."""
+
+    def reads(self, family: StudentFamily) -> Collection[str]:
+        """The hyperparameters of a family on which the formula depends."""
+
+    def formula(self, shape: Any, task_shape: TaskShape) -> Any:
+        """The value of a configuration.
+
+        Args:
+            shape: A configuration whose numbers are ints, arrays, intervals or terms of the solver: use +, -, *, and
+                // alone. The family's quotients and derived quantities are attributes too.
+            task_shape: Functions an input, and labels.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredStudent:
+    """A distilled student, as a measured objective gets it in the worker that distilled it.
+
+    Args:
+        directory: Its files: a Hugging Face directory.
+        hyperparameters: Its configuration.
+        task_shape: Functions an input, and labels.
+        device: Where it is, such as "cpu" or "cuda:0".
+        labels: Shape (inputs,): of the validation split.
+        logits: Shape (inputs, labels): what it answers on the validation split.
+        run: Classifies one test input; call it to time it.
+    """
+
+    directory: Path
+    hyperparameters: Configuration
+    task_shape: TaskShape
+    device: str
+    labels: npt.NDArray[np.int64]
+    logits: npt.NDArray[np.float32]
+    run: Callable[[], object]
+
+
+class MeasuredObjective(ObjectiveKind, Protocol):
+    """An objective whose `source` is "measured". The search leaves it out; the front of distilled students has it."""
+
+    def measure(self, student: MeasuredStudent) -> float:
+        """The figure of a distilled student, finite, in the unit that the name says."""

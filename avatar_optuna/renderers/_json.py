@@ -1,0 +1,76 @@
+"""The front as plain values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from avatar_optuna.renderers._order import like_previous
+from avatar_optuna.view import DistilledStudent, PredictedStudent, StudyView
+
+
+def front_values(view: StudyView) -> dict[str, Any]:
+    """Distilled students, the predicted front and the teacher, as values that JSON has."""
+    indicator, predicted = view.indicator, view.predicted_front
+    return {
+        "study": view.name,
+        "effectiveness": view.metric,
+        "teacher": view.teacher.to_dict() if view.teacher is not None else None,
+        "baseline": view.baseline,
+        "students": [_distilled(student) for student in view.students],
+        "predicted": [
+            {**_predicted(student), "told_from_previous": not is_like_previous}
+            for student, is_like_previous in zip(predicted, like_previous(predicted, indicator), strict=True)
+        ],
+        "indicator": {
+            "rank_correlation": indicator.rank_correlation,
+            "rank_correlation_interval": list(indicator.rank_correlation_interval),
+            "ranks": indicator.ranks,
+        }
+        if indicator is not None
+        else None,
+    }
+
+
+def _predicted(student: PredictedStudent) -> dict[str, Any]:
+    return {
+        "trial": student.trial,
+        "job": None,
+        "on_front": True,
+        "predicted_effectiveness": student.prediction.effectiveness,
+        "predicted_std": student.prediction.std,
+        **_costs(student),
+        **student.hyperparameters.to_dict(),
+    }
+
+
+def _distilled(student: DistilledStudent) -> dict[str, Any]:
+    prediction, result = student.prediction, student.result
+    return {
+        "trial": student.trial,
+        "job": student.job,
+        "on_front": student.on_front,
+        "predicted_effectiveness": prediction.effectiveness if prediction is not None else None,
+        "predicted_std": prediction.std if prediction is not None else None,
+        **_costs(student),
+        **student.hyperparameters.to_dict(),
+        "effectiveness": student.effectiveness,
+        "valid": dict(result.valid),
+        "test": dict(result.test),
+        "latency_ms": student.result.latency_ms,
+        "energy_j": student.figures.get("energy_j"),
+        "times_less_than": {name: dict(ratios) for name, ratios in student.times_less_than.items()},
+    }
+
+
+_PLACED = ("effectiveness", "latency_ms", "energy_j")
+"""Figures that a row has elsewhere."""
+
+
+def _costs(student: PredictedStudent | DistilledStudent) -> dict[str, float]:
+    """What cost models predict, then size, FLOPs and the study's further objectives."""
+    return {
+        **{f"predicted_{name}": value for name, value in student.predicted_costs.items()},
+        "size_bytes": student.size_bytes,
+        "flops": student.flops,
+        **{name: value for name, value in student.figures.items() if name not in _PLACED},
+    }

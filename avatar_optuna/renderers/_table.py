@@ -1,0 +1,161 @@
+"""The front as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from avatar_optuna.cost_model import CostModel
+from avatar_optuna.indicator import Indicator
+from avatar_optuna.objectives import OBJECTIVES, written
+from avatar_optuna.renderers._order import like_previous
+from avatar_optuna.schema import TeacherRecord
+from avatar_optuna.view import DistilledStudent, PredictedStudent, Prediction, StudyView
+
+_PREDICTED_ROWS = 10
+_MEASURED = ("size_bytes", "flops", "latency_ms")
+_BY_FORMULA = ("size_bytes", "flops")
+_PLACED = ("effectiveness", "energy_j", *_MEASURED)
+"""Figures that have a place of their own, or none, in the tables; the study's further objectives come after them."""
+
+
+def front_table(view: StudyView, console: Console) -> None:
+    """The distilled students beside their teacher, then the front that is only predicted."""
+    if view.students:
+        _distilled(view, console)
+    if view.rounds:
+        if (share := view.rounds[-1].hypervolume_share) is not None:
+            console.print(
+                f"\nthe search reached {share['share']:.1%} of the attainable hypervolume ({share['method']}: "
+                f"{share['lattice_points']:,} points)",
+                highlight=False,
+                soft_wrap=True,
+            )
+        _predicted(view, console)
+    if not view.students and not view.rounds:
+        console.print(f"the study {view.name} has no students yet", highlight=False)
+
+
+def _distilled(view: StudyView, console: Console) -> None:
+    metric = view.metric.replace("_", " ")
+    console.print(f"students of {view.name} ({metric} in %; valid selects, test is only reported)", highlight=False)
+    names = (*_MEASURED, *_further(view.students))
+    table = Table(box=None)
+    units = [OBJECTIVES.get(name).unit for name in names]
+    for heading in ("job", "", "predicted", "valid", "test", *units, "smaller", "faster"):
+        table.add_column(heading, justify="left" if heading == "" else "right")
+    for student in view.students:
+        table.add_row(*_student_cells(student, view.metric, names))
+    if view.teacher is not None:
+        table.add_row(*_teacher_cells(view, view.teacher, names))
+    console.print(table)
+    provisional = (
+        "; p: provisional, timed by the student's own worker"
+        if not all(student.is_compared for student in view.students)
+        else ""
+    )
+    console.print(
+        "ms: median latency of one input, tokenization apart; smaller, faster: than the teacher; *: on the front"
+        f"{provisional}.",
+        highlight=False,
+    )
+
+
+def _further(students: Sequence[DistilledStudent] | Sequence[PredictedStudent]) -> list[str]:
+    """Objectives beyond those that every study has, in their order."""
+    names = dict.fromkeys(name for student in students for name in student.figures)
+    return [name for name in names if name not in _PLACED]
+
+
+def _student_cells(student: DistilledStudent, metric: str, names: Sequence[str]) -> list[str]:
+    times = student.times_less_than.get("teacher", {})
+    provisional = {} if student.is_compared else {"latency_ms": " p"}
+    return [
+        str(student.job),
+        "*" if student.on_front else "",
+        _with_error(student.prediction) if student.prediction is not None else "",
+        written("effectiveness", student.effectiveness),
+        written("effectiveness", student.result.test[metric]),
+        *(f"{written(name, student.figures[name])}{provisional.get(name, '')}" for name in names),
+        *(f"{times[key]:.0f}x" if key in times else "" for key in ("size", "latency")),
+    ]
+
+
+def _with_error(prediction: Prediction) -> str:
+    """A predicted effectiveness and half its 95 % interval."""
+    return f"{written('effectiveness', prediction.effectiveness)} ± {written('effectiveness', 1.96 * prediction.std)}"
+
+
+def _teacher_cells(view: StudyView, teacher: TeacherRecord, names: Sequence[str]) -> list[str]:
+    figures = {
+        "size_bytes": teacher.size_bytes,
+        "flops": teacher.flops,
+        "latency_ms": view.reference_latency_ms("teacher"),
+    }
+    return [
+        "teacher",
+        "",
+        "",
+        written("effectiveness", teacher.valid[view.metric]),
+        written("effectiveness", teacher.test[view.metric]) if teacher.test is not None else "",
+        *(written(name, value) if (value := figures.get(name)) is not None else "" for name in names),
+        "",
+        "",
+    ]
+
+
+def _predicted(view: StudyView, console: Console) -> None:
+    students, indicator = view.predicted_front, view.indicator
+    shown = students if not view.students else students[:_PREDICTED_ROWS]
+    console.print(
+        f"\npredicted front: {len(students)} configurations"
+        + (f", the first {len(shown)}:" if len(shown) < len(students) else ":"),
+        highlight=False,
+    )
+    names = (*_BY_FORMULA, *_further(students))
+    units = [OBJECTIVES.get(name).unit for name in (*names, *view.cost_models)]
+    shape = view.settings.space.family.table_columns
+    table = Table(box=None)
+    for heading in ("trial", "predicted", "", *units, *shape):
+        table.add_column(heading, justify="right")
+    for student, is_like_previous in zip(shown, like_previous(students, indicator), strict=False):
+        table.add_row(
+            str(student.trial),
+            _with_error(student.prediction),
+            "~" if is_like_previous else "",
+            *(written(name, student.figures[name]) for name in names),
+            *(f"{value:.3g}" for value in student.predicted_costs.values()),
+            *(str(getattr(student.hyperparameters, name)) for name in shape.values()),
+        )
+    console.print(table)
+    for cost_model in view.cost_models.values():
+        console.print(_cost_model(cost_model), highlight=False, markup=False, soft_wrap=True)
+    if indicator is not None:
+        console.print(_trust(students, indicator), highlight=False, soft_wrap=True)
+
+
+def _cost_model(cost_model: CostModel) -> str:
+    """How far to trust predicted latency or energy, in words."""
+    device = cost_model.device.get("model", cost_model.device.get("name"))
+    return (
+        f"{cost_model.unit}: {cost_model.quantity} of one input at full length, predicted for {device} "
+        f"({cost_model.num_students} students timed, median error {cost_model.median_error:.0%}, rank correlation "
+        f"{cost_model.rank_correlation:.2f})."
+    )
+
+
+def _trust(students: Sequence[PredictedStudent], indicator: Indicator) -> str:
+    """What the indicator can rank, in words."""
+    told = indicator.rankable([student.hyperparameters for student in students])
+    pairs = len(students) * (len(students) - 1) // 2
+    sure = int(np.triu(told, 1).sum())
+    low, high = indicator.rank_correlation_interval
+    words = (
+        f"~: not told from the row above. The indicator is 95 % sure of the order of {sure:,} of {pairs:,} pairs of "
+        f"this front; on samples it had not seen its rank correlation was {indicator.rank_correlation:.2f} (95 % "
+        f"interval {low:.2f} to {high:.2f})"
+    )
+    return words + ("." if indicator.ranks else ": as far as that tells, it cannot rank students here.")

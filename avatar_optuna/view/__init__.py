@@ -1,0 +1,7 @@
+"""One frozen snapshot of a study, read once; tables, JSON, CSV, notes, model card and report show it."""
+
+from avatar_optuna.view._read import read_view
+from avatar_optuna.view._students import DistilledStudent, PredictedStudent, Prediction
+from avatar_optuna.view._view import SearchRound, StudyView
+
+__all__ = ["DistilledStudent", "PredictedStudent", "Prediction", "SearchRound", "StudyView", "read_view"]

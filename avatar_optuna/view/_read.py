@@ -1,0 +1,221 @@
+"""Read a study once, and make everything of it that is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from avatar_optuna.cost_model import CostModel
+from avatar_optuna.costs import TaskShape
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.indicator import Indicator
+from avatar_optuna.objectives import EFFECTIVENESS, formulas, signs
+from avatar_optuna.pareto import front_order, non_dominated
+from avatar_optuna.schema import (
+    ARTIFACTS,
+    ATTAINED,
+    AUDIT,
+    BASELINE,
+    COMPARISON,
+    COST,
+    COST_MODELS,
+    DATA,
+    FAILED,
+    FEASIBLE,
+    INDICATOR,
+    POWER,
+    PROVENANCE,
+    SETTINGS,
+    TEACHER,
+    Audit,
+    EstimatedPower,
+    Job,
+    JobResult,
+    SearchResult,
+    StudyCost,
+    TeacherRecord,
+)
+from avatar_optuna.settings import StudySettings
+from avatar_optuna.storage import mask_url, read_snapshot
+from avatar_optuna.tasks import task_shape_of
+from avatar_optuna.view._students import DistilledStudent, PredictedStudent, Prediction
+from avatar_optuna.view._view import SearchRound, StudyView, compared_models, median_ms
+
+_SHOWN = ("size_bytes", "flops")
+"""Figures of every configuration, whether or not they are objectives of the study."""
+_NOT_COMPARED = "energy_j"
+"""A figure in which distilled students do not dominate each other: not every student has it."""
+
+
+def read_view(storage: BaseStorage, study_name: str) -> StudyView:
+    """Read a study, finished or not, in one transaction.
+
+    Args:
+        storage: Opened by `open_storage`.
+        study_name: The study, without "/distilled".
+
+    Raises:
+        InputError: The database holds no such study, or one that avatar_optuna did not create.
+    """
+    snapshot = read_snapshot(storage, study_name)
+    if study_name not in snapshot.names:
+        known = ", ".join(sorted(name for name in snapshot.names if not name.endswith("/distilled"))) or "none"
+        raise InputError(f"--study-name must be a study of the database, got {study_name!r}; it holds: {known}")
+    if SETTINGS not in snapshot.attributes or snapshot.jobs is None:
+        raise InputError(
+            f"--study-name must be a study made by avatar-optuna, got {study_name!r}, made by another program"
+        )
+    return _Reader(study_name, snapshot.attributes).view(snapshot.scored, snapshot.jobs)
+
+
+class _Reader:
+    """Makes a view of what was read.
+
+    Args:
+        name: Of the study.
+        attributes: User attributes of its search study.
+    """
+
+    def __init__(self, name: str, attributes: Mapping[str, Any]) -> None:
+        self.name = name
+        self.attributes = attributes
+        self.settings = StudySettings.from_dict(attributes[SETTINGS])
+        self.task_shape: TaskShape = task_shape_of(self.settings.task)
+        self.objectives = self.settings.search.searched_objectives
+        self.formulas = formulas(dict.fromkeys((*_SHOWN, *self.objectives)), self.task_shape)
+        self.cost_models = {
+            name: CostModel.from_json(attributes[key]) for name, key in COST_MODELS.items() if key in attributes
+        }
+
+    def view(self, scored: Sequence[FrozenTrial], jobs: Sequence[FrozenTrial]) -> StudyView:
+        attributes = self.attributes
+        indicators = {
+            number: Indicator.from_json(attributes[key])
+            for number in range(self.settings.search.rounds)
+            if (key := f"{INDICATOR}:{number}") in attributes
+        }
+        rounds = (self._round(number, scored, indicators) for number in range(self.settings.search.rounds))
+        students = self._students([trial for trial in jobs if trial.state is TrialState.COMPLETE])
+        artifacts = str(attributes[ARTIFACTS])
+        return StudyView(
+            name=self.name,
+            settings=self.settings,
+            task_shape=self.task_shape,
+            teacher=TeacherRecord.from_dict(attributes[TEACHER]) if TEACHER in attributes else None,
+            baseline=attributes.get(BASELINE),
+            data=attributes.get(DATA),
+            feasible=attributes.get(FEASIBLE),
+            cost_models=self.cost_models,
+            indicator=indicators[max(indicators)] if indicators else None,
+            rounds=tuple(round_ for round_ in rounds if round_ is not None),
+            students=_marked([student for student in students if student.purpose == "front"]),
+            indicator_samples=tuple(student for student in students if student.purpose == "indicator"),
+            jobs={state.name: sum(trial.state is state for trial in jobs) for state in TrialState},
+            failures=tuple(
+                (trial.number, str(trial.user_attrs.get(FAILED, "for no stated reason")))
+                for trial in jobs
+                if trial.state is TrialState.FAIL
+            ),
+            compared=attributes.get(COMPARISON),
+            audit=Audit.from_dict(attributes[AUDIT]) if AUDIT in attributes else None,
+            cost=StudyCost.from_dict(attributes[COST]) if COST in attributes else None,
+            estimated_power=EstimatedPower.from_dict(attributes[POWER]) if POWER in attributes else None,
+            provenance=attributes.get(PROVENANCE, {}),
+            artifacts=mask_url(artifacts) if "://" in artifacts else artifacts,
+        )
+
+    def _round(
+        self, number: int, trials: Sequence[FrozenTrial], indicators: Mapping[int, Indicator]
+    ) -> SearchRound | None:
+        scored = SearchResult.from_trials(
+            trials, round_=number, space=self.settings.space, num_objectives=len(self.objectives)
+        )
+        if not len(scored):
+            return None
+        return SearchRound(
+            number=number,
+            scored=scored,
+            front=tuple(
+                self._predicted(scored, index) for index in front_order(scored.values * signs(self.objectives))
+            ),
+            indicator=indicators.get(number),
+            hypervolume_share=self.attributes.get(f"{ATTAINED}:{number}"),
+        )
+
+    def _predicted(self, scored: SearchResult, index: int) -> PredictedStudent:
+        student = scored.students[index]
+        return PredictedStudent(
+            trial=int(scored.numbers[index]),
+            hyperparameters=student,
+            prediction=Prediction(effectiveness=float(scored.values[index, 0]), std=float(scored.predicted_std[index])),
+            figures=self._figures(student),
+            predicted_costs=self._predicted_costs(student),
+        )
+
+    def _students(self, trials: Sequence[FrozenTrial]) -> list[DistilledStudent]:
+        """The most effective first, and of equally effective ones the smallest."""
+        students = [self._distilled(trial) for trial in trials]
+        return sorted(students, key=lambda student: (-student.effectiveness, student.size_bytes))
+
+    def _distilled(self, trial: FrozenTrial) -> DistilledStudent:
+        job, result = Job.from_trial(trial), JobResult.from_trial(trial)
+        models = compared_models(self.attributes.get(COMPARISON))
+        own = models.get(str(trial.number))
+        energy = own["energy"] if own is not None else None
+        return DistilledStudent(
+            job=trial.number,
+            trial=job.origin,
+            purpose=job.purpose,
+            hyperparameters=job.hyperparameters,
+            epochs=job.epochs,
+            prediction=Prediction(**job.predicted) if job.predicted is not None else None,
+            result=result,
+            figures={
+                EFFECTIVENESS: result.effectiveness,
+                **self._figures(job.hyperparameters),
+                "size_bytes": result.size_bytes,
+                "flops": result.flops,
+                "latency_ms": median_ms(own) if own is not None else result.latency_ms,
+                **({"energy_j": energy["joules"]} if energy is not None else {}),
+                **result.measured,
+            },
+            predicted_costs=self._predicted_costs(job.hyperparameters),
+            is_compared=own is not None,
+            energy=energy,
+            times_less_than={name: _ratios(models[name], own) for name in _REFERENCES if own and name in models},
+        )
+
+    def _figures(self, student: Any) -> dict[str, float]:
+        return {name: formula(student) for name, formula in self.formulas.items()}
+
+    def _predicted_costs(self, student: Any) -> dict[str, float]:
+        return {name: float(cost_model(student)) for name, cost_model in self.cost_models.items()}
+
+
+_REFERENCES = ("teacher", "codebert")
+
+
+def _ratios(other: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, float]:
+    """How many times more another model takes, both timed in one run."""
+    ratios = {"size": other["size_bytes"] / own["size_bytes"], "latency": median_ms(other) / median_ms(own)}
+    if other["flops"] and own["flops"]:
+        ratios["flops"] = other["flops"] / own["flops"]
+    if other["energy"] and own["energy"] and own["energy"]["joules"] > 0:
+        ratios["energy"] = other["energy"]["joules"] / own["energy"]["joules"]
+    return ratios
+
+
+def _marked(students: Sequence[DistilledStudent]) -> tuple[DistilledStudent, ...]:
+    """Students with `on_front` set."""
+    if not students:
+        return ()
+    names = [name for name in students[0].figures if name != _NOT_COMPARED]
+    rows = ({**student.figures, "latency_ms": student.result.latency_ms} for student in students)
+    values = np.asarray([[row[name] for name in names] for row in rows], dtype=np.float64)
+    kept = non_dominated(values * signs(names))
+    return tuple(replace(student, on_front=bool(is_kept)) for student, is_kept in zip(students, kept, strict=True))

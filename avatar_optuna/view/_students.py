@@ -1,0 +1,111 @@
+"""A student that is only predicted, and one that is distilled and measured: two types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from avatar_optuna.schema import JobResult, Purpose
+from avatar_optuna.students import Configuration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What the indicator says of a configuration.
+
+    Args:
+        effectiveness: Mean, a fraction.
+        std: Its standard deviation.
+    """
+
+    effectiveness: float
+    std: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictedStudent:
+    """A configuration of the predicted front, not distilled.
+
+    Args:
+        trial: Number of its trial in the search study.
+        hyperparameters: The configuration.
+        prediction: Of its effectiveness.
+        figures: By name of an objective: what a formula gives, `size_bytes` and `flops` among them.
+        predicted_costs: By name of an objective: what a calibrated cost model gives.
+    """
+
+    trial: int
+    hyperparameters: Configuration
+    prediction: Prediction
+    figures: Mapping[str, float]
+    predicted_costs: Mapping[str, float]
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its weights, by formula."""
+        return int(self.figures["size_bytes"])
+
+    @property
+    def flops(self) -> int:
+        """Forward FLOPs of one input, by formula."""
+        return int(self.figures["flops"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistilledStudent:
+    """A student that was distilled and measured.
+
+    Args:
+        job: Number of its trial among the distilled.
+        trial: Number of the search trial that proposed it, or None for a sample of the indicator.
+        purpose: "front" or "indicator".
+        hyperparameters: The configuration.
+        epochs: How long it was to be distilled.
+        prediction: Of its effectiveness, from before; None for a sample of the indicator.
+        result: What its job measured.
+        figures: By name of an objective: `effectiveness`, `size_bytes`, `latency_ms` and (where there is a counter)
+            `energy_j`, measured; `flops`, by formula; then the study's further objectives.
+        predicted_costs: By name of an objective: what a calibrated cost model gave.
+        is_compared: Whether its latency was timed side by side with its teacher's; else its own worker timed it, beside
+            other work, and the figure is provisional.
+        energy: Measured energy of one input (see `measurement.Energy`), from the comparison; None before it, and
+            without a counter.
+        times_less_than: For "teacher" and "codebert", where they were compared: how many times less it takes, as
+            `size`, `latency`, and where known `flops` and `energy`.
+        on_front: Whether no other distilled student of a front is at least as good in every figure that is compared.
+    """
+
+    job: int
+    trial: int | None
+    purpose: Purpose
+    hyperparameters: Configuration
+    epochs: int
+    prediction: Prediction | None
+    result: JobResult
+    figures: Mapping[str, float]
+    predicted_costs: Mapping[str, float]
+    is_compared: bool
+    energy: Mapping[str, Any] | None
+    times_less_than: Mapping[str, Mapping[str, float]]
+    on_front: bool = False
+
+    @property
+    def effectiveness(self) -> float:
+        """On the validation split, a fraction."""
+        return self.result.effectiveness
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its weights, on disk."""
+        return self.result.size_bytes
+
+    @property
+    def flops(self) -> int:
+        """Forward FLOPs of one input, by formula."""
+        return self.result.flops
+
+    @property
+    def latency_ms(self) -> float:
+        """Median of one input: as compared, else as its own worker timed it."""
+        return self.figures["latency_ms"]

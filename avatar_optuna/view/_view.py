@@ -1,0 +1,116 @@
+"""What is known of a study at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from avatar_optuna.cost_model import CostModel
+from avatar_optuna.costs import TaskShape
+from avatar_optuna.indicator import Indicator
+from avatar_optuna.schema import Audit, EstimatedPower, SearchResult, StudyCost, TeacherRecord
+from avatar_optuna.settings import StudySettings
+from avatar_optuna.view._students import DistilledStudent, PredictedStudent
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRound:
+    """A round of the search.
+
+    Args:
+        number: From 0.
+        scored: All configurations that it scored.
+        front: Those that none of them dominates, by what is predicted; the most effective first.
+        indicator: What scored them.
+        hypervolume_share: The share of the attainable hypervolume, as stored; None where it could not be computed.
+    """
+
+    number: int
+    scored: SearchResult
+    front: tuple[PredictedStudent, ...]
+    indicator: Indicator | None
+    hypervolume_share: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyView:
+    """What is known of a study; what is not there yet is None or empty.
+
+    Args:
+        name: Of the study.
+        settings: Its resolved settings.
+        task_shape: Functions an input, and labels.
+        teacher: As measured.
+        baseline: Metrics of TF-IDF with logistic regression, by split.
+        data: The data's fingerprint and counts.
+        feasible: The tightened ranges, as stored.
+        cost_models: Calibrated cost models, by objective.
+        indicator: Of the last round that has one, whether or not that round scored anything.
+        rounds: Rounds of the search that scored anything.
+        students: Distilled students of the front, most effective first.
+        indicator_samples: Distilled samples of the indicator, likewise.
+        jobs: Number of jobs by state, those of samples and of students together.
+        failures: (number, reason) of the jobs that failed.
+        compared: What was timed side by side: the object of `measurement.compare`, or None.
+        audit: Whether FLOPs and parameters stand in for time.
+        cost: Of the study itself.
+        estimated_power: What is assumed of a device without a counter, or None.
+        provenance: Versions, host, system and when the study was begun.
+        artifacts: Where the students' files are, passwords masked.
+    """
+
+    name: str
+    settings: StudySettings
+    task_shape: TaskShape
+    teacher: TeacherRecord | None
+    baseline: Mapping[str, Any] | None
+    data: Mapping[str, Any] | None
+    feasible: Mapping[str, Any] | None
+    cost_models: Mapping[str, CostModel]
+    indicator: Indicator | None
+    rounds: tuple[SearchRound, ...]
+    students: tuple[DistilledStudent, ...]
+    indicator_samples: tuple[DistilledStudent, ...]
+    jobs: Mapping[str, int]
+    failures: tuple[tuple[int, str], ...]
+    compared: Mapping[str, Any] | None
+    audit: Audit | None
+    cost: StudyCost | None
+    estimated_power: EstimatedPower | None
+    provenance: Mapping[str, Any]
+    artifacts: str
+
+    @property
+    def metric(self) -> str:
+        """What counts as effectiveness, such as "balanced_accuracy"."""
+        return self.settings.measurement.effectiveness
+
+    @property
+    def predicted_front(self) -> tuple[PredictedStudent, ...]:
+        """The front of the last round that scored anything."""
+        return self.rounds[-1].front if self.rounds else ()
+
+    def student(self, job: int) -> DistilledStudent | None:
+        """The distilled student of a job, a sample of the indicator included."""
+        return next((student for student in (*self.students, *self.indicator_samples) if student.job == job), None)
+
+    def model(self, name: str) -> Mapping[str, Any] | None:
+        """Of what was timed side by side: a job's number, "teacher" or "codebert"."""
+        return compared_models(self.compared).get(name)
+
+    def reference_latency_ms(self, name: str) -> float | None:
+        """Median of one input of "teacher" or "codebert", timed side by side."""
+        model = self.model(name)
+        return median_ms(model) if model is not None else None
+
+
+def compared_models(compared: Mapping[str, Any] | None) -> Mapping[str, Mapping[str, Any]]:
+    """The models of a comparison, by a job's number, "teacher" and "codebert"."""
+    models: Mapping[str, Mapping[str, Any]] = compared["models"] if compared is not None else {}
+    return models
+
+
+def median_ms(model: Mapping[str, Any]) -> float:
+    """Median latency of one input of a compared model, in milliseconds."""
+    return float(next(entry["median_ms"] for entry in model["latency"] if entry["batch_size"] == 1))
