@@ -5,7 +5,7 @@ ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1
 
 WORKDIR /app
-COPY constraints.txt pyproject.toml README.md ./
+COPY constraints.txt LICENSE pyproject.toml README.md ./
 # torch first and by itself: it is nearly all of the image, and changes least.
 RUN grep '^torch==' constraints.txt | xargs pip install --index-url "$TORCH_INDEX"
 COPY avatar_optuna ./avatar_optuna

@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from avatar_optuna.cli._parser import build_parser
 from tests.deploy_tests.compose import MissingVariableError, image_environment, load_compose
 from tests.deploy_tests.servers import ROOT
 
@@ -85,6 +86,13 @@ def test_each_service_has_the_rights_of_its_work(compose: dict[str, Any]) -> Non
         assert environment["PGPASSWORD"] == PASSWORDS[f"AVATAR_{role.upper()}_PASSWORD"]
 
 
+def test_each_service_s_command_is_one_of_ours(compose: dict[str, Any]) -> None:
+    """The slow test of the services runs them; this one holds their options to the parser."""
+    commands = [service["command"] for service in compose["services"].values() if "command" in service]
+    ours = [words[1:] for words in commands if words[0] == "avatar-optuna"]
+    assert {build_parser().parse_args(words).command for words in ours} >= {"create", "run", "worker", "dashboard"}
+
+
 def test_what_is_written_lies_in_volumes(compose: dict[str, Any]) -> None:
     assert image_environment() == {
         "AVATAR_ARTIFACTS": "/var/lib/avatar/artifacts",
@@ -114,7 +122,7 @@ def test_new_passwords_are_random_private_and_never_overwritten(tmp_path: Path) 
 
 def test_the_image_holds_what_it_installs() -> None:
     ignored = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-    copied = {"avatar_optuna", "constraints.txt", "pyproject.toml", "README.md"}
+    copied = {"avatar_optuna", "constraints.txt", "LICENSE", "pyproject.toml", "README.md"}
     assert {line[1:] for line in ignored} == copied
     dockerfile = (ROOT / "Dockerfile").read_text()
     words = {

@@ -172,6 +172,8 @@ def deployment(tmp_path: Path, data: Path) -> Iterator[Deployment]:
     deployment.delete()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_services_pods_and_tasks_take_a_study_to_its_front(deployment: Deployment, data: Path, tmp_path: Path) -> None:
     """One study for all: Compose's services begin it, a pod and an array's task help, and each kind ends it."""
     cluster = _Cluster(deployment, study=data / "deployed.toml", programs=tmp_path / "programs")

@@ -6,6 +6,7 @@ import contextlib
 import re
 import shlex
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +120,8 @@ def _load(block: Block, text: str, folder: Path) -> None:
     path.write_text(text, encoding="utf-8")
     if "[task]" in text:
         load_study_file(path)
+    else:
+        tomllib.loads(text)
 
 
 def _execute(block: Block, text: str, folder: Path, names: dict[str, Any]) -> None:
