@@ -64,7 +64,7 @@ def test_a_section_is_described(name: str) -> None:
     expected = {
         field.name: [_type(annotations[field.name]), _default(field.default)]
         for field in dataclasses.fields(section)  # type: ignore[arg-type]
-        if field.name != "options"
+        if field.name != "options"  # what a kind takes besides
     }
     described = _tables()[name]
     kinds = TEACHER_KINDS.names() if name == "teacher" else ()
