@@ -15,9 +15,10 @@ PACKAGE = Path(__file__).parents[1] / "avatar_optuna"
 MAY_IMPORT: dict[str, set[str]] = {
     "exceptions": set(),
     "progress": set(),
+    "files": set(),
     "registry": {"exceptions"},
     "costs": {"exceptions"},
-    "students": {"exceptions", "registry", "costs"},
+    "students": {"exceptions", "files", "registry", "costs"},
     "objectives": {"registry", "students", "costs"},
     "space": {"exceptions", "students"},
     "configurations": {"students", "space"},
@@ -145,6 +146,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         ),
     },
     "testing": {
+        "constraints",
         *("students", "costs", "kinds", "settings", "tasks", "teachers", "distillation", "inference", "exports"),
         *("exceptions", "objectives", "space", "configurations", "feasibility"),
     },
@@ -155,9 +157,9 @@ MAY_IMPORT: dict[str, set[str]] = {
 HOMES: dict[str, set[str]] = {
     "z3": {"feasibility"},
     "sklearn": {"indicator", "tasks", "builtin_tasks"},
-    "torch": {"distillation", "measurement", "teachers"},
-    "transformers": {"distillation", "measurement", "teachers"},
-    "tokenizers": {"distillation"},
+    "torch": {"students", "testing", "distillation", "measurement", "teachers"},
+    "transformers": {"students", "distillation", "measurement", "teachers"},
+    "tokenizers": {"students"},
     "plotly": {"report"},
     "optuna_dashboard": {"dashboard_notes", "dashboard"},
 }

@@ -15,11 +15,11 @@ from avatar_optuna.distillation._fixed_steps import own_stream
 from avatar_optuna.distillation._networks import load_pretrained, model_directory
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe
 from avatar_optuna.distillation._similarity import start_as_similarity
-from avatar_optuna.distillation._student import StudentConfig, StudentForSequenceClassification
 from avatar_optuna.distillation._teacher import Teacher
-from avatar_optuna.distillation._tokenizers import train_tokenizer
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.distillation._training import Trainer
+from avatar_optuna.students.transformer.network import StudentConfig, StudentForSequenceClassification
+from avatar_optuna.students.transformer.tokenizers import train_tokenizer
 
 __all__ = [
     "MANIFEST_FILE",

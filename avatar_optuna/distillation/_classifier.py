@@ -19,15 +19,15 @@ from avatar_optuna.distillation._files import sha256_of, write_text
 from avatar_optuna.distillation._networks import (
     SingleClassifier,
     load_fine_tuned,
-    load_student,
     model_directory,
     shape_of_checkpoint,
 )
-from avatar_optuna.distillation._packing import is_packed
-from avatar_optuna.distillation._student import StudentForSequenceClassification
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.exceptions import AvatarError, InputError
+from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES
+from avatar_optuna.students.packing import is_packed
 from avatar_optuna.students.transformer import POSITION_OFFSET
+from avatar_optuna.students.transformer.network import StudentForSequenceClassification
 
 _UNLIMITED = 10**6
 _VOCABULARY_FILES = frozenset({"tokenizer.json", "vocab.json", "vocab.txt", "merges.txt"})
@@ -88,7 +88,8 @@ class Classifier:
             if task_shape is not None and task_shape != stored:
                 raise InputError(f"{directory}: the student must serve {task_shape}, it serves {stored}")
             task_shape = stored
-            network: nn.Module = load_student(path) if manifest["is_student"] else load_fine_tuned(str(path), stored)
+            is_student = manifest["is_student"]
+            network = _load_student(path, manifest) if is_student else load_fine_tuned(str(path), stored)
             length = int(manifest["max_sequence_length"])
         else:
             manifest = {}
@@ -187,6 +188,12 @@ def _classified(network: Any, vectors: Tensor, places: Tensor) -> Tensor:
     return torch.cat([_classified(network, vectors, half) for half in places.tensor_split(2)])
 
 
+def _load_student(directory: Path, manifest: Mapping[str, Any]) -> nn.Module:
+    """The network of a student, by the family that its manifest names (none did before there were several)."""
+    network: nn.Module = FAMILIES.get(manifest.get("family", DEFAULT_FAMILY)).load_network(directory)
+    return network
+
+
 def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
     """The fast tokenizer of a directory or hub model.
 
@@ -205,15 +212,15 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
 
 
 def require_embeddings(source: str, network: Any, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Refuse a tokenizer that gives ids for which the network has no embedding.
+    """Refuse a tokenizer that gives ids for which the network has no embedding, where the network says how many it has.
 
     Raises:
         InputError: It does.
     """
     model = getattr(network, "model", getattr(network, "encoder", network))
-    rows = int(model.config.vocab_size)
+    rows = getattr(getattr(model, "config", None), "vocab_size", None)
     largest = max(tokenizer.get_vocab().values(), default=0)
-    if largest >= rows:
+    if rows is not None and largest >= rows:
         raise InputError(f"{source}: the tokenizer's ids must be below the model's vocab_size of {rows}, got {largest}")
 
 

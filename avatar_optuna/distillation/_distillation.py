@@ -1,4 +1,4 @@
-"""One student, from thirteen hyperparameters to a directory that anyone can load."""
+"""One student, from its configuration to a directory that anyone can load."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +18,7 @@ from avatar_optuna.distillation._classifier import write_manifest
 from avatar_optuna.distillation._randomness import seeded
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe
 from avatar_optuna.distillation._similarity import start_as_similarity
-from avatar_optuna.distillation._student import StudentConfig, StudentForSequenceClassification
 from avatar_optuna.distillation._teacher import Teacher
-from avatar_optuna.distillation._tokenizers import train_tokenizer
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.distillation._training import Trainer
 from avatar_optuna.distillation._views import with_views
@@ -108,10 +107,11 @@ def distil(
         max_train_inputs=settings.max_train_inputs,
         seed=chosen_seed,
     )
-    tokenizer = train_tokenizer(hyperparameters.tokenizer, hyperparameters.vocab_size, task.train.functions, cache_dir)
+    family = hyperparameters.family
+    tokenizer = family.make_tokenizer(hyperparameters, task.train.functions, cache_dir)
     tokenizer.model_max_length = hyperparameters.max_sequence_length
     student = build_student(hyperparameters, task.shape, label_names=task.label_names, seed=chosen_seed)
-    student.to(device)  # type: ignore[arg-type]
+    student.to(device)
     texts = with_views(task.train.functions, recipe.views, seed=VIEWS_SEED)
 
     def examples(split: Split, functions: Sequence[str]) -> Examples:
@@ -120,7 +120,7 @@ def distil(
         return Examples(tokens=tokens, inputs=split.inputs, labels=split.labels)
 
     train = examples(task.train, texts)
-    if task.shape.is_pair:
+    if task.shape.is_pair and family.starts_as_similarity:
         start_as_similarity(student, train, seed=chosen_seed)
     trainer = Trainer(
         student,
@@ -133,13 +133,15 @@ def distil(
         store=checkpoint,
     )
     best = trainer.run(on_epoch)
-    student.cpu().save_student(out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    family.save_network(student.cpu(), out_dir)
     tokenizer.save_pretrained(out_dir)
     write_manifest(
         out_dir,
         task_shape=task.shape,
         max_sequence_length=hyperparameters.max_sequence_length,
         is_student=True,
+        family=family.name,
         label_names=task.label_names,
         hyperparameters=hyperparameters.to_dict(),
         language=task.language,
@@ -161,12 +163,10 @@ def build_student(
     *,
     label_names: Sequence[str] | None = None,
     seed: int = 0,
-) -> StudentForSequenceClassification:
-    """A student at the start of its training; its weights are a function of the seed."""
+) -> Any:
+    """A student (see `Network`) at the start of its training; its weights are a function of the seed."""
     with seeded(int(np.random.SeedSequence([seed]).generate_state(1)[0])):
-        return StudentForSequenceClassification(
-            StudentConfig.from_hyperparameters(hyperparameters, task_shape, label_names=label_names)
-        )
+        return hyperparameters.family.build_network(hyperparameters, task_shape, label_names)
 
 
 def _fingerprint(hyperparameters: Configuration, recipe: Recipe, task: Task, teacher: Teacher) -> str:

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from avatar_optuna.distillation._batches import Indices
 from avatar_optuna.distillation._lesson import Lesson
 from avatar_optuna.distillation._losses import mixed_loss
-from avatar_optuna.distillation._packing import is_packed
 from avatar_optuna.distillation._randomness import drawing_from, seeded
 from avatar_optuna.distillation._recipe import Recipe
 from avatar_optuna.distillation._tokens import Tokens
+from avatar_optuna.students.packing import is_packed
 
 MAX_GRADIENT_NORM = 1.0
 _SIZES_PER_BATCH = 10  # packed batches are filled up to the next tenth of a mean batch

@@ -5,7 +5,6 @@ A student is a `Network` itself; the classes here make one of any Hugging Face e
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +19,10 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedModel
 
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.distillation._student import StudentConfig, StudentForSequenceClassification
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.students.transformer.network import WEIGHTS_FILE, StudentConfig, load_student
 
 PAIR_HEAD_FILE = "pair_head.safetensors"
-WEIGHTS_FILE = "model.safetensors"
 
 
 class Network(Protocol):
@@ -105,25 +103,6 @@ class PairClassifier(nn.Module):
             self.encoder.save_pretrained(directory)
         head = {key: value.detach().cpu().contiguous() for key, value in self.head.state_dict().items()}
         save_file(head, directory / PAIR_HEAD_FILE)
-
-
-def load_student(directory: Path) -> StudentForSequenceClassification:
-    """A student from its directory, whether it calls itself a student or a RoBERTa.
-
-    Raises:
-        InputError: The weights are not those of the configuration.
-    """
-    config = StudentConfig.from_dict(json.loads((directory / "config.json").read_text(encoding="utf-8")))
-    with torch.device("meta"):
-        student = StudentForSequenceClassification(config)
-    try:
-        student.load_state_dict(load_file(directory / WEIGHTS_FILE), assign=True)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{directory}: {WEIGHTS_FILE} must hold the student that config.json describes: {reason}"
-        ) from error
-    return student.eval()  # type: ignore[no-any-return, no-untyped-call]
 
 
 def shape_of_checkpoint(source: str) -> TaskShape:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from avatar_optuna.distillation._randomness import seeded
 from avatar_optuna.distillation._recipe import Examples
-from avatar_optuna.distillation._student import StudentForSequenceClassification
+from avatar_optuna.students.transformer.network import StudentForSequenceClassification
 
 Indices = npt.NDArray[np.int64]
 

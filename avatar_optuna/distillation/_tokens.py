@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,28 +11,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-
-@dataclass(frozen=True, kw_only=True)
-class PackedTokens:
-    """A batch of n functions end to end in T places; what is behind the last one is padding, of no function.
-
-    Args:
-        ids: Shape (T,).
-        positions: Of each token in its function, from 0, shape (T,).
-        starts: Place of each function's first token, shape (n,), int32.
-        lengths: Tokens of each function, shape (n,), int32.
-        longest: No function is longer.
-    """
-
-    ids: Tensor
-    positions: Tensor
-    starts: Tensor
-    lengths: Tensor
-    longest: int
-
-    def with_ids(self, ids: Tensor) -> PackedTokens:
-        """The same batch of other tokens."""
-        return replace(self, ids=ids)
+from avatar_optuna.students.packing import PackedTokens
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -114,7 +114,7 @@ def energies_of_students(
 def student_run(student: Configuration, task_shape: TaskShape, device: str) -> Run:
     """Passes of a random student over one input of random tokens at full length."""
     network = build_student(student, task_shape)
-    network.to(device).eval()  # type: ignore[arg-type]
+    network.to(device).eval()
     shape = (task_shape.arity, student.max_sequence_length)
     drawn = np.random.default_rng(0).integers(_FIRST_TOKEN, student.vocab_size, size=shape)
     tokens = torch.from_numpy(drawn).to(device)

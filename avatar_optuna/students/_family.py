@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 from avatar_optuna.costs import TaskShape
@@ -76,6 +77,34 @@ class StudentFamily(Protocol):
     def device_terms(self, shape: Any, task_shape: TaskShape) -> dict[str, Any]:
         """What latency and energy are a weighted sum of: counts by kind, for one input at full length."""
         return {"pass": shape.max_sequence_length * 0 + 1, **self.flops_terms(shape, task_shape)}
+
+    # The network ------------------------------------------------------------------------------------------------------
+
+    def make_tokenizer(self, configuration: Configuration, functions: Sequence[str], cache_dir: Path | None) -> Any:
+        """A tokenizer of Hugging Face's kind, trained on a task's training functions where it is trained at all.
+
+        It is called with a list of functions, `truncation` and `max_length`, has `pad_token_id` and `mask_token_id`,
+        and `save_pretrained` writes `tokenizer.json`.
+        """
+        ...
+
+    def build_network(
+        self, configuration: Configuration, task_shape: TaskShape, label_names: Sequence[str] | None = None
+    ) -> Any:
+        """A torch module with random weights, its `encode` and `classify` as in `distillation.Network`."""
+        ...
+
+    def save_network(self, network: Any, directory: Path) -> None:
+        """Write `config.json` and `model.safetensors` to a directory that exists."""
+        ...
+
+    def load_network(self, directory: Path) -> Any:
+        """The network that `save_network` wrote, in evaluation mode.
+
+        Raises:
+            InputError: The weights are not those of the configuration.
+        """
+        ...
 
     # What is shown ----------------------------------------------------------------------------------------------------
 

@@ -18,10 +18,10 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, Roberta
 
 from avatar_optuna.costs import TaskShape, flops, num_parameters, num_tensors, size_bytes, size_terms
 from avatar_optuna.distillation import StudentConfig, StudentForSequenceClassification
-from avatar_optuna.distillation._student import Dropout, SelfAttention, skew
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.students import Configuration
 from avatar_optuna.students.transformer import ACTIVATIONS, POSITION_EMBEDDING_TYPES, TRANSFORMER
+from avatar_optuna.students.transformer.network import Dropout, SelfAttention, skew
 from tests.strategies import small_students
 
 FORMS = st.builds(TaskShape, arity=st.sampled_from([1, 2]), num_labels=st.sampled_from([2, 5]))

@@ -16,9 +16,9 @@ from transformers import AutoTokenizer
 
 import avatar_optuna
 from avatar_optuna.distillation import train_tokenizer
-from avatar_optuna.distillation._tokenizers import SPECIAL_TOKENS, _build, _train
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.students.transformer import TOKENIZERS
+from avatar_optuna.students.transformer.tokenizers import SPECIAL_TOKENS, _build, _train
 
 ROOT = Path(avatar_optuna.__file__).parent.parent
 
@@ -68,7 +68,7 @@ def test_byte_kinds_lose_only_space_case_and_rare_bytes(corpus: Sequence[str], k
 
 def test_training_is_the_same_in_every_process(corpus: Sequence[str]) -> None:
     code = (
-        "import sys, json; from avatar_optuna.distillation._tokenizers import _train\n"
+        "import sys, json; from avatar_optuna.students.transformer.tokenizers import _train\n"
         "kinds, corpus = ('BPE', 'WordPiece', 'Unigram'), json.load(sys.stdin)\n"
         "print(json.dumps([_train(kind, 900, corpus) for kind in kinds]))"
     )
@@ -94,7 +94,7 @@ def test_saved_and_loaded_equal(tmp_path: Path, corpus: Sequence[str]) -> None:
 
 
 def test_trained_once_however_many_ask(tmp_path: Path, corpus: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from avatar_optuna.distillation import _tokenizers
+    from avatar_optuna.students.transformer import tokenizers as _tokenizers
 
     trained = []
 

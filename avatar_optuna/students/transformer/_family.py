@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -194,6 +195,31 @@ class Transformer(StudentFamily):
             "distance_products": rows * tokens * width * distances,
             "feed_forward_products": rows * width * inner,
         }
+
+    def make_tokenizer(self, configuration: Configuration, functions: Sequence[str], cache_dir: Path | None) -> Any:
+        """A tokenizer of the configuration's kind and vocabulary."""
+        from avatar_optuna.students.transformer.tokenizers import train_tokenizer
+
+        return train_tokenizer(configuration.tokenizer, configuration.vocab_size, functions, cache_dir)
+
+    def build_network(
+        self, configuration: Configuration, task_shape: TaskShape, label_names: Sequence[str] | None = None
+    ) -> Any:
+        """A RoBERTa-style classifier with random weights."""
+        from avatar_optuna.students.transformer.network import StudentConfig, StudentForSequenceClassification
+
+        config = StudentConfig.from_hyperparameters(configuration, task_shape, label_names=label_names)
+        return StudentForSequenceClassification(config)
+
+    def save_network(self, network: Any, directory: Path) -> None:
+        """Write it as stock transformers' RoBERTa where it is one."""
+        network.save_student(directory)
+
+    def load_network(self, directory: Path) -> Any:
+        """A student, whether it calls itself a student or a RoBERTa."""
+        from avatar_optuna.students.transformer.network import load_student
+
+        return load_student(directory)
 
     @property
     def table_columns(self) -> Mapping[str, str]:

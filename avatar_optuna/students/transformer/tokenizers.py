@@ -20,9 +20,9 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from avatar_optuna.distillation._files import locked, write_text
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.students.transformer import TOKENIZERS
+from avatar_optuna.files import file_lock, write_text
+from avatar_optuna.students.transformer._family import TOKENIZERS
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def _trained(kind: str, vocab_size: int, corpus: Sequence[str], cache_dir: Path 
         return _train(kind, vocab_size, corpus)
     folder = cache_dir / "tokenizers" / f"{corpus_fingerprint(corpus)[:32]}-{_RECIPE}"
     path = folder / f"{kind}-{vocab_size}.json"
-    with locked(path):
+    with file_lock(path.with_name(f"{path.name}.lock")):
         if not path.exists():
             logger.info("training a %s tokenizer of %d on %d functions", kind, vocab_size, len(corpus))
             write_text(path, json.dumps(_train(kind, vocab_size, corpus)))

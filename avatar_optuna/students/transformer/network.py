@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
@@ -25,13 +25,13 @@ from transformers.activations import ACT2FN
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.distillation._packing import LARGEST_HEAD, packed_attention
-from avatar_optuna.distillation._tokens import PackedTokens
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.students import Configuration
-from avatar_optuna.students.transformer import POSITION_EMBEDDING_TYPES, POSITION_OFFSET
+from avatar_optuna.students._reading import Configuration
+from avatar_optuna.students.packing import LARGEST_HEAD, PackedTokens, packed_attention
+from avatar_optuna.students.transformer._family import POSITION_EMBEDDING_TYPES, POSITION_OFFSET
 
 PAD_TOKEN_ID = 1
+WEIGHTS_FILE = "model.safetensors"
 _ROBERTA_WIDTH = 768
 
 
@@ -437,7 +437,7 @@ class StudentForSequenceClassification(PreTrainedModel):
         self.config.save_pretrained(directory)
         self._name_stock_roberta(directory)
         weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-        save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+        save_file(weights, directory / WEIGHTS_FILE, metadata={"format": "pt"})
 
     def _name_stock_roberta(self, directory: Path) -> None:
         if not self.config.is_stock_roberta:
@@ -446,6 +446,25 @@ class StudentForSequenceClassification(PreTrainedModel):
         written = json.loads(path.read_text(encoding="utf-8"))
         written |= {"model_type": "roberta", "architectures": ["RobertaForSequenceClassification"]}
         path.write_text(json.dumps(written, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def load_student(directory: Path) -> StudentForSequenceClassification:
+    """A student from its directory, whether it calls itself a student or a RoBERTa.
+
+    Raises:
+        InputError: The weights are not those of the configuration.
+    """
+    config = StudentConfig.from_dict(json.loads((directory / "config.json").read_text(encoding="utf-8")))
+    with torch.device("meta"):
+        student = StudentForSequenceClassification(config)
+    try:
+        student.load_state_dict(load_file(directory / WEIGHTS_FILE), assign=True)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{directory}: {WEIGHTS_FILE} must hold the student that config.json describes: {reason}"
+        ) from error
+    return student.eval()  # type: ignore[no-any-return, no-untyped-call]
 
 
 AutoConfig.register(StudentConfig.model_type, StudentConfig)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
@@ -9,10 +10,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from avatar_optuna.distillation._tokens import PackedTokens
-
 LARGEST_HEAD = 256
 """Width of the widest head that a block of the kernels holds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedTokens:
+    """A batch of n functions end to end in T places; what is behind the last one is padding, of no function.
+
+    Args:
+        ids: Shape (T,).
+        positions: Of each token in its function, from 0, shape (T,).
+        starts: Place of each function's first token, shape (n,), int32.
+        lengths: Tokens of each function, shape (n,), int32.
+        longest: No function is longer.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    starts: Tensor
+    lengths: Tensor
+    longest: int
+
+    def with_ids(self, ids: Tensor) -> PackedTokens:
+        """The same batch of other tokens."""
+        return replace(self, ids=ids)
 
 
 def is_packed(network: Any, device: torch.device) -> bool:
@@ -38,7 +60,7 @@ def packed_attention(
     dropout: float,
 ) -> Tensor:
     """Attention of each function's tokens among themselves, (T, w); see `PackedAttention` for the arguments."""
-    from avatar_optuna.distillation._attention_kernels import PackedAttention  # Triton is there on GPU machines alone
+    from avatar_optuna.students._attention_kernels import PackedAttention  # Triton is there on GPU machines alone
 
     seed = torch.randint(2**31, (1,), device=query.device) if dropout else tokens.starts
     return PackedAttention.apply(  # type: ignore[no-any-return, no-untyped-call]
