@@ -32,10 +32,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pareto": {"exceptions", "students", "costs", "space", "configurations", "feasibility"},
     "sampler": {"exceptions", "students", "space", "configurations", "feasibility", "pareto", "objectives"},
     "indicator": {"exceptions", "students", "costs", "space", "configurations"},
-    "tasks": {"exceptions", "costs", "kinds", "settings"},
+    "tasks": {"exceptions", "files", "costs", "kinds", "settings"},
     "builtin_tasks": {"exceptions", "settings", "tasks"},
-    "distillation": {"exceptions", "students", "costs", "settings", "tasks"},
-    "teachers": {"exceptions", "students", "kinds", "settings", "tasks", "distillation"},
+    "distillation": {"exceptions", "files", "students", "costs", "settings", "tasks"},
+    "teachers": {"exceptions", "files", "students", "kinds", "settings", "tasks", "distillation"},
     "measurement": {
         *(
             "exceptions",
@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         ),
         *("tasks", "distillation", "objectives"),
     },
-    "storage": {"exceptions", "schema"},
+    "storage": {"exceptions", "registry", "files", "schema"},
     "objective": {
         *(
             "exceptions",
@@ -89,7 +89,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "renderers": {"cost_model", "objectives", "schema", "indicator", "view"},
     "report": {
-        *("exceptions", "students", "costs", "objectives", "schema", "pareto", "carbon", "tasks", "view"),
+        *("files", "exceptions", "students", "costs", "objectives", "schema", "pareto", "carbon", "tasks", "view"),
     },
     "dashboard_notes": {"students", "objectives", "schema", "study", "view", "report"},
     "pipeline": {
@@ -112,7 +112,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dashboard": {"exceptions", "schema", "pareto", "storage", "study", "report", "progress"},
     "inference": {"exceptions", "distillation"},
     "exports": {
-        *("exceptions", "registry", "students", "costs", "schema", "settings", "storage", "study", "view"),
+        *("files", "exceptions", "registry", "students", "costs", "schema", "settings", "storage", "study", "view"),
         *("renderers",),
     },
     "cli": {
@@ -148,13 +148,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": {
         "constraints",
         *("students", "costs", "kinds", "settings", "tasks", "teachers", "distillation", "inference", "exports"),
-        *("exceptions", "objectives", "space", "configurations", "feasibility"),
+        *("exceptions", "objectives", "space", "configurations", "feasibility", "storage"),
     },
     "__main__": {"cli"},
 }
 
 # One home for each heavy dependency; rooms not named here may not import it.
 HOMES: dict[str, set[str]] = {
+    "filelock": {"files"},
     "z3": {"feasibility"},
     "sklearn": {"indicator", "tasks", "builtin_tasks"},
     "torch": {"students", "testing", "distillation", "measurement", "teachers"},

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from avatar_optuna import __version__
+from avatar_optuna.cli._places import DEFAULT_STORAGE
 
 
 def positive(text: str) -> int:
@@ -155,9 +156,7 @@ def _study_name(parser: argparse.ArgumentParser) -> None:
 
 
 def _storage(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--storage", metavar="URL", help="database (default: $OPTUNA_STORAGE, else sqlite:///storage/studies.db)"
-    )
+    parser.add_argument("--storage", metavar="URL", help=f"database (default: $OPTUNA_STORAGE, else {DEFAULT_STORAGE})")
 
 
 def _artifacts(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,6 @@ from avatar_optuna.distillation._classifier import (
     write_manifest,
 )
 from avatar_optuna.distillation._distillation import DistilledStudent, build_student, distil
-from avatar_optuna.distillation._files import locked, sha256_of
 from avatar_optuna.distillation._fixed_steps import own_stream
 from avatar_optuna.distillation._networks import load_pretrained, model_directory
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe
@@ -39,11 +38,9 @@ __all__ = [
     "distil",
     "load_pretrained",
     "load_tokenizer",
-    "locked",
     "longest_sequence",
     "model_directory",
     "require_embeddings",
-    "sha256_of",
     "start_as_similarity",
     "own_stream",
     "train_tokenizer",

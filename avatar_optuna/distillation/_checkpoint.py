@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from avatar_optuna.distillation._files import replacing
+from avatar_optuna.files import replacing
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 

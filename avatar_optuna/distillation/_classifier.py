@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.distillation._files import sha256_of, write_text
 from avatar_optuna.distillation._networks import (
     SingleClassifier,
     load_fine_tuned,
@@ -24,6 +23,7 @@ from avatar_optuna.distillation._networks import (
 )
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.exceptions import AvatarError, InputError
+from avatar_optuna.files import sha256_of, write_text
 from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES
 from avatar_optuna.students.packing import is_packed
 from avatar_optuna.students.transformer import POSITION_OFFSET

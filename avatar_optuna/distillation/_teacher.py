@@ -15,10 +15,10 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from avatar_optuna.distillation._classifier import Classifier, classify_all
-from avatar_optuna.distillation._files import locked, write_array
 from avatar_optuna.distillation._recipe import SoftLabels
 from avatar_optuna.distillation._training import EVALUATION_BATCH
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.files import file_lock, replacing
 from avatar_optuna.tasks import Task
 
 logger = logging.getLogger(__name__)
@@ -127,9 +127,10 @@ class Teacher:
         if self._cache_dir is None:
             return classifier.encode(texts, batch_size=batch_size)
         path = self._cache_dir / "teachers" / self.fingerprint[:32] / f"vectors_{name}.npy"
-        with locked(path):
+        with file_lock(path.with_name(f"{path.name}.lock")):
             if not path.is_file():
                 logger.info("the teacher reads %d functions (%s)", len(texts), name)
-                write_array(path, classifier.encode(texts, batch_size=batch_size))
+                with replacing(path) as draft, draft.open("wb") as stream:
+                    np.save(stream, classifier.encode(texts, batch_size=batch_size), allow_pickle=False)
         loaded: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
         return loaded

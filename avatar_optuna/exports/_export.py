@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.exports._format import ExportFormat, StudentToExport
+from avatar_optuna.files import appearing
 from avatar_optuna.registry import Registry
 from avatar_optuna.renderers import model_card
 from avatar_optuna.storage import artifact_store, download_directory
@@ -46,7 +44,7 @@ def export_student(study: AvatarStudy, job_number: int, out: Path, *, format_nam
     if student is None:
         done = sorted(student.job for student in (*view.students, *view.indicator_samples))
         raise InputError(f"--trial must be a finished job of {study.name}, one of {done}, got {job_number}")
-    with tempfile.TemporaryDirectory() as files, _new_directory(out) as draft:
+    with tempfile.TemporaryDirectory() as files, appearing(out) as draft:
         download_directory(artifact_store(study.artifacts), student.result.files, Path(files))
         export_format.write(
             StudentToExport(
@@ -58,17 +56,3 @@ def export_student(study: AvatarStudy, job_number: int, out: Path, *, format_nam
             ),
             draft,
         )
-
-
-@contextmanager
-def _new_directory(out: Path) -> Iterator[Path]:
-    """An empty directory that gets the name `out` at the end, and is removed on an error."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        yield draft
-        draft.chmod(0o755)
-        draft.rename(out)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -18,6 +16,7 @@ from plotly.offline import get_plotlyjs
 
 from avatar_optuna import __version__
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.files import write_text
 from avatar_optuna.report import _asked, _evidence, _figures, _students, _words
 from avatar_optuna.report._content import Content, content_of
 from avatar_optuna.view import DistilledStudent, PredictedStudent, StudyView
@@ -38,22 +37,9 @@ def write_report(view: StudyView, out: Path) -> Path:
     """
     page = render(content_of(view))
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(prefix=f".{out.name}-", dir=out.parent)
+        write_text(out, page)
     except OSError as error:
         raise InputError(f"--out must be a file that can be written, got {str(out)!r}: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(page)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(draft).chmod(0o644)
-        Path(draft).replace(out)
-    except BaseException as error:
-        Path(draft).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise InputError(f"--out must be a file that can be written, got {str(out)!r}: {error.strerror}") from error
-        raise
     return out
 
 

@@ -26,6 +26,7 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from safetensors import SafetensorError, safe_open
 
 from avatar_optuna.exceptions import InputError, StorageError
+from avatar_optuna.files import sha256_of
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def upload_directory(store: ArtifactStore, directory: Path) -> dict[str, dict[st
             artifact_id = str(uuid4())
             files[path.relative_to(directory).as_posix()] = {
                 "artifact_id": artifact_id,
-                "sha256": _sha256(path),
+                "sha256": sha256_of(path),
                 "size_bytes": path.stat().st_size,
             }
             with path.open("rb") as body:
@@ -216,8 +217,3 @@ def artifact_attributes(files: Mapping[str, Mapping[str, Any]]) -> dict[str, str
 def _refuse_suffix(name: str) -> None:
     if PurePosixPath(name).suffix not in SUFFIXES:
         raise InputError(f"a stored file must end in one of {', '.join(SUFFIXES)}, got {name!r}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

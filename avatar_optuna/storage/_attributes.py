@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
+
+from avatar_optuna.storage.dialects import dialect_of
 
 
 def set_attributes(connection: Connection, table: Table, owner_id: int, attributes: Mapping[str, Any]) -> None:
@@ -23,10 +24,7 @@ def set_attributes(connection: Connection, table: Table, owner_id: int, attribut
         return
     owner = _owner(table)
     rows = [{owner: owner_id, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
-    insert = sqlite.insert if connection.engine.name == "sqlite" else postgresql.insert
-    statement = insert(table).values(rows)
-    overwrite = {"value_json": statement.excluded.value_json}
-    connection.execute(statement.on_conflict_do_update(index_elements=[owner, "key"], set_=overwrite))
+    connection.execute(dialect_of(connection).upsert(table, rows, key=(owner, "key"), value="value_json"))
 
 
 def get_attributes(connection: Connection, table: Table, owner_id: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 A retried job is the same trial, RUNNING set back to WAITING, so a job can neither be lost nor exist twice. The number
 of times a job was begun fences it: whoever writes must hold the latest attempt, so a worker that comes back late
-changes nothing. Every write is one transaction that locks the trial's row (SQLite: the database, by BEGIN IMMEDIATE).
+changes nothing. Every write is one transaction that locks the trial's row, or the whole database.
 """
 
 from __future__ import annotations
@@ -17,13 +17,11 @@ from optuna.storages import BaseStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal_column, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from avatar_optuna.exceptions import JobLostError
 from avatar_optuna.schema import ATTEMPTS, CHECKPOINT, ERRORS, FAILED, LOSSES, PROGRESS
 from avatar_optuna.storage._attributes import delete_attribute, get_attributes, set_attributes
 from avatar_optuna.storage._database import engine_of, reading, study_id_of
-from avatar_optuna.storage._generations import insert_rows
 from avatar_optuna.storage._tables import (
     TRIAL_HEARTBEATS,
     TRIAL_SYSTEM_ATTRIBUTES,
@@ -32,15 +30,8 @@ from avatar_optuna.storage._tables import (
     TRIALS,
 )
 from avatar_optuna.storage._trials import read_trials
+from avatar_optuna.storage.dialects import dialect_of
 
-# The database's clock, in the form in which Optuna's heartbeats stand: one clock for all workers.
-_NOW = {"sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now')", "postgresql": "localtimestamp"}
-# A heartbeat that could not be given because the server was down is not held against its worker.
-_AGE_S = {
-    "sqlite": "(julianday('now') - julianday(trial_heartbeats.heartbeat)) * 86400.0",
-    "postgresql": "extract(epoch from localtimestamp"
-    " - greatest(trial_heartbeats.heartbeat, pg_postmaster_start_time()::timestamp))::float",
-}
 # The epochs that a trial asks for, as JSON.
 _EPOCHS = select(TRIAL_USER_ATTRIBUTES.c.value_json).where(
     TRIAL_USER_ATTRIBUTES.c.trial_id == TRIALS.c.trial_id, TRIAL_USER_ATTRIBUTES.c.key == "epochs"
@@ -115,8 +106,9 @@ class JobQueue:
     def __init__(self, storage: BaseStorage, study_name: str) -> None:
         self._engine = engine_of(storage)
         self._study_id = study_id_of(storage, study_name)
-        self._now: ColumnElement[Any] = literal_column(_NOW[self._engine.name])
-        self._age_s: ColumnElement[Any] = literal_column(_AGE_S[self._engine.name])
+        self._dialect = dialect_of(self._engine)
+        self._now: ColumnElement[Any] = literal_column(self._dialect.now_sql)
+        self._age_s: ColumnElement[Any] = literal_column(self._dialect.heartbeat_age_s_sql)
 
     def claim(self, progress: Mapping[str, Any] | None = None) -> Claim | None:
         """Take the oldest waiting job, or None where none waits; exactly one caller gets it.
@@ -125,8 +117,8 @@ class JobQueue:
             progress: Stored as the job's first progress: who has taken it.
         """
         waiting = select(TRIALS.c.trial_id).where(self._in_state(TrialState.WAITING)).order_by(TRIALS.c.trial_id)
-        if self._engine.name == "sqlite":
-            with reading(self._engine) as connection:  # an idle worker must not take the write lock
+        if not self._dialect.has_row_locks:
+            with reading(self._engine) as connection:  # an idle worker must not lock the database
                 if connection.execute(waiting.limit(1)).scalar() is None:
                     return None
         with self._engine.begin() as connection:
@@ -192,7 +184,7 @@ class JobQueue:
             for objective, value in enumerate(values):
                 stored, kind = models.TrialValueModel.value_to_stored_repr(value)
                 rows.append({"trial_id": claim.trial_id, "objective": objective, "value": stored, "value_type": kind})
-            insert_rows(connection, TRIAL_VALUES, rows)
+            self._dialect.insert_rows(connection, TRIAL_VALUES, rows)
             set_attributes(connection, TRIAL_USER_ATTRIBUTES, claim.trial_id, user_attributes)
             set_attributes(connection, TRIAL_SYSTEM_ATTRIBUTES, claim.trial_id, system_attributes)
             self._leave(connection, claim.trial_id, TrialState.COMPLETE)
@@ -340,9 +332,8 @@ class JobQueue:
             delete_attribute(connection, TRIAL_USER_ATTRIBUTES, trial_id, CHECKPOINT)
 
     def _set_heartbeat(self, connection: Connection, trial_id: int) -> None:
-        insert = sqlite.insert if self._engine.name == "sqlite" else postgresql.insert
-        statement = insert(TRIAL_HEARTBEATS).values(trial_id=trial_id, heartbeat=self._now)
-        connection.execute(statement.on_conflict_do_update(index_elements=["trial_id"], set_={"heartbeat": self._now}))
+        row = {"trial_id": trial_id, "heartbeat": self._now}
+        connection.execute(self._dialect.upsert(TRIAL_HEARTBEATS, [row], key=["trial_id"], value="heartbeat"))
 
 
 def _utc_now() -> datetime:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Collection, Container, Iterator
 from contextlib import contextmanager
@@ -13,21 +12,17 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
-from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from avatar_optuna.exceptions import InputError, StorageError
 from avatar_optuna.storage._attributes import get_attributes
-from avatar_optuna.storage._file_lock import file_lock
 from avatar_optuna.storage._tables import STUDIES, STUDY_USER_ATTRIBUTES, TRIALS
 from avatar_optuna.storage._trials import read_trials
-from avatar_optuna.storage._url import database_file, mask_url, parse_url, render
+from avatar_optuna.storage._url import mask_url, parse_url, render
+from avatar_optuna.storage.dialects import Dialect, dialect_of, dialect_of_url
 
 logger = logging.getLogger(__name__)
-
-_BUSY_TIMEOUT_S = 60
-_CONNECT_TIMEOUT_S = 10
 
 # Finds the waiting and the running among any number of finished trials; Optuna's schema has an index of the study only.
 _STATE_INDEX = sqlalchemy.Index("ix_avatar_trials_state", TRIALS.c.study_id, TRIALS.c.state, TRIALS.c.trial_id)
@@ -55,11 +50,8 @@ class Storage(RDBStorage):
 def open_storage(url: str, *, create: bool = True) -> Storage:
     """Open a database of studies, its schema created where it is missing (by one process, if several come at once).
 
-    SQLite: write-ahead log, every writing transaction begun IMMEDIATE, a busy database waited for. PostgreSQL: psycopg,
-    connections checked before use, so that a restarted server is met with a new one.
-
     Args:
-        url: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`.
+        url: Of a database that one of the dialects serves, see `avatar_optuna.storage.dialects`.
         create: Whether a database that holds no studies yet is made into one; else it is refused.
 
     Raises:
@@ -67,13 +59,15 @@ def open_storage(url: str, *, create: bool = True) -> Storage:
         StorageError: The database cannot be reached or used.
     """
     parsed = parse_url(url)
+    dialect = dialect_of_url(parsed)
     with clear_errors(url):
         if create:
-            _ensure_schema(parsed)
+            _ensure_schema(parsed, dialect)
         else:
-            _refuse_missing(parsed)
-        storage = Storage(render(parsed), engine_kwargs=_engine_settings(parsed), skip_table_creation=True)
-        _prepare(storage.engine)
+            _refuse_missing(parsed, dialect)
+        settings = dialect.engine_settings(parsed)
+        storage = Storage(render(parsed), engine_kwargs=settings, skip_table_creation=True)
+        dialect.prepare(storage.engine)
     return storage
 
 
@@ -90,8 +84,8 @@ def engine_of(storage: BaseStorage) -> Engine:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection in one consistent view of the database, which blocks no writer."""
-    isolation = {} if engine.name == "sqlite" else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-    with engine.connect().execution_options(avatar_read_only=True, **isolation) as connection, connection.begin():
+    options = dialect_of(engine).reading_options()
+    with engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
 
 
@@ -110,10 +104,10 @@ def has_study(url: str, study_name: str) -> bool:
         StorageError: The database cannot be reached or used.
     """
     parsed = parse_url(url)
-    file = database_file(parsed)
-    if file is not None and not file.is_file():
+    dialect = dialect_of_url(parsed)
+    if not dialect.is_present(parsed):
         return False
-    engine = sqlalchemy.create_engine(parsed, **_engine_settings(parsed))
+    engine = sqlalchemy.create_engine(parsed, **dialect.engine_settings(parsed))
     try:
         with clear_errors(url), engine.connect() as connection:
             tables = sqlalchemy.inspect(connection)
@@ -147,12 +141,6 @@ def study_attributes(storage: BaseStorage, study_name: str) -> dict[str, Any]:
         return get_attributes(connection, STUDY_USER_ATTRIBUTES, study_id)
 
 
-def advisory_key(purpose: str, name: str = "") -> int:
-    """A signed 64-bit key for PostgreSQL's advisory locks."""
-    digest = hashlib.sha256(f"avatar_optuna:{purpose}:{name}".encode()).digest()
-    return int.from_bytes(digest[:8], "big", signed=True)
-
-
 @contextmanager
 def clear_errors(url: str) -> Iterator[None]:
     """Turn what a database driver raises into one sentence with the masked URL."""
@@ -173,54 +161,21 @@ def describe_error(error: BaseException) -> str:
     return lines[0] if lines else type(original).__name__
 
 
-def _engine_settings(url: URL) -> dict[str, Any]:
-    if url.get_backend_name() == "sqlite":
-        return {"connect_args": {"timeout": _BUSY_TIMEOUT_S}}
-    keepalive = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-    connect = {"connect_timeout": _CONNECT_TIMEOUT_S, "application_name": "avatar_optuna", **keepalive}
-    given = {key: value for key, value in connect.items() if key not in url.query}
-    return {"pool_pre_ping": True, "connect_args": given}
-
-
-def _prepare(engine: Engine) -> None:
-    """Two events make SQLite's transactions atomic: the driver begins none itself, and ours begin IMMEDIATE."""
-    if engine.name != "sqlite":
-        return
-    event.listen(engine, "connect", _on_connect)
-    event.listen(engine, "begin", _on_begin)
-    engine.dispose()  # connections made before the events
-
-
-def _on_connect(connection: DBAPIConnection, _: object) -> None:
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")  # with WAL: a crash of the machine may lose, never corrupt
-    cursor.close()
-
-
-def _on_begin(connection: Connection) -> None:
-    read_only = connection.get_execution_options().get("avatar_read_only", False)
-    connection.exec_driver_sql("BEGIN DEFERRED" if read_only else "BEGIN IMMEDIATE")
-
-
-def _ensure_schema(url: URL) -> None:
-    engine = sqlalchemy.create_engine(url, **_engine_settings(url))
+def _ensure_schema(url: URL, dialect: Dialect) -> None:
+    engine = sqlalchemy.create_engine(url, **dialect.engine_settings(url))
     try:
-        file = database_file(url)
-        if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
-        if _has_schema(engine):
+        dialect.make_room(url)
+        if _has_schema(engine, dialect):
             return
-        with _schema_lock(engine):
-            if not _has_schema(engine):
-                RDBStorage(render(url), engine_kwargs=_engine_settings(url)).engine.dispose()
+        with dialect.schema_lock(engine):
+            if not _has_schema(engine, dialect):
+                RDBStorage(render(url), engine_kwargs=dialect.engine_settings(url)).engine.dispose()
                 _STATE_INDEX.create(engine, checkfirst=True)
     finally:
         engine.dispose()
 
 
-def _has_schema(engine: Engine) -> bool:
+def _has_schema(engine: Engine, dialect: Dialect) -> bool:
     """Whether Optuna's tables stand, its version is stamped, and our index is there or not ours to make."""
     tables = sqlalchemy.inspect(engine)
     if not tables.has_table("alembic_version"):
@@ -228,33 +183,16 @@ def _has_schema(engine: Engine) -> bool:
     with engine.connect() as connection:
         if connection.exec_driver_sql("SELECT count(*) FROM alembic_version").scalar() == 0:
             return False
-        if any(index["name"] == _STATE_INDEX.name for index in tables.get_indexes("trials")):
+        if any(index["name"] == _STATE_INDEX.name for index in tables.get_indexes(TRIALS.name)):
             return True
-        owned = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'trials'::regclass"
-        return engine.name != "sqlite" and not connection.exec_driver_sql(owned).scalar()
+        return not dialect.may_alter(connection, TRIALS.name)
 
 
-@contextmanager
-def _schema_lock(engine: Engine) -> Iterator[None]:
-    file = database_file(engine.url)
-    if file is not None:
-        with file_lock(file.with_name(f"{file.name}.schema.lock"), wait=True):
-            yield
-        return
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_lock(advisory_key("schema"))))
-        try:
-            yield
-        finally:
-            connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_unlock(advisory_key("schema"))))
-
-
-def _refuse_missing(url: URL) -> None:
+def _refuse_missing(url: URL, dialect: Dialect) -> None:
     shown = url.render_as_string(hide_password=True)
-    file = database_file(url)
-    if file is not None and not file.is_file():
+    if not dialect.is_present(url):
         raise InputError(f"storage must be a database of studies, and {shown} does not exist")
-    engine = sqlalchemy.create_engine(url, **_engine_settings(url))
+    engine = sqlalchemy.create_engine(url, **dialect.engine_settings(url))
     try:
         if not sqlalchemy.inspect(engine).has_table("alembic_version"):
             raise InputError(f"storage must be a database of studies, and {shown} holds none")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from enum import Enum
 from typing import Any
 
 from optuna.distributions import (
@@ -17,7 +16,7 @@ from optuna.distributions import (
 from optuna.storages import BaseStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
-from sqlalchemy import Connection, Table, exists, func, insert, select, text
+from sqlalchemy import Connection, Table, exists, func, select
 
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.storage._database import engine_of, study_id_of
@@ -32,6 +31,7 @@ from avatar_optuna.storage._tables import (
     TRIALS,
 )
 from avatar_optuna.storage._times import to_utc
+from avatar_optuna.storage.dialects import dialect_of
 
 
 class GenerationWriter:
@@ -114,27 +114,15 @@ def insert_trials(
     _refuse_other_directions(connection, study_id, trials)
     _refuse_other_distributions(connection, study_id, trials)
     texts = _distribution_texts(trials)
-    ids = _reserve_ids(connection, len(trials))
+    dialect = dialect_of(connection)
+    ids = dialect.reserve_ids(connection, TRIALS, len(trials))
     rows = _Rows()
     for offset, (trial_id, trial) in enumerate(zip(ids, trials, strict=True)):
         rows.add(trial, trial_id=trial_id, number=first + offset, study_id=study_id, span=span, texts=texts)
     for table, entries in rows.tables():
         if entries:
-            insert_rows(connection, table, entries)
+            dialect.insert_rows(connection, table, entries)
     return range(first, first + len(trials))
-
-
-def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows with the same keys: PostgreSQL's COPY takes a third of the time of an INSERT."""
-    driver = connection.connection.driver_connection
-    if connection.engine.name == "sqlite" or driver is None:
-        connection.execute(insert(table), rows)
-        return
-    names = tuple(rows[0])
-    columns = ", ".join(f'"{table.c[name].name}"' for name in names)
-    with driver.cursor().copy(f'COPY "{table.name}" ({columns}) FROM STDIN') as copy:
-        for row in rows:
-            copy.write_row([value.name if isinstance(value, Enum) else value for value in row.values()])
 
 
 class _Rows:
@@ -200,15 +188,6 @@ class _Rows:
             self.user_attributes.append({"trial_id": trial_id, "key": key, "value_json": json.dumps(value)})
         for key, value in trial.system_attrs.items():
             self.system_attributes.append({"trial_id": trial_id, "key": key, "value_json": json.dumps(value)})
-
-
-def _reserve_ids(connection: Connection, count: int) -> range | list[int]:
-    """Identifiers that no other transaction will use."""
-    if connection.engine.name == "sqlite":  # the write lock is ours, and SQLite gives max + 1
-        last = connection.execute(select(func.coalesce(func.max(TRIALS.c.trial_id), 0))).scalar_one()
-        return range(last + 1, last + 1 + count)
-    sequence = text("SELECT nextval(pg_get_serial_sequence('trials', 'trial_id')) FROM generate_series(1, :count)")
-    return sorted(connection.execute(sequence, {"count": count}).scalars())
 
 
 def _distribution_texts(trials: Sequence[FrozenTrial]) -> dict[int, str]:

@@ -13,12 +13,9 @@ from sqlalchemy import ColumnElement, literal_column, select
 from avatar_optuna.storage._attributes import delete_attribute, set_attributes
 from avatar_optuna.storage._database import engine_of, reading, study_id_of
 from avatar_optuna.storage._tables import STUDY_SYSTEM_ATTRIBUTES
+from avatar_optuna.storage.dialects import dialect_of
 
 WORKER_PREFIX = "avatar:worker:"
-_EPOCH_S = {
-    "sqlite": "(julianday('now') - 2440587.5) * 86400.0",
-    "postgresql": "extract(epoch from clock_timestamp())::float",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +43,7 @@ class WorkerRegistry:
     def __init__(self, storage: BaseStorage, study_name: str) -> None:
         self._engine = engine_of(storage)
         self._study_id = study_id_of(storage, study_name)
-        self._clock: ColumnElement[Any] = literal_column(_EPOCH_S[self._engine.name])
+        self._clock: ColumnElement[Any] = literal_column(dialect_of(self._engine).epoch_s_sql)
 
     def beat(self, worker: str, about: Mapping[str, Any]) -> None:
         """Say that a worker is there."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from avatar_optuna import __version__
+from avatar_optuna.files import write_text
 from avatar_optuna.settings import TaskSettings
 from avatar_optuna.tasks._kind import task_kind, task_shape_of
 from avatar_optuna.tasks._task import SPLITS, Split, Task, sample
@@ -83,8 +82,4 @@ def _write(path: Path, splits: Mapping[str, Split]) -> None:
         name: {"functions": split.functions, "inputs": split.inputs.tolist(), "labels": split.labels.tolist()}
         for name, split in splits.items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(document, file)
-    Path(draft).replace(path)
+    write_text(path, json.dumps(document))

@@ -22,10 +22,10 @@ from avatar_optuna.distillation import (
     Teacher,
     Tokens,
     Trainer,
-    locked,
     start_as_similarity,
     write_manifest,
 )
+from avatar_optuna.files import file_lock
 from avatar_optuna.settings import TeacherSettings
 from avatar_optuna.tasks import Split, Task
 from avatar_optuna.teachers._directory import teacher_of_directory
@@ -63,7 +63,7 @@ def fine_tuned_teacher(
     values = {**dict.fromkeys(_NAMES), **settings.to_dict(), settings.kind: None, **identity}
     key = json.dumps([values, task.fingerprint], sort_keys=True)
     directory = cache_dir / "teachers" / f"trained-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
-    with locked(directory):
+    with file_lock(directory.with_name(f"{directory.name}.lock")):
         if not (directory / MANIFEST_FILE).is_file():
             _train(settings, task, directory, untrained, device, on_epoch)
     return teacher_of_directory(directory, source, task, cache_dir, device)

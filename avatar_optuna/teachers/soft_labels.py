@@ -32,7 +32,8 @@ class _SoftLabels:
     def load(
         self, settings: TeacherSettings, task: Task, *, cache_dir: Path, device: str, on_epoch: OnEpoch | None
     ) -> Teacher:
-        from avatar_optuna.distillation import Teacher, sha256_of
+        from avatar_optuna.distillation import Teacher
+        from avatar_optuna.files import sha256_of
 
         paths = {name: Path(settings.source) / f"soft_labels_{name}.npy" for name in _SPLITS}
         logits = {name: _read(path, len(task.splits[name]), task.shape.num_labels) for name, path in paths.items()}
