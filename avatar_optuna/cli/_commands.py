@@ -13,6 +13,7 @@ from rich.console import Console
 
 from avatar_optuna.cli import _render
 from avatar_optuna.cli._places import artifacts_location, cache_folder, storage_url
+from avatar_optuna.cli._studies import delete_study, list_studies
 from avatar_optuna.progress import Progress
 from avatar_optuna.schema import AUDIT, Audit
 from avatar_optuna.settings import load_study_file
@@ -272,6 +273,8 @@ COMMANDS: Mapping[str, Callable[[Namespace, Console], None]] = {
     "status": _status,
     "audit": _audit,
     "copy": _copy,
+    "list": list_studies,
+    "delete": delete_study,
     "front": _front,
     "report": _report,
     "dashboard": _dashboard,

@@ -102,6 +102,19 @@ def _study_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
     copy.add_argument("--from", dest="source", required=True, metavar="URL", help="database that holds the study")
     copy.add_argument("--to", dest="target", required=True, metavar="URL", help="database to copy it to")
 
+    list_ = commands.add_parser("list", help="the studies of the database: state, trials, students, size")
+    _storage(list_)
+    _format(list_, ("table", "json"))
+
+    delete = commands.add_parser("delete", help="remove a study, its students and its checkpoints")
+    _study_name(delete)
+    _storage(delete)
+    delete.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    delete.add_argument("--yes", action="store_true", help="do not ask")
+    delete.add_argument(
+        "--keep-files", action="store_true", help="leave the files in the artifact store, for a copy of the study"
+    )
+
 
 def _looking_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
     front = commands.add_parser("front", help="the Pareto front, predicted and measured")

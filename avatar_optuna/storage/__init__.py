@@ -17,6 +17,7 @@ from avatar_optuna.storage._database import Storage, describe_error, has_study, 
 from avatar_optuna.storage._generations import GenerationWriter, add_missing
 from avatar_optuna.storage._search_lock import search_lock
 from avatar_optuna.storage._snapshot import StudySnapshot, read_snapshot
+from avatar_optuna.storage._studies import StudySummary, delete_study, stored_files, study_summaries
 from avatar_optuna.storage._url import mask_url
 from avatar_optuna.storage._workers import WorkerRecord, WorkerRegistry
 
@@ -28,12 +29,14 @@ __all__ = [
     "RunningJob",
     "Storage",
     "StudySnapshot",
+    "StudySummary",
     "WorkerRecord",
     "WorkerRegistry",
     "add_missing",
     "artifact_attributes",
     "artifact_store",
     "copy_study",
+    "delete_study",
     "describe_error",
     "download_directory",
     "has_study",
@@ -42,6 +45,8 @@ __all__ = [
     "read_snapshot",
     "remove_files",
     "search_lock",
+    "stored_files",
     "study_attributes",
+    "study_summaries",
     "upload_directory",
 ]

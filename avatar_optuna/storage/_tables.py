@@ -16,3 +16,12 @@ TRIAL_INTERMEDIATE_VALUES: Table = models.TrialIntermediateValueModel.__table__
 TRIAL_USER_ATTRIBUTES: Table = models.TrialUserAttributeModel.__table__
 TRIAL_SYSTEM_ATTRIBUTES: Table = models.TrialSystemAttributeModel.__table__
 TRIAL_HEARTBEATS: Table = models.TrialHeartbeatModel.__table__
+TRIAL_CHILDREN = (
+    TRIAL_PARAMS,
+    TRIAL_VALUES,
+    TRIAL_INTERMEDIATE_VALUES,
+    TRIAL_USER_ATTRIBUTES,
+    TRIAL_SYSTEM_ATTRIBUTES,
+    TRIAL_HEARTBEATS,
+)
+"""The tables whose rows belong to a trial."""
