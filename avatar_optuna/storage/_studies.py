@@ -152,7 +152,7 @@ def _students(connection: Connection) -> dict[int, int]:
     of_front = (columns.key == "purpose", columns.value_json == json.dumps("front"))
     statement = select(TRIALS.c.study_id, func.count()).join(TRIAL_USER_ATTRIBUTES).where(*of_front)
     rows = connection.execute(statement.where(TRIALS.c.state == TrialState.COMPLETE).group_by(TRIALS.c.study_id))
-    return dict(rows.tuples().all())
+    return {study_id: int(number) for study_id, number in rows}
 
 
 def _files(connection: Connection) -> dict[int, list[Mapping[str, Mapping[str, Any]]]]:
