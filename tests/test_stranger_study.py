@@ -55,11 +55,12 @@ def _run(folder: Path, *words: str, code: int = 0) -> str:
     path = os.pathsep.join([str(ROOT), str(folder / "site")])
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     command = (sys.executable, "-m", "avatar_optuna", *words)
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1500)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout if code == 0 else done.stdout + done.stderr
 
 
+@pytest.mark.timeout(1800)
 def test_a_study_of_a_strangers_task_and_teacher_runs_to_its_end(folder: Path) -> None:
     _run(folder, "run", "study.toml", "--workers", "1")
     front: dict[str, Any] = json.loads(_run(folder, "front", "--study-name", "loops", "-f", "json"))
