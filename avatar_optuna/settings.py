@@ -307,21 +307,39 @@ class MeasurementSettings(_Section):
 
 @dataclass(frozen=True, kw_only=True)
 class StudySettings:
-    """A whole study file, resolved.
+    """A whole study file, resolved; sections that are left out have their defaults.
 
     Args:
+        name: Letters, digits, '.', '_' and '-'.
+        task: What the students are for.
+        teacher: Whom they learn from.
+        space: The hyperparameters; the paper's space where it is left out.
         constraints: Expressions, such as "size_mb <= 3"; what its family implies is added.
+        indicator: Samples that the indicator is fitted on.
+        search: Trials and objectives.
+        distillation: How students are distilled.
+        measurement: What counts as effectiveness, and on what students are timed.
+
+    Raises:
+        InputError: The name or a constraint is malformed.
     """
 
     name: str
     task: TaskSettings
     teacher: TeacherSettings
-    space: SearchSpace
-    constraints: tuple[str, ...]
-    indicator: IndicatorSettings
-    search: SearchSettings
-    distillation: DistillationSettings
-    measurement: MeasurementSettings
+    space: SearchSpace = field(default_factory=SearchSpace.paper)
+    constraints: tuple[str, ...] = ()
+    indicator: IndicatorSettings = field(default_factory=IndicatorSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
+    distillation: DistillationSettings = field(default_factory=DistillationSettings)
+    measurement: MeasurementSettings = field(default_factory=MeasurementSettings)
+
+    def __post_init__(self) -> None:
+        if (fault := _name(self.name)) is not None:
+            raise InputError(f"name {fault}, got {self.name!r}")
+        object.__setattr__(self, "constraints", tuple(self.constraints))
+        for text in self.constraints:
+            parse_constraint(text, self.space.family)
 
     @property
     def predicted_names(self) -> frozenset[str]:

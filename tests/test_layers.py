@@ -16,6 +16,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "exceptions": set(),
     "progress": set(),
     "files": set(),
+    "places": set(),
     "registry": {"exceptions"},
     "costs": {"exceptions"},
     "students": {"exceptions", "files", "registry", "costs"},
@@ -116,6 +117,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("renderers",),
     },
     "cli": {
+        "places",
         *(
             "cost_model",
             "exceptions",
@@ -144,6 +146,10 @@ MAY_IMPORT: dict[str, set[str]] = {
             "view",
             "renderers",
         ),
+    },
+    "interface": {
+        *("exceptions", "progress", "places", "settings", "storage", "study", "pool", "view", "renderers", "report"),
+        *("pipeline", "exports"),
     },
     "testing": {
         "constraints",

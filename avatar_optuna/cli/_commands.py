@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from avatar_optuna.cli import _render
-from avatar_optuna.cli._places import artifacts_location, cache_folder, storage_url
 from avatar_optuna.cli._studies import delete_study, list_studies
+from avatar_optuna.places import artifacts_location, cache_folder, storage_url
 from avatar_optuna.progress import Progress
 from avatar_optuna.schema import AUDIT, Audit
 from avatar_optuna.settings import load_study_file
-from avatar_optuna.storage import has_study, open_storage
+from avatar_optuna.storage import open_storage
 from avatar_optuna.view import StudyView, read_view
 
 if TYPE_CHECKING:
@@ -110,22 +110,15 @@ def _search(options: Namespace, console: Console) -> None:
 
 
 def _begin(options: Namespace, console: Console, slots: Sequence[Slot]) -> Run:
-    from avatar_optuna.pipeline import Run, check_inputs, require_feasible
-    from avatar_optuna.study import create_study
+    from avatar_optuna.pipeline import begin
 
-    settings = load_study_file(options.study_file)
-    url, cache_dir, progress = storage_url(options.storage), cache_folder(options.cache), Progress(console)
-    require_feasible(settings)
-    if not has_study(url, settings.name):
-        with progress.busy("looking at the data and the teacher"):
-            check_inputs(settings, cache_dir=cache_dir)
-    study = create_study(settings, open_storage(url), artifacts=artifacts_location(options.artifacts))
-    return Run(
-        study=study,
-        storage_url=url,
+    return begin(
+        load_study_file(options.study_file),
+        storage_url=storage_url(options.storage),
+        artifacts=artifacts_location(options.artifacts),
+        cache_dir=cache_folder(options.cache),
         slots=slots,
-        cache_dir=cache_dir,
-        progress=progress,
+        progress=Progress(console),
     )
 
 

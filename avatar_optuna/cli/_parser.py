@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from avatar_optuna import __version__
-from avatar_optuna.cli._places import DEFAULT_STORAGE
+from avatar_optuna.places import DEFAULT_STORAGE
 
 
 def positive(text: str) -> int:

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from avatar_optuna.cli._places import storage_url
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.places import storage_url
 from avatar_optuna.storage import StudySummary, open_storage, study_summaries
 from avatar_optuna.study import AvatarStudy
 

@@ -2,7 +2,7 @@
 
 from avatar_optuna.pipeline._deletion import Deletion, delete
 from avatar_optuna.pipeline._device import audited, calibrated, drawn_students
-from avatar_optuna.pipeline._inputs import check_inputs, require_feasible
+from avatar_optuna.pipeline._inputs import begin, require_feasible
 from avatar_optuna.pipeline._run import Run
 
-__all__ = ["Deletion", "Run", "audited", "calibrated", "check_inputs", "delete", "drawn_students", "require_feasible"]
+__all__ = ["Deletion", "Run", "audited", "begin", "calibrated", "delete", "drawn_students", "require_feasible"]

@@ -1,11 +1,17 @@
-"""What a new study needs, looked at before anything of it is written."""
+"""Begin a study: what a new one needs is looked at before anything of it is written."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from avatar_optuna.feasibility import Feasibility
+from avatar_optuna.pipeline._run import Run
+from avatar_optuna.pool import Slot
+from avatar_optuna.progress import Progress
 from avatar_optuna.settings import StudySettings
+from avatar_optuna.storage import has_study, open_storage
+from avatar_optuna.study import create_study
 from avatar_optuna.tasks import load_task, task_shape_of
 from avatar_optuna.teachers import check_teacher
 
@@ -26,3 +32,33 @@ def check_inputs(settings: StudySettings, *, cache_dir: Path) -> None:
         InputError: A file is absent, malformed, or not for this task.
     """
     check_teacher(settings.teacher, load_task(settings.task, cache_dir=cache_dir), cache_dir=cache_dir)
+
+
+def begin(
+    settings: StudySettings,
+    *,
+    storage_url: str,
+    artifacts: str,
+    cache_dir: Path,
+    slots: Sequence[Slot],
+    progress: Progress,
+) -> Run:
+    """Create a study, or open it where it is there: the run that does what is missing.
+
+    Args:
+        settings: Of the study.
+        storage_url: Of its database.
+        artifacts: Folder or URL for the students' files.
+        cache_dir: For what can be computed again.
+        slots: Where its own workers run; empty leaves the jobs to others.
+        progress: Where it says what it does.
+
+    Raises:
+        InputError: The settings cannot be met, or a new study's data or teacher cannot be read.
+    """
+    require_feasible(settings)
+    if not has_study(storage_url, settings.name):
+        with progress.busy("looking at the data and the teacher"):
+            check_inputs(settings, cache_dir=cache_dir)
+    study = create_study(settings, open_storage(storage_url), artifacts=artifacts)
+    return Run(study=study, storage_url=storage_url, slots=slots, cache_dir=cache_dir, progress=progress)

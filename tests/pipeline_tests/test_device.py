@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from avatar_optuna.schema import AUDIT, COST, LATENCY_MODEL, Audit, StudyCost
-from avatar_optuna.students import Configuration
 from avatar_optuna.students.transformer import TRANSFORMER
 from avatar_optuna.study import searched, stored_cost_models
 from tests.finished_study import NAME, FinishedStudy, write_study
@@ -56,7 +55,7 @@ def test_the_front_shows_predicted_latency(timed_study: FinishedStudy) -> None:
     cost_model = stored_cost_models(timed_study.open())["latency_ms"]
     front = json.loads(timed_study.command("front", "--study-name", NAME, "-f", "json"))
     for row in (*front["students"], *front["predicted"]):
-        student = TRANSFORMER.configure(**{name: row[name] for name in Configuration.__dataclass_fields__})
+        student = TRANSFORMER.configure(**{name: row[name] for name in TRANSFORMER.names})
         assert row["predicted_latency_ms"] == pytest.approx(float(cost_model(student)))
     assert "of one input at full length, predicted for" in timed_study.command("front", "--study-name", NAME)
 
@@ -65,6 +64,8 @@ def test_the_front_shows_predicted_latency(timed_study: FinishedStudy) -> None:
 def moved_study(timed_study: FinishedStudy, tmp_path: Path) -> FinishedStudy:
     """The same study, as if it had been calibrated and searched on another processor."""
     shutil.copytree(timed_study.folder, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "study.toml"
+    path.write_text(path.read_text().replace('data = "data"', f'data = "{timed_study.folder}/data"'))
     moved = FinishedStudy(folder=tmp_path)
     study = moved.open()
     values = study.attributes[LATENCY_MODEL]

@@ -1,0 +1,166 @@
+"""The Python interface: run a study, open a stored one, read its front, export its students."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.places import artifacts_location, cache_folder, storage_url
+from avatar_optuna.progress import Progress
+from avatar_optuna.renderers import front_rows
+from avatar_optuna.settings import StudySettings, load_study_file
+from avatar_optuna.storage import open_storage
+from avatar_optuna.study import AvatarStudy
+from avatar_optuna.view import DistilledStudent, PredictedStudent, StudyView, read_view
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Front:
+    """The front of a study at one moment.
+
+    Args:
+        view: What was stored then.
+    """
+
+    view: StudyView
+
+    @property
+    def students(self) -> tuple[DistilledStudent, ...]:
+        """Distilled and measured, the most effective on validation first."""
+        return self.view.students
+
+    @property
+    def predicted(self) -> tuple[PredictedStudent, ...]:
+        """The predicted front of the last round of the search, the most effective first."""
+        return self.view.predicted_front
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dictionary a student, distilled ones first, with the columns of `avatar-optuna front -f csv`."""
+        return front_rows(self.view)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """`to_dicts` as a pandas DataFrame.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise InputError("to_dataframe needs pandas, which is not installed; to_dicts does not") from error
+        return pd.DataFrame(self.to_dicts())
+
+
+class Study:
+    """A stored study. Each method reads the database when it is called; `run` and `open_study` give one.
+
+    Args:
+        name: Of the study.
+        storage: URL of its database.
+    """
+
+    def __init__(self, name: str, storage: str) -> None:
+        self.name = name
+        self.storage = storage
+
+    def view(self) -> StudyView:
+        """Everything that is stored about the study, at this moment."""
+        return read_view(open_storage(self.storage, create=False), self.name)
+
+    def front(self) -> Front:
+        """Distilled students, and the configurations that are predicted to be on the Pareto front."""
+        return Front(view=self.view())
+
+    def write_report(self, out: Path | str) -> Path:
+        """Write the report, one HTML file that loads nothing else; a file that is there is replaced.
+
+        Raises:
+            InputError: The file cannot be written.
+        """
+        from avatar_optuna.report import write_report
+
+        return write_report(self.view(), Path(out))
+
+    def export(self, student: int, out: Path | str, *, format_name: str = "hf") -> Path:
+        """Export a distilled student, whose number is its `job`.
+
+        Args:
+            student: Number of the student.
+            out: A directory that does not exist yet.
+            format_name: The export format: "hf", or one of another installed package.
+
+        Raises:
+            InputError: There is no such student or format, or `out` exists.
+        """
+        from avatar_optuna.exports import export_student
+
+        study = AvatarStudy(open_storage(self.storage, create=False), self.name)
+        export_student(study, student, Path(out), format_name=format_name)
+        return Path(out)
+
+
+def open_study(name: str, *, storage: str | None = None) -> Study:
+    """Open a stored study.
+
+    Args:
+        name: Of the study.
+        storage: URL of its database; None takes $OPTUNA_STORAGE, else "sqlite:///storage/studies.db".
+
+    Raises:
+        InputError: The database holds no such study.
+    """
+    study = Study(name, storage_url(storage))
+    study.view()
+    return study
+
+
+def run(
+    settings: StudySettings | Path | str,
+    *,
+    storage: str | None = None,
+    artifacts: str | None = None,
+    cache: Path | None = None,
+    workers: int | None = None,
+    devices: str = "auto",
+    console: Console | None = None,
+) -> Study:
+    """Run a study to its end, or go on where it was stopped; what `avatar-optuna run` does.
+
+    Args:
+        settings: Settings, or the path of a study file.
+        storage: URL of the database, made where it is missing; None takes $OPTUNA_STORAGE, else
+            "sqlite:///storage/studies.db".
+        artifacts: Folder or URL for the students' files; None takes $AVATAR_ARTIFACTS, else "storage/artifacts".
+        cache: Folder for what can be computed again; None takes $AVATAR_CACHE, else "storage/cache".
+        workers: Worker processes; None starts one for each device, 0 leaves the jobs to `avatar-optuna worker`.
+        devices: "auto", "cpu", or a list such as "cuda:0,cuda:1".
+        console: Where progress is written; None writes none.
+
+    Returns:
+        The finished study.
+
+    Raises:
+        InputError: The settings or the data are wrong; nothing was stored.
+        StudyError: The study cannot go on, such as when all jobs of a phase failed.
+    """
+    from avatar_optuna.pipeline import begin
+    from avatar_optuna.pool import parse_devices
+
+    resolved = settings if isinstance(settings, StudySettings) else load_study_file(settings)
+    url = storage_url(storage)
+    begin(
+        resolved,
+        storage_url=url,
+        artifacts=artifacts_location(artifacts),
+        cache_dir=cache_folder(cache),
+        slots=parse_devices(devices, workers=workers) if workers != 0 else (),
+        progress=Progress(console if console is not None else Console(quiet=True)),
+    ).everything()
+    return Study(resolved.name, url)
