@@ -160,9 +160,12 @@ class Indicator:
         std = math.sqrt(max(float(difference @ self.covariance @ difference), 1e-18))
         return 0.5 * (1 + math.erf(float(difference @ self.coefficients) / std / math.sqrt(2)))
 
-    def can_rank(self, first: Configuration, second: Configuration) -> bool:
-        """Whether it is 95 % sure which of the two is more effective."""
-        return bool(self.rankable([first, second])[0, 1])
+    def can_rank_neighbours(self, students: Sequence[Configuration]) -> npt.NDArray[np.bool_]:
+        """For each student but the first, whether it is 95 % sure which of it and the one before is more effective."""
+        matrix = _matrix(self.features, ConfigurationTable.from_students(students))
+        steps = matrix[1:] - matrix[:-1]
+        variance = np.maximum(np.einsum("ij,jk,ik->i", steps, self.covariance, steps), 1e-18)
+        return np.asarray(np.abs(steps @ self.coefficients) >= _ONE_SIDED_95 * np.sqrt(variance))
 
     def rankable(self, students: Sequence[Configuration]) -> npt.NDArray[np.bool_]:
         """For each pair, whether it is 95 % sure which of the two is more effective; shape (students, students)."""

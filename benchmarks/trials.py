@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from avatar_optuna.distillation import Classifier, DistilledStudent, EpochRecord, Teacher, distil
+from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, TrainedStudent, distil
 from avatar_optuna.exceptions import AvatarError
 from avatar_optuna.settings import DistillationSettings, TaskSettings, TeacherSettings
 from avatar_optuna.students.transformer import TRANSFORMER
@@ -147,7 +147,7 @@ def _run(trial: Trial) -> Outcome:
     return outcome
 
 
-def _outcome(trial: Trial, done: DistilledStudent) -> Outcome:
+def _outcome(trial: Trial, done: TrainedStudent) -> Outcome:
     return Outcome(
         trial=trial,
         state="done",

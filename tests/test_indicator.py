@@ -87,11 +87,11 @@ def test_an_interval_is_that_of_the_logit_and_never_wider_than_all_fractions(stu
 def test_it_says_when_it_cannot_rank(students: list[Configuration]) -> None:
     measured = np.random.default_rng(1).uniform(0.4, 0.6, 20)  # nothing to learn
     lost = Indicator.fit(students[:20], measured.tolist(), space=SPACE)
-    assert not lost.can_rank(students[0], students[1])
+    assert not lost.can_rank_neighbours(students[:2])[0]
     sure = Indicator.fit(students, _truth(students).tolist(), space=SPACE)
     order = np.argsort(_truth(students))
     worst, best = students[order[0]], students[order[-1]]
-    assert sure.can_rank(best, worst)
+    assert sure.can_rank_neighbours([best, worst])[0]
     assert sure.probability_better(best, worst) == pytest.approx(1 - sure.probability_better(worst, best))
     assert sure.probability_better(best, worst) > 0.95
 

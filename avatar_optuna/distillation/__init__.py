@@ -9,7 +9,7 @@ from avatar_optuna.distillation._classifier import (
     require_embeddings,
     write_manifest,
 )
-from avatar_optuna.distillation._distillation import DistilledStudent, build_student, distil
+from avatar_optuna.distillation._distillation import TrainedStudent, build_student, distil
 from avatar_optuna.distillation._fixed_steps import own_stream
 from avatar_optuna.distillation._networks import load_pretrained, model_directory
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe
@@ -24,7 +24,7 @@ __all__ = [
     "MANIFEST_FILE",
     "CheckpointStore",
     "Classifier",
-    "DistilledStudent",
+    "TrainedStudent",
     "EpochRecord",
     "Examples",
     "OnEpoch",

@@ -31,7 +31,7 @@ VIEWS_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistilledStudent:
+class TrainedStudent:
     """A finished student.
 
     Args:
@@ -67,7 +67,7 @@ def distil(
     cache_dir: Path | None = None,
     checkpoint: CheckpointStore | None = None,
     on_epoch: OnEpoch | None = None,
-) -> DistilledStudent:
+) -> TrainedStudent:
     """Train a tokenizer, build a student, teach it, and keep its best epoch by balanced accuracy on validation.
 
     Called again with the same arguments after an interruption, it goes on after the last finished epoch and gives
@@ -148,7 +148,7 @@ def distil(
         teacher=teacher.source,
     )
     shutil.rmtree(out_dir / "checkpoint", ignore_errors=True)
-    return DistilledStudent(
+    return TrainedStudent(
         directory=out_dir,
         history=tuple(trainer.history),
         valid_metrics=best.valid,

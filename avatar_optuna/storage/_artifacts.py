@@ -15,18 +15,17 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import uuid4
 
-from optuna.artifacts import Boto3ArtifactStore, FileSystemArtifactStore
-from optuna.artifacts._protocol import ArtifactStore
-from optuna.artifacts._upload import ARTIFACTS_ATTR_PREFIX, DEFAULT_MIME_TYPE
-from optuna.artifacts.exceptions import ArtifactNotFound
 from safetensors import SafetensorError, safe_open
 
 from avatar_optuna.exceptions import InputError, StorageError
 from avatar_optuna.files import sha256_of
+
+if TYPE_CHECKING:  # optuna.artifacts loads boto3, which commands that only read a database need not wait for
+    from optuna.artifacts._protocol import ArtifactStore
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +45,8 @@ def artifact_store(location: str | Path) -> ArtifactStore:
         InputError: The location is of another kind.
         StorageError: The folder cannot be made, or boto3 is not installed.
     """
+    from optuna.artifacts import FileSystemArtifactStore
+
     url = urlsplit(str(location))
     if url.scheme == "s3":
         return _s3_store(str(location))
@@ -67,6 +68,7 @@ def _s3_store(location: str) -> ArtifactStore:
     try:
         import boto3
         from botocore.config import Config
+        from optuna.artifacts import Boto3ArtifactStore
     except ImportError as error:
         raise StorageError("artifacts on s3:// need boto3: install avatar-optuna[s3]") from error
     config = Config(connect_timeout=10, retries={"mode": "standard", "max_attempts": 5})
@@ -171,6 +173,8 @@ def _stored_id(record: Mapping[str, Any]) -> str:
 
 
 def _download(store: ArtifactStore, name: str, record: Mapping[str, Any], path: Path) -> None:
+    from optuna.artifacts.exceptions import ArtifactNotFound
+
     digest = hashlib.sha256()
     try:
         with store.open_reader(_stored_id(record)) as reader, path.open("wb") as writer:
@@ -191,6 +195,8 @@ def _download(store: ArtifactStore, name: str, record: Mapping[str, Any], path: 
 
 def remove_files(store: ArtifactStore, files: Mapping[str, Mapping[str, Any]]) -> None:
     """Remove stored files; one that is gone or cannot be removed is left, for nothing refers to it."""
+    from optuna.artifacts.exceptions import ArtifactNotFound
+
     for name, record in files.items():
         try:
             with suppress(ArtifactNotFound):
@@ -201,6 +207,8 @@ def remove_files(store: ArtifactStore, files: Mapping[str, Mapping[str, Any]]) -
 
 def artifact_attributes(files: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """System attributes by which Optuna and its dashboard list stored files as artifacts of a trial."""
+    from optuna.artifacts._upload import ARTIFACTS_ATTR_PREFIX, DEFAULT_MIME_TYPE
+
     attributes = {}
     for name, record in files.items():
         kind, encoding = mimetypes.guess_type(name)

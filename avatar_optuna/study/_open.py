@@ -59,21 +59,14 @@ class AvatarStudy:
             known = ", ".join(sorted(n for n in names if not n.endswith("/distilled"))) or "none"
             raise InputError(f"--study-name must be a study of the database, got {name!r}; it holds: {known}")
         self.search = optuna.load_study(study_name=name, storage=storage)
-        if SETTINGS not in self.search.user_attrs or distilled_name(name) not in names:
+        attributes = self.search.user_attrs
+        if SETTINGS not in attributes or distilled_name(name) not in names:
             raise InputError(
                 f"--study-name must be a study made by avatar-optuna, got {name!r}, made by another program"
             )
         self.distilled = optuna.load_study(study_name=distilled_name(name), storage=storage)
-
-    @property
-    def settings(self) -> StudySettings:
-        """The resolved settings, as stored."""
-        return StudySettings.from_dict(self.search.user_attrs[SETTINGS])
-
-    @property
-    def artifacts(self) -> str:
-        """Path or URL of the artifact store."""
-        return str(self.search.user_attrs[ARTIFACTS])
+        self.settings = StudySettings.from_dict(attributes[SETTINGS])
+        self.artifacts = str(attributes[ARTIFACTS])
 
     @property
     def attributes(self) -> dict[str, Any]:

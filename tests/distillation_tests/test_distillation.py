@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from avatar_optuna.costs import num_parameters, size_bytes
-from avatar_optuna.distillation import Classifier, DistilledStudent, EpochRecord, Teacher, distil
+from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, TrainedStudent, distil
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import DistillationSettings
 from avatar_optuna.students import Configuration
@@ -22,9 +22,7 @@ from avatar_optuna.students.transformer import TRANSFORMER
 SETTINGS = DistillationSettings(epochs=4, hard_label_weight=0.3)
 
 
-def _distil(
-    student: Configuration, teacher: Teacher, out_dir: Path, cache_dir: Path, **options: Any
-) -> DistilledStudent:
+def _distil(student: Configuration, teacher: Teacher, out_dir: Path, cache_dir: Path, **options: Any) -> TrainedStudent:
     values = {"settings": SETTINGS, "epochs": 4, **options}
     return distil(
         hyperparameters=student, task=teacher.task, teacher=teacher, out_dir=out_dir, cache_dir=cache_dir, **values
