@@ -8,14 +8,15 @@ polynomials in the sizes of its family, so that one cost model takes an int, an 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from avatar_optuna.codec import Stored
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.exceptions import InputError, StudyError
+from avatar_optuna.exceptions import StudyError
 from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES, Configuration, Reading, UncheckedConfiguration
 
 Array = npt.NDArray[np.float64]
@@ -24,12 +25,11 @@ MIN_STUDENTS = 12
 
 _FORMAT = 1
 _DIGITS = 9
-_RULE = "a cost model must be the JSON that avatar-optuna wrote"
 _UNITS = {"latency_ms": "ms", "energy_j": "J"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class CostModel:
+class CostModel(Stored):
     """A calibrated cost model; calling it with a shape gives the figure, in the reading of the shape.
 
     Args:
@@ -78,38 +78,25 @@ class CostModel:
         """Whether it was calibrated on such a device: the same model, with as many threads."""
         return all(self.device[key] == device[key] for key in ("model", "threads"))
 
-    def to_json(self) -> dict[str, Any]:
+    def __post_init__(self) -> None:
+        if not all(np.isfinite(weight) and weight > 0 for weight in self.weights.values()):
+            raise ValueError(f"Expected finite weights above 0 by {sorted(_term_names(self))}")
+        if unknown := self.weights.keys() - _term_names(self):
+            raise ValueError(f"Expected weights by {sorted(_term_names(self))}, got {sorted(unknown)}")
+
+    def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        values = {key: value for key, value in asdict(self).items() if key != "task_shape"}
-        return {
-            "format": _FORMAT,
-            **values,
-            "form": self.task_shape.form,
-            "num_labels": self.task_shape.num_labels,
-            "range": list(self.range),
-        }
+        values = super().to_dict()
+        del values["task_shape"]
+        task_shape = {"form": self.task_shape.form, "num_labels": self.task_shape.num_labels}
+        return {"format": _FORMAT, **values, **task_shape}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> CostModel:
-        """Read what `to_json` wrote.
-
-        Raises:
-            InputError: It is something else.
-        """
-        fields = {key: value for key, value in values.items() if key not in ("format", "form", "num_labels")}
-        try:
-            fields |= {
-                "task_shape": TaskShape.from_form(values["form"], values.get("num_labels", 2)),
-                "range": tuple(values["range"]),
-            }
-            cost_model = cls(**{"family": DEFAULT_FAMILY, **fields})
-            known = _term_names(cost_model)
-            sound = all(np.isfinite(weight) and weight > 0 for weight in cost_model.weights.values())
-        except (InputError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{_RULE}, got a faulty one: {error}") from error
-        if values.get("format") != _FORMAT or not sound or not set(cost_model.weights) <= known:
-            raise InputError(f"{_RULE}, got one that does not fit together")
-        return cost_model
+    def _upgraded(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        if values["format"] != _FORMAT:
+            raise ValueError(f"the format must be {_FORMAT}")
+        task_shape = TaskShape.from_form(values["form"], values.get("num_labels", 2))
+        return {"family": DEFAULT_FAMILY, **values, "task_shape": task_shape}
 
 
 @dataclass(frozen=True, kw_only=True)

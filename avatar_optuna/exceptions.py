@@ -9,6 +9,7 @@ AvatarError
 ├── DivergenceError            a training lost itself: its job fails with the reason
 └── StudyError                 a study cannot go on as it stands: exit code 1
     ├── StudyBusyError         another process searches the study
+    ├── StoredValueError       a stored object is not what avatar_optuna stores
     └── JobLostError           a job now belongs to another worker
 """
 
@@ -83,6 +84,19 @@ class StudyBusyError(StudyError):
     def __init__(self, study_name: str) -> None:
         self.study_name = study_name
         super().__init__(f"the study {study_name!r} is being searched by another process: wait for it or stop it")
+
+
+class StoredValueError(StudyError):
+    """A stored object is not what avatar_optuna stores.
+
+    Args:
+        place: The study and the attribute.
+        fault: The rule and what arrived.
+    """
+
+    def __init__(self, place: str, fault: str) -> None:
+        self.place = place
+        super().__init__(f"{place} must be as avatar-optuna stored it: {fault}")
 
 
 class JobLostError(StudyError):

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from avatar_optuna.codec import Stored
 from avatar_optuna.configurations import ConfigurationTable, Lattice
-from avatar_optuna.exceptions import InputError, StudyError
+from avatar_optuna.exceptions import StudyError
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES, Configuration
 
@@ -66,7 +67,7 @@ class Feature:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Indicator:
+class Indicator(Stored):
     """A fitted indicator.
 
     Args:
@@ -96,6 +97,13 @@ class Indicator:
     leave_one_out_error: float
     rank_correlation: float
     coverage: float
+
+    def __post_init__(self) -> None:
+        size, known = len(self.features), FAMILIES.get(self.family).by_name
+        if unknown := sorted({feature.name for feature in self.features} - known.keys()):
+            raise ValueError(f"Expected features of the family {self.family}, got {unknown}")
+        if self.coefficients.shape != (size,) or self.covariance.shape != (size, size):
+            raise ValueError(f"Expected {size} coefficients and their covariance, one for each feature")
 
     @classmethod
     def fit(cls, students: Sequence[Configuration], effectiveness: Sequence[float], *, space: SearchSpace) -> Indicator:
@@ -194,58 +202,18 @@ class Indicator:
         variance = self.noise_variance + np.einsum("ij,jk,ik->i", matrix, self.covariance, matrix)
         return matrix @ self.coefficients + self.intercept, variance
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {
-            "format": _FORMAT,
-            "family": self.family,
-            "features": [[f.name, f.category, f.centre, f.scale, f.degree] for f in self.features],
-            "coefficients": self.coefficients.tolist(),
-            "intercept": self.intercept,
-            "covariance": self.covariance.tolist(),
-            "noise_variance": self.noise_variance,
-            "num_samples": self.num_samples,
-            "leave_one_out_error": self.leave_one_out_error,
-            "rank_correlation": self.rank_correlation,
-            "coverage": self.coverage,
-        }
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; a feature is the list of its fields."""
+        values = super().to_dict()
+        return {"format": _FORMAT, **values, "features": [list(feature.values()) for feature in values["features"]]}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Indicator:
-        """Read what `to_json` wrote.
-
-        Raises:
-            InputError: It is something else, or holds what is no finite number.
-        """
-        try:
-            features = tuple(
-                Feature(name=name, category=category, centre=float(centre), scale=float(scale), degree=int(*degree))
-                for name, category, centre, scale, *degree in ([*row, 1][:5] for row in values["features"])
-            )
-            indicator = cls(
-                family=str(values.get("family", DEFAULT_FAMILY)),
-                features=features,
-                coefficients=np.asarray(values["coefficients"], dtype=np.float64),
-                covariance=np.asarray(values["covariance"], dtype=np.float64),
-                num_samples=int(values["num_samples"]),
-                **{key: float(values[key]) for key in _NUMBERS},
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"an indicator must be the JSON that avatar-optuna wrote, got a faulty one: {error}"
-            ) from error
-        size = len(features)
-        arrays = (indicator.coefficients, indicator.covariance)
-        known = FAMILIES.get(indicator.family).by_name
-        sound = all(np.isfinite(array).all() for array in arrays) and all(f.name in known for f in features)
-        if not sound or values["format"] != _FORMAT or [a.shape for a in arrays] != [(size,), (size, size)]:
-            raise InputError(
-                "an indicator must be the JSON that avatar-optuna wrote, got one that does not fit together"
-            )
-        return indicator
-
-
-_NUMBERS = ("intercept", "noise_variance", "leave_one_out_error", "rank_correlation", "coverage")
+    def _upgraded(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        if values["format"] != _FORMAT:
+            raise ValueError(f"the format must be {_FORMAT}")
+        names = [field.name for field in fields(Feature)]
+        features = [dict(zip(names, row, strict=False)) for row in values["features"]]  # the last field was added later
+        return {"family": DEFAULT_FAMILY, **values, "features": features}
 
 
 def _features(space: SearchSpace) -> tuple[Feature, ...]:

@@ -34,7 +34,7 @@ def main() -> None:
         url = f"sqlite:///{folder}/studies.db"
         settings = make_settings(folder, ("n_trials = 60", f"n_trials = {options.trials}"))
         study = run_search(url, settings)
-        study.set_attribute(f"{INDICATOR}:0", make_objective(settings)[0].indicator.to_json())
+        study.set_attribute(f"{INDICATOR}:0", make_objective(settings)[0].indicator.to_dict())
         seconds = [seconds_of_command(url) for _ in range(options.times)]
         print(
             f"front -f json of {options.trials:,} trials: "

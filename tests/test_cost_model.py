@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from avatar_optuna.configurations import ConfigurationTable
 from avatar_optuna.cost_model import CostModel, fit
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.exceptions import InfeasibleSpaceError, InputError, StudyError
+from avatar_optuna.exceptions import InfeasibleSpaceError, StoredValueError, StudyError
 from avatar_optuna.feasibility import Boxes, Feasibility, draw, judged, tighten
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.students import Configuration
@@ -167,12 +167,12 @@ def test_too_few_or_impossible_figures_are_refused(student: Configuration) -> No
 
 def test_it_comes_back_equal_and_faulty_ones_are_refused() -> None:
     cost_model = make_cost_model()
-    stored = json.loads(json.dumps(cost_model.to_json()))
-    assert CostModel.from_json(stored) == cost_model
+    stored = json.loads(json.dumps(cost_model.to_dict()))
+    assert CostModel.from_dict(stored) == cost_model
     assert cost_model.is_of({"name": "cpu", "model": "some processor", "threads": 1})
     assert not cost_model.is_of({"name": "cpu", "model": "some processor", "threads": 2})
     for fault in ({"format": 9}, {"weights": {"nonsense": 1.0}}, {"weights": {"pass": -1.0}}, {"form": "triple"}):
-        with pytest.raises(InputError, match="a cost model must be the JSON that avatar-optuna wrote"):
-            CostModel.from_json({**stored, **fault})
+        with pytest.raises(StoredValueError, match=r"^CostModel must be as avatar-optuna stored it: "):
+            CostModel.from_dict({**stored, **fault})
     with pytest.raises(dataclasses.FrozenInstanceError):
         cost_model.quantity = "other"  # type: ignore[misc]

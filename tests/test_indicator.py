@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 
 from avatar_optuna.configurations import ConfigurationTable
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.exceptions import InputError, StudyError
+from avatar_optuna.exceptions import StoredValueError, StudyError
 from avatar_optuna.feasibility import Feasibility, draw
 from avatar_optuna.indicator import Indicator, _matrix
 from avatar_optuna.space import SearchSpace
@@ -116,7 +116,7 @@ def test_a_rank_correlation_that_may_be_chance_ranks_nothing(students: list[Conf
 
 
 def test_what_an_earlier_version_stored_is_read(students: list[Configuration]) -> None:
-    values = Indicator.fit(students[:20], _truth(students)[:20].tolist(), space=SPACE).to_json()
+    values = Indicator.fit(students[:20], _truth(students)[:20].tolist(), space=SPACE).to_dict()
     plain = [row for row in values["features"] if row[4] == 1]
     size = len(plain)
     old = {
@@ -125,17 +125,17 @@ def test_what_an_earlier_version_stored_is_read(students: list[Configuration]) -
         "coefficients": [0.1] * size,
         "covariance": np.eye(size).tolist(),
     }
-    assert all(feature.degree == 1 for feature in Indicator.from_json(old).features)
+    assert all(feature.degree == 1 for feature in Indicator.from_dict(old).features)
 
 
 def test_it_is_stored_as_json(students: list[Configuration]) -> None:
     indicator = Indicator.fit(students[:20], _truth(students)[:20].tolist(), space=SPACE)
-    again = Indicator.from_json(json.loads(json.dumps(indicator.to_json())))
+    again = Indicator.from_dict(json.loads(json.dumps(indicator.to_dict())))
     assert np.array_equal(again.predict(students)[0], indicator.predict(students)[0])
-    assert again.to_json() == indicator.to_json()
+    assert again.to_dict() == indicator.to_dict()
     for key, value in [("coefficients", [1.0]), ("intercept", "x"), ("covariance", [[float("nan")]]), ("format", 9)]:
-        with pytest.raises(InputError, match="an indicator must be the JSON"):
-            Indicator.from_json({**indicator.to_json(), key: value})
+        with pytest.raises(StoredValueError, match=r"^Indicator must be as avatar-optuna stored it: "):
+            Indicator.from_dict({**indicator.to_dict(), key: value})
 
 
 def test_samples_that_all_reached_the_same_are_no_fault(students: list[Configuration]) -> None:

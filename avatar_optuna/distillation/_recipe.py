@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from avatar_optuna.codec import Stored
 from avatar_optuna.distillation._tokens import Tokens
 
 
@@ -83,7 +83,7 @@ class SoftLabels:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpochRecord:
+class EpochRecord(Stored):
     """One finished epoch.
 
     Args:
@@ -101,10 +101,6 @@ class EpochRecord:
     valid: Mapping[str, float]
     seconds: float
     is_best: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
 
 
 OnEpoch = Callable[[EpochRecord], None]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from avatar_optuna.codec import Stored
 from avatar_optuna.configurations import Codes
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility._boxes import Boxes, judged, shaved, whole_space
@@ -21,7 +22,7 @@ _BATCH = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class TightenedSpace:
+class TightenedSpace(Stored):
     """What a space allows once its constraints are counted in.
 
     Args:
@@ -54,10 +55,7 @@ class TightenedSpace:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        values = asdict(self)
-        for key in ("ranges", "asked"):
-            values[key] = {name: list(bounds) for name, bounds in values[key].items()}
-        return {**values, "share_interval": list(self.share_interval), "binding": self.binding}
+        return {**super().to_dict(), "binding": self.binding}
 
 
 def tighten(feasibility: Feasibility, *, draws: int = 400_000, seed: int = 0) -> TightenedSpace:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from avatar_optuna.codec import Stored
 from avatar_optuna.exceptions import InputError
 
 logger = logging.getLogger(__name__)
@@ -156,7 +157,7 @@ def _visible_index(device: str) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Energy:
+class Energy(Stored):
     """Energy of one pass, from a counter.
 
     Args:
@@ -174,10 +175,6 @@ class Energy:
     passes: int
     window_s: float
     source: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
 
 
 def measure_energy(

@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from avatar_optuna.codec import Stored
 from avatar_optuna.exceptions import InputError
 
 Run = Callable[[], object]
@@ -23,7 +24,7 @@ _MAX_INPUTS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Latency:
+class Latency(Stored):
     """Time of one forward pass, warm, tokenization apart.
 
     Args:
@@ -41,10 +42,6 @@ class Latency:
     repeats: int
     device: Mapping[str, Any]
     precision: str = "float32"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
 
 
 def describe_device(device: str) -> dict[str, Any]:

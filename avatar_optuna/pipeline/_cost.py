@@ -105,4 +105,4 @@ def add_jobs(study: AvatarStudy, phase: str, purpose: Purpose, meter: Meter) -> 
 
 
 def _stored(study: AvatarStudy) -> StudyCost:
-    return StudyCost.from_dict(study.attributes.get(COST, {}))
+    return study.stored(StudyCost, COST) or StudyCost(phases={})

@@ -221,8 +221,8 @@ class Run:
     def indicator(self, feasibility: Feasibility, round_: int) -> Indicator:
         """The indicator of a round: of the first from brief samples, of the next from all that was measured."""
         key = f"{INDICATOR}:{round_}"
-        if key in self.study.attributes:
-            return Indicator.from_json(self.study.attributes[key])
+        if (stored := self.study.stored(Indicator, key)) is not None:
+            return stored
         settings = self.study.settings
         samples = draw(feasibility, settings.indicator.samples, seed=settings.search.seed)
         jobs = [
@@ -236,7 +236,7 @@ class Run:
         ]
         self._work(jobs, "samples", phase="samples")
         indicator = Indicator.fit(*measured_students(self.study, round_), space=settings.space)
-        self.study.set_attribute(key, indicator.to_json())
+        self.study.set_attribute(key, indicator.to_dict())
         self.did_something = True
         self.progress.say(
             f"indicator  {indicator.num_samples} students; left out one by one: error "

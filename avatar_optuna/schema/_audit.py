@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
+
+from avatar_optuna.codec import Stored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,7 @@ class MisorderedPair:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Audit:
+class Audit(Stored):
     """Whether FLOPs and parameters stand in for time (and energy) on a device.
 
     Args:
@@ -107,36 +109,3 @@ class Audit:
     def misordered_share(self) -> float:
         """Share of the pairs that FLOPs order wrongly."""
         return self.misordered / self.pairs if self.pairs else 0.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        values: dict[str, Any] = _plain(asdict(self))
-        return values
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Audit:
-        """Read what `to_dict` wrote."""
-        return cls(
-            **{
-                **values,
-                "students": tuple(_read(AuditedStudent, row) for row in values["students"]),
-                "correlations": tuple(_read(RankCorrelation, row) for row in values["correlations"]),
-                "worst": tuple(_read(MisorderedPair, row) for row in values["worst"]),
-                "misordered_interval": tuple(values["misordered_interval"]),
-            }
-        )
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, at any depth, as JSON gives them back."""
-    if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
-
-
-_Record = TypeVar("_Record")
-
-
-def _read(kind: type[_Record], row: Mapping[str, Any]) -> _Record:
-    """A flat record, its lists as tuples."""
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})

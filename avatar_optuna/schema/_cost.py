@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
+
+from avatar_optuna.codec import Stored
 
 PHASES = ("teacher", "calibration", "samples", "search", "distillation", "audit", "comparison")
 """What a run does, in its order, as its cost is kept."""
@@ -30,7 +32,7 @@ class PhaseCost:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyCost:
+class StudyCost(Stored):
     """What a study took, phase by phase; what was not done yet is not there.
 
     Args:
@@ -69,16 +71,16 @@ class StudyCost:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values: by phase."""
-        return {name: asdict(self.phases[name]) for name in PHASES if name in self.phases}
+        phases = super().to_dict()["phases"]
+        return {name: phases[name] for name in PHASES if name in phases}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> StudyCost:
-        """Read what `to_dict` wrote."""
-        return cls(phases={name: PhaseCost(**values[name]) for name in PHASES if name in values})
+    def _upgraded(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"phases": {name: values[name] for name in PHASES if name in values}}
 
 
 @dataclass(frozen=True, kw_only=True)
-class EstimatedPower:
+class EstimatedPower(Stored):
     """An assumption about a device without a counter: an estimate from it is time in disguise, and shown as such.
 
     Args:
@@ -94,12 +96,3 @@ class EstimatedPower:
     def joules(self, seconds: float) -> float:
         """What the assumption makes of a time."""
         return self.watts * seconds
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> EstimatedPower:
-        """Read what `to_dict` wrote."""
-        return cls(**values)

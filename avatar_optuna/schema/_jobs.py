@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from avatar_optuna.codec import Stored
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.schema._attributes import FAMILY, KEY, Purpose
 from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES, Configuration
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class Job(Stored):
     """One student to distil.
 
     Args:
@@ -40,17 +41,16 @@ class Job:
 
         The family is named where it is another than the default.
         """
-        values = {k: v for k, v in asdict(self).items() if k != "hyperparameters"}
-        values["predicted"] = dict(self.predicted) if self.predicted is not None else None
+        values = {name: value for name, value in self.to_dict().items() if name != "hyperparameters"}
         name = self.hyperparameters.family.name
         return values if name == DEFAULT_FAMILY else {**values, FAMILY: name}
 
     @classmethod
-    def from_trial(cls, trial: FrozenTrial) -> Job:
+    def from_trial(cls, trial: FrozenTrial, *, study_name: str | None = None) -> Job:
         """Read a job back, whether its parameters are fixed (WAITING) or drawn.
 
         Raises:
-            StudyError: The trial was not enqueued by avatar_optuna.
+            StudyError: The trial was not enqueued by avatar_optuna; the message names the study where it is given.
         """
         fixed = trial.system_attrs.get("fixed_params", {})
         params = {**fixed, **trial.params}
@@ -61,19 +61,12 @@ class Job:
                 f"trial {trial.number} is no distillation job: it lacks its key or some of the {len(family.names)} "
                 "parameters"
             )
-        return cls(
-            key=attributes[KEY],
-            purpose=attributes["purpose"],
-            hyperparameters=family.configure(**params),
-            epochs=attributes["epochs"],
-            round=attributes["round"],
-            origin=attributes["origin"],
-            predicted=attributes["predicted"],
-        )
+        values = {**attributes, "hyperparameters": family.configure(**params)}
+        return cls.from_dict(values, place=_place(trial, study_name))
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobResult:
+class JobResult(Stored):
     """What a finished job measured. Test figures are for reporting: nothing selects on them.
 
     Args:
@@ -119,33 +112,32 @@ class JobResult:
 
     def attributes(self) -> dict[str, Any]:
         """User attributes of the finished trial."""
-        values = asdict(self)
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if k not in _VALUES}
+        return {name: value for name, value in self.to_dict().items() if name not in _VALUES}
 
     @classmethod
-    def from_trial(cls, trial: FrozenTrial) -> JobResult:
+    def from_trial(cls, trial: FrozenTrial, *, study_name: str | None = None) -> JobResult:
         """Read the result of a COMPLETE job.
 
         Raises:
-            StudyError: The trial is not complete, or was not written by avatar_optuna.
+            StudyError: The trial is not complete, or was not written by avatar_optuna; the message names the study
+                where it is given.
         """
         if trial.values is None or not trial.state.is_finished():
             raise StudyError(f"job {trial.number} is {trial.state.name}: it has no result yet")
         effectiveness, size_bytes, latency_ms = trial.values[:3]
-        known = {name for name in cls.__dataclass_fields__ if name not in _VALUES}
-        attributes = {k: v for k, v in trial.user_attrs.items() if k in known}
-        if missing := known - set(attributes) - {"files", "measured"}:
-            raise StudyError(f"job {trial.number} lacks the attributes {', '.join(sorted(missing))}")
-        attributes["latency"] = tuple(attributes["latency"])
-        attributes["history"] = tuple(attributes["history"])
-        return cls(effectiveness=effectiveness, size_bytes=int(size_bytes), latency_ms=latency_ms, **attributes)
+        values = {"effectiveness": effectiveness, "size_bytes": int(size_bytes), "latency_ms": latency_ms}
+        return cls.from_dict({**trial.user_attrs, **values}, place=_place(trial, study_name))
+
+
+def _place(trial: FrozenTrial, study_name: str | None) -> str:
+    return f"job {trial.number}" if study_name is None else f"study {study_name!r}: job {trial.number}"
 
 
 _VALUES = ("effectiveness", "size_bytes", "latency_ms")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TeacherRecord:
+class TeacherRecord(Stored):
     """The teacher as the report shows it; model figures are None where only its soft labels are known.
 
     Args:
@@ -166,12 +158,3 @@ class TeacherRecord:
     flops: int | None = None
     latency: tuple[Mapping[str, Any], ...] = ()
     energy: Mapping[str, Any] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TeacherRecord:
-        """Read what `to_dict` wrote."""
-        return cls(**{**values, "latency": tuple(values["latency"])})

@@ -11,12 +11,12 @@ def stored_cost_models(study: AvatarStudy) -> dict[str, CostModel]:
     """By figure: `latency_ms`, `energy_j`.
 
     Raises:
-        InputError: What stands there is no cost model.
+        StoredValueError: What is stored is no cost model.
     """
-    stored = study.attributes
-    return {name: CostModel.from_json(stored[key]) for name, key in COST_MODELS.items() if key in stored}
+    stored = ((name, study.stored(CostModel, key)) for name, key in COST_MODELS.items())
+    return {name: cost_model for name, cost_model in stored if cost_model is not None}
 
 
 def store_cost_model(study: AvatarStudy, cost_model: CostModel) -> None:
     """Keep a cost model; it is what the study's feasibility and values are made with from then on."""
-    study.set_attribute(COST_MODELS[cost_model.quantity], cost_model.to_json())
+    study.set_attribute(COST_MODELS[cost_model.quantity], cost_model.to_dict())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from avatar_optuna.codec import Stored
 from avatar_optuna.configurations import ConfigurationTable
 from avatar_optuna.feasibility import Feasibility
 from avatar_optuna.indicator import Indicator
@@ -19,7 +19,7 @@ from avatar_optuna.schema import SearchResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class HypervolumeShare:
+class HypervolumeShare(Stored):
     """The share of the attainable hypervolume that a search reached.
 
     Args:
@@ -35,10 +35,6 @@ class HypervolumeShare:
     front_points: int
     seconds: float
     method: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
 
 
 def hypervolume_share(

@@ -12,6 +12,7 @@ from typing import Any
 import optuna
 from optuna.storages import RDBStorage
 
+from avatar_optuna.codec import StoredT, read_stored
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.objectives import directions, searched
 from avatar_optuna.schema import (
@@ -72,6 +73,14 @@ class AvatarStudy:
     def attributes(self) -> dict[str, Any]:
         """User attributes of the search study."""
         return self.search.user_attrs
+
+    def stored(self, kind: type[StoredT], key: str) -> StoredT | None:
+        """One attribute as an object, or None where it is not stored yet.
+
+        Raises:
+            StoredValueError: It is not what avatar_optuna stores.
+        """
+        return read_stored(kind, self.attributes, key, study_name=self.name)
 
     def set_attribute(self, key: str, value: Any) -> None:
         """Store one attribute of the search study: plain JSON values only."""

@@ -10,6 +10,7 @@ import numpy as np
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from avatar_optuna.codec import StoredT, read_stored
 from avatar_optuna.cost_model import CostModel
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError
@@ -88,17 +89,18 @@ class _Reader:
         self.task_shape: TaskShape = task_shape_of(self.settings.task)
         self.objectives = self.settings.search.searched_objectives
         self.formulas = formulas(dict.fromkeys((*_SHOWN, *self.objectives)), self.task_shape)
-        self.cost_models = {
-            name: CostModel.from_json(attributes[key]) for name, key in COST_MODELS.items() if key in attributes
-        }
+        cost_models = ((name, self._stored(CostModel, key)) for name, key in COST_MODELS.items())
+        self.cost_models = {name: cost_model for name, cost_model in cost_models if cost_model is not None}
+
+    def _stored(self, kind: type[StoredT], key: str) -> StoredT | None:
+        """An attribute as an object, or None where it is not stored yet."""
+        return read_stored(kind, self.attributes, key, study_name=self.name)
 
     def view(self, scored: Sequence[FrozenTrial], jobs: Sequence[FrozenTrial]) -> StudyView:
         attributes = self.attributes
-        indicators = {
-            number: Indicator.from_json(attributes[key])
-            for number in range(self.settings.search.rounds)
-            if (key := f"{INDICATOR}:{number}") in attributes
-        }
+        numbers = range(self.settings.search.rounds)
+        fitted = ((number, self._stored(Indicator, f"{INDICATOR}:{number}")) for number in numbers)
+        indicators = {number: indicator for number, indicator in fitted if indicator is not None}
         rounds = (self._round(number, scored, indicators) for number in range(self.settings.search.rounds))
         students = self._students([trial for trial in jobs if trial.state is TrialState.COMPLETE])
         artifacts = str(attributes[ARTIFACTS])
@@ -106,7 +108,7 @@ class _Reader:
             name=self.name,
             settings=self.settings,
             task_shape=self.task_shape,
-            teacher=TeacherRecord.from_dict(attributes[TEACHER]) if TEACHER in attributes else None,
+            teacher=self._stored(TeacherRecord, TEACHER),
             baseline=attributes.get(BASELINE),
             data=attributes.get(DATA),
             feasible=attributes.get(FEASIBLE),
@@ -122,9 +124,9 @@ class _Reader:
                 if trial.state is TrialState.FAIL
             ),
             compared=attributes.get(COMPARISON),
-            audit=Audit.from_dict(attributes[AUDIT]) if AUDIT in attributes else None,
-            cost=StudyCost.from_dict(attributes[COST]) if COST in attributes else None,
-            estimated_power=EstimatedPower.from_dict(attributes[POWER]) if POWER in attributes else None,
+            audit=self._stored(Audit, AUDIT),
+            cost=self._stored(StudyCost, COST),
+            estimated_power=self._stored(EstimatedPower, POWER),
             provenance=attributes.get(PROVENANCE, {}),
             artifacts=mask_url(artifacts) if "://" in artifacts else artifacts,
         )
@@ -163,7 +165,7 @@ class _Reader:
         return sorted(students, key=lambda student: (-student.effectiveness, student.size_bytes))
 
     def _distilled(self, trial: FrozenTrial) -> DistilledStudent:
-        job, result = Job.from_trial(trial), JobResult.from_trial(trial)
+        job, result = Job.from_trial(trial, study_name=self.name), JobResult.from_trial(trial, study_name=self.name)
         models = compared_models(self.attributes.get(COMPARISON))
         own = models.get(str(trial.number))
         energy = own["energy"] if own is not None else None

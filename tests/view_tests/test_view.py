@@ -54,7 +54,7 @@ def test_a_front_of_a_thousand_trials_takes_few_statements(
 ) -> None:
     settings = make_settings(tmp_path, ("n_trials = 60", "n_trials = 1000"))
     study = run_search(sqlite_url, settings)
-    study.set_attribute(f"{INDICATOR}:0", make_objective(settings)[0].indicator.to_json())
+    study.set_attribute(f"{INDICATOR}:0", make_objective(settings)[0].indicator.to_dict())
     with _statements() as executed:
         assert main(["front", "--study-name", "clones", "--storage", sqlite_url, "-f", "json"]) == 0
     front = json.loads(capsys.readouterr().out)
