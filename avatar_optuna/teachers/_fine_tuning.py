@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -34,7 +33,7 @@ Untrained = tuple[nn.Module, PreTrainedTokenizerBase, int]
 """A network before its training, its tokenizer, and its longest sequence in tokens."""
 
 _PATIENCE = 3  # epochs without a better one before the training stops
-_NAMES = ("checkpoint", "soft_labels", "pretrained", "architecture")  # in the key of caches of every version
+_NAMES = ("checkpoint", "soft_labels", "pretrained", "architecture")  # stand in the keys of caches, null or not
 
 
 def fine_tuned_teacher(
@@ -42,7 +41,7 @@ def fine_tuned_teacher(
     task: Task,
     *,
     source: str,
-    identity: Mapping[str, Any],
+    identity: str,
     untrained: Callable[[], Untrained],
     cache_dir: Path,
     device: str,
@@ -54,14 +53,15 @@ def fine_tuned_teacher(
         settings: How it is trained.
         task: Its labels.
         source: What the study file named.
-        identity: What it is trained from, as JSON: with the settings and the task it names the trained teacher.
+        identity: SHA-256 of the files that it is trained from, or "": with the settings and the task it names the
+            trained teacher, as in the version before.
         untrained: Makes the network; called after torch is seeded.
         cache_dir: For the trained teacher.
         device: cpu, cuda or cuda:N.
         on_epoch: Called after each epoch.
     """
-    values = {**dict.fromkeys(_NAMES), **settings.to_dict(), settings.kind: None, **identity}
-    key = json.dumps([values, task.fingerprint], sort_keys=True)
+    values = {**dict.fromkeys(_NAMES), **settings.to_dict(), "pretrained": None}  # its files count, not its path
+    key = json.dumps([values, identity, task.fingerprint], sort_keys=True)
     directory = cache_dir / "teachers" / f"trained-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
     with file_lock(directory.with_name(f"{directory.name}.lock")):
         if not (directory / MANIFEST_FILE).is_file():

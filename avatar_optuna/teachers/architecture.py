@@ -54,7 +54,7 @@ class _Architecture:
             settings,
             task,
             source=f"architecture: {json.dumps(sizes, sort_keys=True)}",
-            identity={"architecture": sizes},
+            identity="",
             untrained=lambda: _untrained(settings, task, cache_dir),
             cache_dir=cache_dir,
             device=device,

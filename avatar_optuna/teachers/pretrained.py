@@ -36,7 +36,7 @@ class _Pretrained:
             settings,
             task,
             source=f"pretrained: {settings.source}",
-            identity={"pretrained_sha256": hashlib.sha256(digests.encode()).hexdigest()},
+            identity=hashlib.sha256(digests.encode()).hexdigest(),
             untrained=lambda: _untrained(settings, task),
             cache_dir=cache_dir,
             device=device,

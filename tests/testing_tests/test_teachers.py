@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +87,17 @@ def test_a_strangers_teacher_answers_by_its_rules(tmp_path: Path) -> None:
     settings = TeacherSettings(keyword_rules={name: name for name in task.label_names})
     teacher = load_teacher(settings, task, cache_dir=tmp_path)
     assert (teacher.logits("test").argmax(1) == task.test.labels).all()
+
+
+def test_a_trained_teacher_of_the_version_before_is_found(tmp_path: Path) -> None:
+    """The oracle is the folder's name as the version before made it: from all four keys, null where not given."""
+    task = small_task()
+    settings = TeacherSettings(architecture=SIZES, epochs=1, max_sequence_length=32)
+    load_teacher(settings, task, cache_dir=tmp_path)
+    given = {"checkpoint": None, "soft_labels": None, "pretrained": None, "architecture": SIZES}
+    training = {"epochs": 1, "learning_rate": 5e-5, "batch_size": 16, "max_sequence_length": 32, "seed": 0}
+    key = json.dumps([given | training, "", task.fingerprint], sort_keys=True)
+    assert (tmp_path / f"teachers/trained-{hashlib.sha256(key.encode()).hexdigest()[:32]}/avatar.json").is_file()
 
 
 def test_a_directory_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
