@@ -10,6 +10,7 @@ steps of the training: captured or not, they compute the same.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -31,6 +32,8 @@ _SIZES_PER_BATCH = 10  # packed batches are filled up to the next tenth of a mea
 _PADDED_TO = 32  # tokens; padded batches are filled up to the next multiple
 
 Shape = tuple[int, int]
+
+_of_thread = threading.local()
 
 
 class FixedSteps:
@@ -187,7 +190,10 @@ def own_stream(device: torch.device | str) -> Iterator[None]:
     if device.type != "cuda" or torch.cuda.current_stream(device) != torch.cuda.default_stream(device):
         yield
         return
-    default, own = torch.cuda.default_stream(device), torch.cuda.Stream(device)
+    # One for as long as the thread lives: torch hands out 32 streams by turns, and a shared one cannot be captured.
+    if not hasattr(_of_thread, "stream"):
+        _of_thread.stream = torch.cuda.Stream(device)
+    default, own = torch.cuda.default_stream(device), _of_thread.stream
     own.wait_stream(default)
     with torch.cuda.stream(own):
         yield

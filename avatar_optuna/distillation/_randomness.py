@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-_default_generators = threading.RLock()
+_on_processor, _on_gpus = threading.RLock(), threading.RLock()
 
 
 def seed_of(*entropy: int) -> int:
@@ -27,7 +27,7 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
         with drawing_from(own):
             yield
         return
-    with _default_generators, torch.random.fork_rng(devices=[]):
+    with _on_processor, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
 
@@ -38,7 +38,7 @@ def drawing_from(generator: torch.Generator) -> Iterator[None]:
 
     A captured graph keeps drawing from it, whatever the default generator is when the graph is replayed.
     """
-    with _default_generators:
+    with _on_gpus:
         index = generator.device.index or 0
         torch.cuda.init()
         default = torch.cuda.default_generators[index]

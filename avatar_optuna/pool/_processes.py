@@ -1,7 +1,7 @@
-"""Worker processes: one for each slot on a CPU and one for all slots of a GPU, restarted when they die.
+"""Worker processes: one for each slot on a CPU and one for each four slots of a GPU, restarted when they die.
 
-A GPU takes kernels of several processes by turns, but those of several streams of one process at once: students that
-share a card are workers in threads of one process. Each worker claims, keeps and gives back jobs as if it were alone.
+A GPU takes kernels of several processes by turns, but those of several streams of one process at once: four students
+that share a card are workers in threads of one process. Each claims, keeps and gives back jobs as if it were alone.
 
 A worker's settings come through its standard input, so no password stands in a list of processes. The pipe stays open:
 when it closes, whoever started the worker is gone, however it went, and the worker hands its job back and ends.
@@ -44,6 +44,9 @@ _STOP_S = 30.0
 _DEATHS_AT_START = 5
 _SENT_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 _INPUT_ERROR = 2
+_WORKERS_PER_PROCESS = (
+    4  # on a GPU: four captured students fill an H100, and more in a process wait for its interpreter
+)
 
 
 @dataclass
@@ -75,7 +78,7 @@ class WorkerProcesses:
     Args:
         storage_url: The database.
         study_name: The study, without "/distilled".
-        slots: One process each, or one for all slots of a GPU.
+        slots: One process each, or one for each four slots of a GPU.
         cache_dir: For what can be computed again.
         until_empty: Each ends when no job waits or runs.
         executor: Who does the jobs, as "module:name".
@@ -240,10 +243,13 @@ def worker_main() -> int:
 
 
 def _shared(slots: Sequence[Slot]) -> list[tuple[Slot, int]]:
-    """The slots of a process each, and how many workers it runs: slots of one GPU share a process."""
-    on_gpus = Counter(slot.name for slot in slots if slot.name != "cpu")
+    """The slots of a process each, and how many workers it runs: slots of one GPU share processes by fours."""
     gpus = {slot.name: slot for slot in slots if slot.name != "cpu"}
-    return [(slot, 1) for slot in slots if slot.name == "cpu"] + [(gpus[name], on_gpus[name]) for name in gpus]
+    shared = []
+    for name, count in Counter(slot.name for slot in slots if slot.name != "cpu").items():
+        rest = [count % _WORKERS_PER_PROCESS] if count % _WORKERS_PER_PROCESS else []
+        shared += [(gpus[name], workers) for workers in [_WORKERS_PER_PROCESS] * (count // _WORKERS_PER_PROCESS) + rest]
+    return [(slot, 1) for slot in slots if slot.name == "cpu"] + shared
 
 
 def _run_side_by_side(workers: Sequence[Worker]) -> None:

@@ -1,4 +1,4 @@
-"""Where workers run: a slot is one process that sees one device and has its share of the processor cores."""
+"""Where workers run: a slot is one worker that sees one device and has its share of the processor cores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ENTRY = re.compile(r"(cpu|cuda|cuda:(?P<index>\d+))(\*(?P<count>[1-9]\d{0,3}))?
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
-    """One worker process.
+    """One worker; on a GPU, four share a process.
 
     Args:
         name: The device as this machine names it: "cpu" or "cuda:1".

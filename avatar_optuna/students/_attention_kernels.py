@@ -25,7 +25,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-_TABLE_SPLITS = 16  # partial sums of the table's gradient
+# Triton would compile a kernel anew for sizes that are 1 or multiples of 16: minutes, where students differ in shape.
+_SIZES = ["stride", "heads", "size", "longest", "threshold"]
+_TABLE_SPLITS = 64  # partial sums of the table's gradient
 
 
 @triton.jit
@@ -106,7 +108,7 @@ def _gradient_of_tile(  # type: ignore[no-untyped-def]
     return dropped, d_scores, distances
 
 
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES)
 def _forward(  # type: ignore[no-untyped-def]
     queries, keys, values, table, out, lses, starts, lengths, seeds, stride, heads, size, longest, scale, threshold,
     keep_scale, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr, DROPOUT: tl.constexpr,
@@ -147,7 +149,7 @@ def _forward(  # type: ignore[no-untyped-def]
     tl.store(lses + (start + rows) * heads + head, highest + tl.log(total), mask=is_row)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES)
 def _backward_queries(  # type: ignore[no-untyped-def]
     queries, keys, values, table, out, lses, d_out, d_queries, starts, lengths, seeds, stride, heads, size, longest,
     scale, threshold, keep_scale, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr,
@@ -184,7 +186,7 @@ def _backward_queries(  # type: ignore[no-untyped-def]
     )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES)
 def _backward_keys(  # type: ignore[no-untyped-def]
     queries, keys, values, table, out, lses, d_out, d_keys, d_values, starts, lengths, seeds, stride, heads, size,
     longest, scale, threshold, keep_scale, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr,
@@ -223,7 +225,7 @@ def _backward_keys(  # type: ignore[no-untyped-def]
     tl.store(d_values + place, d_v.to(d_values.dtype.element_ty), mask=is_there)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=[*_SIZES, "functions"])
 def _backward_table(  # type: ignore[no-untyped-def]
     queries, keys, values, table, out, lses, d_out, parts, starts, lengths, seeds, functions, stride, heads, size,
     longest, scale, threshold, keep_scale, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr,
@@ -311,13 +313,25 @@ class PackedAttention(torch.autograd.Function):
             "KIND": kind,
             "DROPOUT": threshold > 0,
             "PRECISION": "ieee" if query.dtype == torch.float32 else "tf32",
-            "num_warps": 4,
         }
         out = torch.zeros_like(query)
         lses = torch.empty(len(query), heads, dtype=torch.float32, device=query.device)
         grid = (triton.cdiv(longest, block), len(starts) * heads)
+        warps = 2 if kind else 4
         _forward[grid](
-            query, key, value, distances, out, lses, starts, lengths, seed, *ctx.sizes, num_stages=2, **ctx.options
+            query,
+            key,
+            value,
+            distances,
+            out,
+            lses,
+            starts,
+            lengths,
+            seed,
+            *ctx.sizes,
+            num_warps=warps,
+            num_stages=2,
+            **ctx.options,
         )
         ctx.table_dtype = None if table is None else table.dtype
         ctx.save_for_backward(query, key, value, distances, out, lses, starts, lengths, seed)
@@ -333,7 +347,7 @@ class PackedAttention(torch.autograd.Function):
         block, longest, heads = ctx.options["BLOCK"], ctx.sizes[3], ctx.sizes[1]
         blocks = triton.cdiv(longest, block)
         grid = (blocks, len(starts) * heads)
-        last = {"num_stages": 1, **ctx.options}
+        last = {"num_warps": 2 if ctx.options["KIND"] else 4, "num_stages": 1, **ctx.options}
         _backward_queries[grid](*given, d_query, starts, lengths, seed, *ctx.sizes, **last)
         _backward_keys[grid](*given, d_key, d_value, starts, lengths, seed, *ctx.sizes, **last)
         d_table = None
@@ -342,7 +356,7 @@ class PackedAttention(torch.autograd.Function):
             splits = min(_TABLE_SPLITS, len(starts) * heads)
             parts = torch.empty(splits, 2 * blocks - 1, 2 * block, size, dtype=torch.float32, device=query.device)
             _backward_table[(2 * blocks - 1, splits)](
-                *given, parts, starts, lengths, seed, len(starts), *ctx.sizes, **last
+                *given, parts, starts, lengths, seed, len(starts), *ctx.sizes, **{**last, "num_warps": 4}
             )
             d_table = _joined_diagonals(parts.sum(0), longest).to(ctx.table_dtype)
         return d_query, d_key, d_value, d_table, None, None, None, None, None, None, None

@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.pool import Pool, PoolTiming, Slot, WorkerProcesses, parse_devices, pool_status, run_workers
 from avatar_optuna.pool._identity import is_certainly_gone, this_process
+from avatar_optuna.pool._processes import _shared
 from avatar_optuna.schema import JobResult
 from tests.pool_tests.conftest import MakeJobs
 
@@ -62,6 +63,12 @@ def test_workers_run_until_the_queue_is_empty(
 def _gpu_slots(count: int) -> tuple[Slot, ...]:
     """Slots that share a GPU by their name; what they compute with is the processor."""
     return (Slot(name="cuda:0", device="cpu", threads=1),) * count
+
+
+def test_four_slots_of_a_gpu_share_a_process() -> None:
+    slots = (*_gpu_slots(10), *parse_devices("cpu", workers=2), Slot(name="cuda:1", device="cpu", threads=1))
+    shared = [(slot.name, workers) for slot, workers in _shared(slots)]
+    assert shared == [("cpu", 1), ("cpu", 1), ("cuda:0", 4), ("cuda:0", 4), ("cuda:0", 2), ("cuda:1", 1)]
 
 
 def test_slots_of_one_gpu_are_workers_of_one_process(
