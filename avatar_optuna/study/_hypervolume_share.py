@@ -16,6 +16,7 @@ from avatar_optuna.indicator import Indicator
 from avatar_optuna.pareto import hypervolume
 from avatar_optuna.pareto.exact import exact_front
 from avatar_optuna.schema import SearchResult
+from avatar_optuna.students import StudentFamily
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,15 @@ def hypervolume_share(
         lattice_points=exact.looked_at,
         front_points=len(exact.values),
         seconds=time.perf_counter() - begun,
-        method="all feasible points of a lattice: vocab_size by 1,000, hidden_size by 16, intermediate_size and "
-        "max_sequence_length by 32, the rest as they are",
+        method=_method(feasibility.family),
     )
+
+
+def _method(family: StudentFamily) -> str:
+    """Such as "all feasible points of a lattice: hidden_size by 16, the rest as they are"."""
+    names: dict[int, list[str]] = {}
+    for spec in family.hyperparameters:
+        if spec.exact_step > 1:
+            names.setdefault(spec.exact_step, []).append(spec.name)
+    steps = "".join(f"{' and '.join(listed)} by {step:,}, " for step, listed in names.items())
+    return f"all feasible points of a lattice: {steps}the rest as they are"

@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForSequenceClassification, RobertaForSequenceClassification
 
-from avatar_optuna.costs import TaskShape, flops, num_parameters, num_tensors, size_bytes, size_terms
+from avatar_optuna.costs import TaskShape, flops, num_parameters, size_bytes, size_terms
 from avatar_optuna.distillation import StudentConfig, StudentForSequenceClassification
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.students import Configuration
@@ -53,7 +53,7 @@ def test_the_built_student_has_the_parameters_that_the_formula_counts(
 ) -> None:
     model = _build(student, task_shape)
     assert sum(p.numel() for p in model.parameters()) == num_parameters(student, task_shape)
-    assert len(model.state_dict()) == num_tensors(student)
+    assert len(model.state_dict()) == TRANSFORMER.num_tensors(student)
 
 
 @settings(max_examples=15, deadline=None)

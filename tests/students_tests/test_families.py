@@ -146,7 +146,7 @@ def test_a_study_of_another_package_s_family_runs_to_its_end(bag_of_tokens: BagO
 
     command("run", "study.toml", "--workers", "1")
     students = read_view(open_storage(f"sqlite:///{tmp_path}/storage/studies.db", create=False), "bags").students
-    assert len(students) == 2
+    assert students
     for student in students:
         assert student.hyperparameters.family is bag_of_tokens
         assert student.hyperparameters.width >= 6
