@@ -162,12 +162,6 @@ class Indicator(Stored):
                 total += coefficient * feature.of(columns)
         return _sigmoid(total)
 
-    def probability_better(self, first: Configuration, second: Configuration) -> float:
-        """Probability that the first is truly more effective than the second, as far as the regression can know."""
-        difference = np.subtract(*_matrix(self.features, ConfigurationTable.from_students([first, second])))
-        std = math.sqrt(max(float(difference @ self.covariance @ difference), 1e-18))
-        return 0.5 * (1 + math.erf(float(difference @ self.coefficients) / std / math.sqrt(2)))
-
     def can_rank_neighbours(self, students: Sequence[Configuration]) -> npt.NDArray[np.bool_]:
         """For each student but the first, whether it is 95 % sure which of it and the one before is more effective."""
         matrix = _matrix(self.features, ConfigurationTable.from_students(students))

@@ -92,7 +92,7 @@ def _study_commands(commands: _Commands[argparse.ArgumentParser]) -> None:
     _format(status, ("table", "json"))
     status.add_argument("--watch", action="store_true", help="refresh every two seconds until nothing is left to do")
 
-    audit = commands.add_parser("audit", help="time random students on this device: may FLOPs stand in for time here?")
+    audit = commands.add_parser("audit", help="time random students on this device: are FLOPs a proxy for latency?")
     _study_name(audit)
     _storage(audit)
     _format(audit, ("table", "json"))

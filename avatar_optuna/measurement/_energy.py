@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -94,30 +94,6 @@ class RaplCounter:
     @staticmethod
     def _raw(zone: Path) -> float:
         return float((zone / "energy_uj").read_text())
-
-
-class ReplayedCounter:
-    """A counter that gives recorded readings in order: for tests, and for measuring again what was recorded.
-
-    Args:
-        readings_j: What `read_j` gives, one call after the other.
-    """
-
-    source = "replayed"
-
-    def __init__(self, readings_j: Sequence[float]) -> None:
-        self._readings = iter(readings_j)
-
-    def read_j(self) -> float:
-        """The next recorded reading.
-
-        Raises:
-            OSError: There are no more.
-        """
-        try:
-            return next(self._readings)
-        except StopIteration:
-            raise OSError("the recording is over") from None
 
 
 def open_counter(device: str) -> EnergyCounter | None:

@@ -87,7 +87,7 @@ def cost_rows(spent: StudyCost) -> list[list[str]]:
 
 @dataclass(frozen=True, kw_only=True)
 class PayBack:
-    """When the recommended student has paid back what the study took.
+    """When the recommended student has saved as much as the study took.
 
     Args:
         sentences: In words.
@@ -101,22 +101,22 @@ class PayBack:
 def pay_back(content: Content, spent: StudyCost) -> PayBack:
     """After how many inferences the recommended student has saved the study's own time and energy."""
     if content.recommendation is None:
-        return PayBack(sentences="There is no student yet that could pay it back.")
+        return PayBack(sentences="No student is distilled yet, so none saves anything yet.")
     student = content.recommendation.student
     own, teacher = content.model(str(student.job)), content.model("teacher")
     teacher_ms = content.reference_latency_ms("teacher")
     if own is None or teacher is None or teacher_ms is None:
-        return PayBack(sentences="When it is paid back will be known once students and teacher are timed side by side.")
+        return PayBack(sentences="What a student saves is known once students and teacher are timed side by side.")
     saved_ms = teacher_ms - student.latency_ms
     inferences = spent.inferences_to_repay_time(saved_ms)
     if inferences is None:
-        return PayBack(sentences=f"Student {student.job} is no faster than its teacher: it never pays back the time.")
+        return PayBack(sentences=f"Student {student.job} is no faster than its teacher: it saves no time.")
     sentences = (
-        f"Student {student.job} saves {milliseconds(saved_ms)} on each input against its teacher: it has paid back "
-        f"the time of the whole study after {inferences:,} inferences."
+        f"Student {student.job} saves {milliseconds(saved_ms)} on each input compared with its teacher: "
+        f"{inferences:,} inferences save the time of the whole study."
     )
     if own["energy"] is not None and teacher["energy"] is not None:
         saved_j = teacher["energy"]["joules"] - own["energy"]["joules"]
         if (repaid := spent.inferences_to_repay_energy(saved_j)) is not None:
-            sentences += f" It saves {joules(saved_j)} each time, and has paid back the energy after {repaid:,}."
+            sentences += f" Each saves {joules(saved_j)}: {repaid:,} inferences save its energy."
     return PayBack(sentences=sentences, is_derived=True)

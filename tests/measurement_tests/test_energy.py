@@ -9,10 +9,10 @@ import torch
 
 from avatar_optuna.measurement import (
     RaplCounter,
-    ReplayedCounter,
     measure_energy,
     open_counter,
 )
+from avatar_optuna.testing.counters import ReplayedCounter
 
 
 class Clock:

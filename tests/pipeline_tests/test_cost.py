@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from avatar_optuna.measurement import ReplayedCounter
 from avatar_optuna.pipeline._cost import Meter, add, counted
 from avatar_optuna.schema import COST, PhaseCost, StudyCost
 from avatar_optuna.settings import load_study_file
 from avatar_optuna.storage import open_storage
 from avatar_optuna.study import AvatarStudy, create_study
+from avatar_optuna.testing.counters import ReplayedCounter
 from tests.finished_study import FinishedStudy
 
 STUDY = """
