@@ -15,7 +15,9 @@ _RUNNABLE = ("toml", "python", "sh")
 
 
 def _runs_a_study(blocks: list[Block]) -> bool:
-    return any(words[:2] == ["avatar-optuna", "run"] for block in blocks for words in _run_commands(block))
+    commands = [words[:2] for block in blocks for words in _run_commands(block)]
+    in_python = any("avatar_optuna.run(" in block.text for block in blocks if block.language == "python")
+    return in_python or ["avatar-optuna", "run"] in commands
 
 
 def _run_commands(block: Block) -> list[list[str]]:
