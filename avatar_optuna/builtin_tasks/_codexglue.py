@@ -46,7 +46,7 @@ class CodexglueKind:
 
     def read(self, settings: TaskSettings, *, cache_dir: Path | None) -> Mapping[str, Split]:
         folder = Path(settings.data or "")
-        if not settings.data or not folder.is_dir():
+        if not folder.is_dir():
             raise InputError(f"task.data must be a folder, got {settings.data!r}, which is none")
         return self.read_folder(folder)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from avatar_optuna import __version__
+from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import write_text
 from avatar_optuna.settings import TaskSettings
 from avatar_optuna.tasks._kind import task_kind, task_shape_of
@@ -30,6 +31,8 @@ def load_task(settings: TaskSettings, *, cache_dir: Path | None = None) -> Task:
         InputError: The data cannot serve as asked.
     """
     kind = task_kind(settings.kind)
+    if faults := kind.faults(settings):
+        raise InputError("; ".join(f"task.{fault}" for fault in faults))
     whole = kind.read(settings, cache_dir=cache_dir)
     limits = {"train": settings.max_train, "valid": settings.max_valid, "test": settings.max_test}
     splits = {name: sample(whole[name], limits[name], seed=settings.seed + index) for index, name in enumerate(SPLITS)}

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from avatar_optuna.exceptions import InputError
 from avatar_optuna.kinds import TEACHER_KINDS, Kind
 from avatar_optuna.settings import TeacherSettings
 from avatar_optuna.tasks import Task
@@ -84,4 +85,7 @@ def check_teacher(settings: TeacherSettings, task: Task, *, cache_dir: Path) -> 
 
 
 def _kind(settings: TeacherSettings) -> TeacherKind:
-    return cast(TeacherKind, TEACHER_KINDS.get(settings.kind))
+    kind = cast(TeacherKind, TEACHER_KINDS.get(settings.kind))
+    if faults := kind.faults(settings):
+        raise InputError("; ".join(f"teacher.{fault}" for fault in faults))
+    return kind

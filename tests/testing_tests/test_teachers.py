@@ -17,8 +17,8 @@ from transformers import RobertaConfig, RobertaForSequenceClassification, Robert
 from avatar_optuna.distillation import train_tokenizer
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.kinds import TEACHER_KINDS
-from avatar_optuna.settings import TeacherSettings
-from avatar_optuna.tasks import Split, Task
+from avatar_optuna.settings import TaskSettings, TeacherSettings
+from avatar_optuna.tasks import Split, Task, load_task
 from avatar_optuna.teachers import TeacherKind, check_teacher, load_teacher
 from avatar_optuna.testing.tasks import small_task
 from avatar_optuna.testing.teachers import check_teacher_kind
@@ -98,6 +98,13 @@ def test_a_trained_teacher_of_the_version_before_is_found(tmp_path: Path) -> Non
     training = {"epochs": 1, "learning_rate": 5e-5, "batch_size": 16, "max_sequence_length": 32, "seed": 0}
     key = json.dumps([given | training, "", task.fingerprint], sort_keys=True)
     assert (tmp_path / f"teachers/trained-{hashlib.sha256(key.encode()).hexdigest()[:32]}/avatar.json").is_file()
+
+
+def test_settings_made_in_code_are_checked_too(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^teacher\.architecture must be a table with exactly vocab_size"):
+        check_teacher(TeacherSettings(architecture={"layers": 3}), small_task(), cache_dir=tmp_path)
+    with pytest.raises(InputError, match=r"^task\.data is missing: the kind clone-detection reads a folder"):
+        load_task(TaskSettings(kind="clone-detection"))
 
 
 def test_a_directory_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
