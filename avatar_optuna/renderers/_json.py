@@ -56,9 +56,10 @@ def _distilled(student: DistilledStudent) -> dict[str, Any]:
         "effectiveness": student.effectiveness,
         "valid": dict(result.valid),
         "test": dict(result.test),
-        "latency_ms": student.result.latency_ms,
+        "latency_ms": student.latency_ms,
         "energy_j": student.figures.get("energy_j"),
         "times_less_than": {name: dict(ratios) for name, ratios in student.times_less_than.items()},
+        "latency_is_provisional": not student.is_compared,
     }
 
 

@@ -217,7 +217,6 @@ def _marked(students: Sequence[DistilledStudent]) -> tuple[DistilledStudent, ...
     if not students:
         return ()
     names = [name for name in students[0].figures if name != _NOT_COMPARED]
-    rows = ({**student.figures, "latency_ms": student.result.latency_ms} for student in students)
-    values = np.asarray([[row[name] for name in names] for row in rows], dtype=np.float64)
+    values = np.asarray([[student.figures[name] for name in names] for student in students], dtype=np.float64)
     kept = non_dominated(values * signs(names))
     return tuple(replace(student, on_front=bool(is_kept)) for student, is_kept in zip(students, kept, strict=True))

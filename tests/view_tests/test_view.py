@@ -130,3 +130,16 @@ def test_a_study_of_another_program_is_refused(sqlite_url: str) -> None:
         read_view(storage, "plain")
     with pytest.raises(InputError, match=r"^--study-name must be a study of the database, got 'x'; it holds: plain$"):
         read_view(storage, "x")
+
+
+def test_the_front_is_decided_by_the_latency_that_is_shown(
+    view: StudyView, finished_study: FinishedStudy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["front", "--study-name", NAME, "--storage", finished_study.url, "-f", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["students"]
+    assert [row["latency_ms"] for row in rows] == [student.latency_ms for student in view.students]
+    assert not any(row["latency_is_provisional"] for row in rows)
+    values = [(-row["effectiveness"], row["size_bytes"], row["flops"], row["latency_ms"]) for row in rows]
+    for row, own in zip(rows, values, strict=True):
+        is_dominated = any(other != own and all(b <= a for a, b in zip(own, other, strict=True)) for other in values)
+        assert row["on_front"] == (not is_dominated)
