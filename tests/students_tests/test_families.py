@@ -7,13 +7,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from optuna.trial import TrialState, create_trial
 
 from avatar_optuna.distillation import Classifier
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.schema import Job
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.storage import open_storage
 from avatar_optuna.students import FAMILIES, Hyperparameter
@@ -117,6 +121,23 @@ def test_a_space_of_another_family_is_stored_with_its_name(bag_of_tokens: BagOfT
     assert SearchSpace.from_dict(stored) == space
     with pytest.raises(InputError, match=r"space\.hidden_size: unknown hyperparameter, expected one of vocab_size, "):
         SearchSpace.from_mapping({"family": "bag-of-tokens", "hidden_size": 4})
+
+
+def test_a_job_of_another_family_reads_back_equal(bag_of_tokens: BagOfTokens, student_values: dict[str, Any]) -> None:
+    student = bag_of_tokens.configure(
+        vocab_size=200, width=8, depth=1, max_sequence_length=64, learning_rate=1e-2, batch_size=8
+    )
+    job = Job(key="front/0/1", purpose="front", hyperparameters=student, epochs=2)
+    trial = create_trial(
+        state=TrialState.WAITING,
+        params=student.to_dict(),
+        distributions=dict(SearchSpace.default(bag_of_tokens).distributions),
+        user_attrs=job.attributes(),
+        system_attrs={"fixed_params": student.to_dict()},
+    )
+    assert Job.from_trial(trial) == job
+    transformer = replace(job, hyperparameters=TRANSFORMER.configure(**student_values))
+    assert "family" not in transformer.attributes(), "jobs of transformers are stored as before there were families"
 
 
 def _installed(folder: Path) -> str:
