@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,20 +17,6 @@ from avatar_optuna.indicator import Indicator
 from avatar_optuna.objectives import EFFECTIVENESS, CostFormula, formulas, reads
 from avatar_optuna.schema import INFEASIBLE, PREDICTED_STD
 from avatar_optuna.space import SearchSpace
-from avatar_optuna.students import Configuration
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scores:
-    """Values of a batch of configurations.
-
-    Args:
-        values: Shape (configurations, objectives), in the order of the objectives.
-        predicted_std: Shape (configurations,): standard deviation of the predicted effectiveness.
-    """
-
-    values: npt.NDArray[np.float64]
-    predicted_std: npt.NDArray[np.float64]
 
 
 class Objective:
@@ -78,20 +63,8 @@ class Objective:
         ]
         return np.column_stack(values)
 
-    def score(self, students: Sequence[Configuration]) -> Scores:
-        """Values of students that were made to be feasible.
-
-        Raises:
-            StudyError: Z3 finds one infeasible: whoever made it disagrees with the judge, and nothing may be stored.
-        """
-        for student in students:
-            verdict = self._feasibility.check(student.to_dict())
-            if not verdict.feasible:
-                raise StudyError(f"a student drawn as feasible is not, says Z3: {verdict.reason}; drawn: {student}")
-        return self._values(students)
-
     def __call__(self, trial: optuna.trial.BaseTrial) -> tuple[float, ...]:
-        """The objective of a plain `study.optimize`.
+        """The values of what a trial draws; the standard deviation of its effectiveness is an attribute of the trial.
 
         Raises:
             optuna.TrialPruned: The drawn configuration is infeasible; the trial tells which constraints it breaks.
@@ -103,14 +76,10 @@ class Objective:
         if not verdict.feasible:
             trial.set_user_attr(INFEASIBLE, verdict.reason)
             raise optuna.TrialPruned(verdict.reason)
-        scores = self._values([self._space.configuration(drawn)])
-        trial.set_user_attr(PREDICTED_STD, float(scores.predicted_std[0]))
-        return tuple(float(value) for value in scores.values[0])
-
-    def _values(self, students: Sequence[Configuration]) -> Scores:
-        columns = ConfigurationTable.from_students(students)
-        mean, std = self.indicator.predict_columns(columns)
-        return Scores(values=np.column_stack([mean, self.costs(columns)]), predicted_std=std)
+        student = self._space.configuration(drawn)
+        mean, std = self.indicator.predict([student])
+        trial.set_user_attr(PREDICTED_STD, float(std[0]))
+        return (float(mean[0]), *(float(formula(student)) for formula in self._formulas))
 
 
 def _set_constraint(trial: Any, constraint: str, violation: float) -> None:

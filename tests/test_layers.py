@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "schema": {"exceptions", "codec", "students", "space", "objectives"},
     "feasibility": {"exceptions", "codec", "students", "costs", "objectives", "space", "configurations", "constraints"},
     "pareto": {"exceptions", "students", "costs", "space", "configurations", "feasibility"},
-    "sampler": {"exceptions", "students", "space", "configurations", "feasibility", "pareto", "objectives"},
+    "sampler": {"exceptions", "students", "space", "configurations", "feasibility", "pareto", "objectives", "schema"},
     "indicator": {"exceptions", "codec", "students", "costs", "space", "configurations"},
     "tasks": {"exceptions", "files", "costs", "kinds", "settings"},
     "builtin_tasks": {"exceptions", "settings", "tasks"},

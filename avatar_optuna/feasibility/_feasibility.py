@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import z3
+from z3.z3core import Z3_substitute
+from z3.z3util import get_vars
 
 from avatar_optuna.configurations import ConfigurationTable, Lattice
 from avatar_optuna.constraints import (
@@ -91,6 +93,7 @@ class Feasibility:
         self._conditions = [self._condition(constraint) for constraint in self.constraints]
         self._marks = [z3.Bool(f"constraint {index}", context) for index in range(len(self.constraints))]
         self._all = z3.And(self._conditions)
+        self._read = frozenset(str(variable) for variable in get_vars(self._all))
         self._solver = z3.Solver(ctx=context)
         self._solver.set("timeout", _TIMEOUT_MS)
         self._solver.add(domains(self._variables, space))
@@ -172,15 +175,26 @@ class Feasibility:
 
     def _judged(self, values: Mapping[str, Any]) -> Verdict:
         variables, context = self._variables, self._context
-        substitution = [
-            (variables[spec.name], to_term(spec, values[spec.name], context)) for spec in self.family.hyperparameters
+        quotients = [
+            (variables[rule.quotient], z3.IntVal(max(values[rule.dividend] // values[rule.divisor], 1), context))
+            for rule in self.family.divides
         ]
-        for rule in self.family.divides:
-            quotient = max(values[rule.dividend] // values[rule.divisor], 1)
-            substitution.append((variables[rule.quotient], z3.IntVal(quotient, context)))
-        if z3.is_true(z3.simplify(z3.substitute(self._all, substitution))):
+        specs = self.family.hyperparameters
+        read = [(variables[s.name], to_term(s, values[s.name], context)) for s in specs if s.name in self._read]
+        if z3.is_true(z3.simplify(self._all_with(read + quotients))):
             return _FEASIBLE
-        return self._explain(values, substitution)
+        return self._explain(
+            values, [*((variables[s.name], to_term(s, values[s.name], context)) for s in specs), *quotients]
+        )
+
+    def _all_with(self, substitution: Sequence[tuple[Any, Any]]) -> z3.BoolRef:
+        """All conditions with terms in place of variables: `z3.substitute`, less its slow checks of every sort."""
+        count = len(substitution)
+        variables, terms = (z3.Ast * count)(), (z3.Ast * count)()
+        for index, (variable, term) in enumerate(substitution):
+            variables[index], terms[index] = variable.as_ast(), term.as_ast()
+        all_ = self._all.as_ast()
+        return z3.BoolRef(Z3_substitute(self._context.ref(), all_, count, variables, terms), self._context)
 
     def _explain(self, values: Mapping[str, Any], substitution: Sequence[tuple[Any, Any]]) -> Verdict:
         reading = StudentReading(student=self._unchecked(values), task_shape=self.task_shape, predicted=self.predicted)

@@ -1,7 +1,7 @@
-"""NSGA-II on the lattice of a space, every child feasible: the core that the search and the Optuna sampler share.
+"""NSGA-II on the lattice of a space, every child feasible: what the sampler asks for generations.
 
-The state is a function of the seed and of what was told, so a search that replays its stored generations goes on as if
-it had never stopped.
+The state is a function of the seed and of what was told, so one that is told the stored generations of a study again
+asks for the same next one.
 """
 
 from __future__ import annotations
@@ -65,7 +65,6 @@ class Evolution:
                 feasibility, lambda columns: given(columns) * signs, seed=seed, cost_names=cost_names
             )
         self._generation = 0
-        self._skips = 0
         self._seen: set[bytes] = set()
         self._codes: Codes = np.zeros((0, len(self._lattice.names)), dtype=np.int64)
         self._values: Values = np.zeros((0, len(self._signs)))
@@ -77,6 +76,9 @@ class Evolution:
             students: The configurations, whoever proposed them.
             values: Shape (students, objectives), in the directions given.
         """
+        self._generation += 1
+        if not students:
+            return
         codes = self._lattice.encode_students(students)
         self._seen.update(row.tobytes() for row in codes)
         signed = np.asarray(values, dtype=np.float64) * self._signs
@@ -86,17 +88,14 @@ class Evolution:
         self._values = np.concatenate([self._values, signed])
         kept = survivors(self._values, self._size if self._screening is None else self._size * _ARCHIVE)
         self._codes, self._values = self._codes[kept], self._values[kept]
-        self._generation += 1
-        self._skips = 0
 
     def skip(self, students: Sequence[Configuration]) -> None:
-        """Never ask for these again, though they may never be told; what is asked next is drawn anew."""
+        """Never ask for these again, though they have no values."""
         self._seen.update(row.tobytes() for row in self._lattice.encode_students(students))
-        self._skips += 1
 
     def ask(self) -> list[Configuration]:
         """The next generation: feasible, distinct and never seen before; shorter or empty where the space runs out."""
-        rng = np.random.default_rng([self._seed, self._generation, self._skips])
+        rng = np.random.default_rng([self._seed, self._generation, 0])
         codes = self._first(rng) if not len(self._codes) else self._children(rng)
         return self._lattice.decode(codes).students()
 
@@ -108,20 +107,20 @@ class Evolution:
         return self._fresh(drawn)[: max(self._size, len(self._initial))]
 
     def _children(self, rng: np.random.Generator) -> Codes:
-        """Children of the parents; where they run dry, children ever farther from home."""
-        found = np.zeros((0, len(self._lattice.names)), dtype=np.int64)
+        """Offspring; if too few are new, retry with a higher mutation rate."""
+        chosen = np.zeros((0, len(self._lattice.names)), dtype=np.int64)
         if self._screening is not None:
             proposed = self._screening.proposed(self._codes, self._values, 2 * self._size, rng)
-            found = self._fresh(proposed)[: self._size]
+            chosen = self._fresh(proposed)[: self._size]
         for attempt in range(_ATTEMPTS):
-            missing = self._size - len(found)
+            missing = self._size - len(chosen)
             if missing <= 0:
                 break
             bred = self._breed(2 * missing, rng, boldness=1.0 + attempt)
-            found = np.concatenate([found, self._fresh(bred, beside=found)])[: self._size]
-        if len(found) < self._size and self._lattice.sizes.prod() <= _ENUMERABLE:
-            found = np.concatenate([found, self._fresh(self._everything(), beside=found)])[: self._size]
-        return found
+            chosen = np.concatenate([chosen, self._fresh(bred, beside=chosen)])[: self._size]
+        if len(chosen) < self._size and self._lattice.sizes.prod() <= _ENUMERABLE:
+            chosen = np.concatenate([chosen, self._fresh(self._everything(), beside=chosen)])[: self._size]
+        return chosen
 
     def _everything(self) -> Codes:
         """Every feasible configuration of a small space."""

@@ -1,10 +1,10 @@
-"""The evolution as an Optuna sampler, for a plain `study.optimize`."""
+"""NSGA-II with feasible offspring, as an Optuna sampler."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,24 +16,32 @@ from optuna.trial import FrozenTrial, TrialState
 from avatar_optuna.feasibility import Feasibility
 from avatar_optuna.sampler._evolution import Evolution
 from avatar_optuna.sampler._screening import Costs
+from avatar_optuna.schema import GENERATION, ROUND
 from avatar_optuna.students import Configuration
 
 _LOGGER = logging.getLogger(__name__)
 _ATTEMPTS = 3
 
+_Key = tuple[Any, ...]
+"""The values of all hyperparameters of a configuration."""
+
 
 class FeasibleNSGAIISampler(BaseSampler):
     """NSGA-II over the hyperparameters of a space, every one of whose proposals is feasible and new.
 
-    All of them are sampled together, whatever the objective asks for; other parameters are drawn at random. Run in one
-    thread, a study resumed from its storage goes on as one that was never stopped.
+    All of them are sampled together, whatever the objective asks for; other parameters are drawn at random. Each trial
+    gets the user attributes `round` and `generation`, by which a later sampler finds the trials to learn from. Run in
+    one thread, a study resumed from its storage continues with the trials that it would have had without the stop.
 
     Args:
         feasibility: The space and its constraints.
         population_size: Trials a generation.
         seed: Everything is a function of it and of the study's trials; None draws one.
+        initial: Configurations that the first generation begins with.
+        round_: Trials of other rounds were scored by another objective: nothing is learnt from them.
         costs: Exact values of all objectives but the first for columns of configurations, shape (n, objectives - 1),
             in the study's directions. With it children are screened before they are proposed (see `Evolution`).
+        cost_names: Configuration that `costs` depends on besides the student's shape.
     """
 
     def __init__(
@@ -42,79 +50,154 @@ class FeasibleNSGAIISampler(BaseSampler):
         feasibility: Feasibility,
         population_size: int = 50,
         seed: int | None = None,
+        initial: Sequence[Configuration] = (),
+        round_: int = 0,
         costs: Costs | None = None,
+        cost_names: Collection[str] = (),
     ) -> None:
         self._feasibility = feasibility
         self._names = feasibility.lattice.names
         self._size = population_size
         self._seed = seed if seed is not None else int(np.random.SeedSequence().generate_state(1)[0])
-        self._costs = costs
+        self._initial, self._round = tuple(initial), round_
+        self._costs, self._cost_names = costs, cost_names
         self._random = RandomSampler(seed=self._seed)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._study: tuple[int, int] | None = None
         self._begin()
 
     def _begin(self) -> None:
         self._evolution: Evolution | None = None
-        self._queue: list[Configuration] = []
-        self._asked = False  # since the evolution was last told
-        self._told: set[int] = set()
-        self._settled = 0  # so many first trials are finished: they need not be looked at again
-        self._taken: set[tuple[Any, ...]] = set()
-        self._waiting: list[FrozenTrial] = []
+        self._generation = 0
+        self._queue: dict[_Key, Configuration] = {}  # of the generation, not proposed yet
+        self._proposed: dict[int, Configuration] = {}  # by the id of a running trial
+        self._looked_at = 0  # this many first trials of the study
+        self._unfinished: set[int] = set()  # numbers of those that had not finished then
+        self._taken: set[_Key] = set()  # configurations that are not proposed again
+        self._finished: dict[int, dict[_Key, FrozenTrial]] = {}  # by generation: own trials not told yet
+
+    def num_proposals(self, study: Study) -> int:
+        """Proposals left of the generation, or of the next where none is left; 0 where the space has run out."""
+        with self._lock:
+            self._fill(study)
+            return len(self._queue)
+
+    def has_proposed(self, trial_id: int) -> bool:
+        """Whether a running trial holds a proposal of this sampler."""
+        return trial_id in self._proposed
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Choose the proposal, unless the trial was queued with values of its own."""
+        if trial.system_attrs.get("fixed_params"):
+            return
+        with self._lock:
+            self._fill(study)
+            if not self._queue:
+                self._stop(study)
+                return
+            key = next(iter(self._queue))
+            self._proposed[trial._trial_id] = self._queue.pop(key)
+            self._taken.add(key)
+            marks = {ROUND: self._round, GENERATION: self._generation}
+        for name, value in marks.items():
+            study._storage.set_trial_user_attr(trial._trial_id, name, value)
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """Forget the proposal: the trial holds it."""
+        self._proposed.pop(trial._trial_id, None)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """The study's space."""
+        """All hyperparameters of the space."""
         return dict(self._feasibility.space.distributions)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The next configuration of the generation: those of its values that are asked for."""
+        """The proposal: those of its values that are asked for."""
         drawn = {
             name: self._random.sample_independent(study, trial, name, distribution)
             for name, distribution in search_space.items()
             if name not in self._names
         }
         if len(drawn) < len(search_space):
-            with self._lock:
-                values = self._next(study).to_dict()
-            drawn |= {name: values[name] for name in search_space if name in self._names}
+            student = self._proposal(study, trial)
+            drawn |= {name: student.values[name] for name in search_space if name in self._names}
         return drawn
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A parameter that is no hyperparameter, drawn at random."""
+        """A parameter that is no hyperparameter of the space, drawn at random."""
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
     def reseed_rng(self) -> None:
         """Only what is drawn at random; the proposals of one sampler differ from each other as they are."""
         self._random.reseed_rng()
 
-    def _next(self, study: Study) -> Configuration:
-        key = (id(study._storage), study._study_id)
-        if key != self._study:
-            self._study = key
+    def _proposal(self, study: Study, trial: FrozenTrial) -> Configuration:
+        """What was chosen for a trial; for one queued with some values of its own, what would be proposed next."""
+        with self._lock:
+            if trial._trial_id in self._proposed:
+                return self._proposed[trial._trial_id]
+            self._fill(study)
+            student = next(iter(self._queue.values()), None) or self._feasibility.satisfy()
+        assert student is not None, "a Feasibility that nothing satisfies cannot be made"
+        return student
+
+    def _fill(self, study: Study) -> None:
+        """Make the queue hold what is new of the generation, or of the first later one that holds anything new."""
+        study_key = (id(study._storage), study._study_id)
+        if study_key != self._study:
+            self._study = study_key
             self._begin()
-        trials = study._get_trials(deepcopy=False, use_cache=True)
-        unsettled = self._settle(trials)
-        evolution = self._evolution or self._made(study)
-        self._evolution = evolution
-        self._tell(evolution, unsettled, at_least=self._size)
-        running = {self._key(trial.params) for trial in unsettled if self._has_all(trial.params)}
+        self._look(study)
+        for key in self._queue.keys() & self._taken:  # of another process
+            del self._queue[key]
         for _ in range(_ATTEMPTS):
-            while self._queue:
-                student = self._queue.pop(0)
-                key = self._key(student.values)
-                if key not in self._taken and key not in running:
-                    return student
-            if self._asked:  # all of the generation is proposed, and some of it will not come back
-                self._tell(evolution, unsettled, at_least=1)
-            self._queue = evolution.ask()
-            evolution.skip(self._queue)
-            self._asked = True
-        return self._exhausted(study)
+            if self._queue:
+                return
+            asked = {self._key(student.values): student for student in self._next_generation(study)}
+            if not asked:
+                return
+            self._queue = {key: student for key, student in asked.items() if key not in self._taken}
+
+    def _look(self, study: Study) -> None:
+        """Note the trials that are new, and those that had not finished."""
+        trials = study._get_trials(deepcopy=False, use_cache=True)
+        numbers = sorted(self._unfinished) + list(range(self._looked_at, len(trials)))
+        self._looked_at, self._unfinished = len(trials), set()
+        for number in numbers:
+            trial = trials[number]
+            if not trial.state.is_finished():
+                self._unfinished.add(number)
+            round_ = trial.user_attrs.get(ROUND, self._round)
+            if not self._has_all(trial.params) or round_ != self._round:
+                continue
+            key = self._key(trial.params)
+            self._taken.add(key)
+            if GENERATION in trial.user_attrs and trial.state.is_finished():
+                self._finished.setdefault(trial.user_attrs[GENERATION], {})[key] = trial
+
+    def _next_generation(self, study: Study) -> list[Configuration]:
+        """Tell the evolution what has finished, generation by generation, and ask it for the next."""
+        if self._evolution is None:
+            self._evolution = self._made(study)
+        else:
+            self._tell(self._evolution)
+        while any(generation > self._generation for generation in self._finished):
+            self._tell(self._evolution)
+        return self._evolution.ask()
+
+    def _tell(self, evolution: Evolution) -> None:
+        """Tell of the generation, and of trials of earlier ones that finished late; the next generation begins."""
+        of = [generation for generation in sorted(self._finished) if generation <= self._generation]
+        trials = [trial for generation in of for trial in self._finished.pop(generation).values()]
+        evaluated = [trial for trial in trials if self._is_evaluated(trial)]
+        students = [self._feasibility.space.configuration(trial.params) for trial in evaluated]
+        evolution.tell(students, np.asarray([trial.values for trial in evaluated]))
+        others = [trial for trial in trials if self._is_valid(trial) and not self._is_evaluated(trial)]
+        evolution.skip([self._feasibility.space.configuration(trial.params) for trial in others])
+        self._generation += 1
 
     def _made(self, study: Study) -> Evolution:
         return Evolution(
@@ -122,51 +205,31 @@ class FeasibleNSGAIISampler(BaseSampler):
             directions=[direction.name.lower() for direction in study.directions],
             population_size=self._size,
             seed=self._seed,
+            initial=self._initial,
             costs=self._costs,
+            cost_names=self._cost_names,
         )
 
-    def _settle(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
-        """Note the trials that are finished; returns those from the first unfinished one on."""
-        while self._settled < len(trials) and trials[self._settled].state.is_finished():
-            trial = trials[self._settled]
-            if self._has_all(trial.params):
-                self._taken.add(self._key(trial.params))
-            if trial.number not in self._told and self._is_evaluated(trial):
-                self._waiting.append(trial)
-            self._settled += 1
-        return trials[self._settled :]
-
-    def _tell(self, evolution: Evolution, unsettled: list[FrozenTrial], *, at_least: int) -> None:
-        """Tell of finished trials in whole generations; of fewer where the next proposals cannot wait."""
-        new = self._waiting + [t for t in unsettled if t.number not in self._told and self._is_evaluated(t)]
-        while len(new) >= at_least:
-            generation, new = new[: self._size], new[self._size :]
-            students = [self._feasibility.space.configuration(trial.params) for trial in generation]
-            evolution.tell(students, np.asarray([trial.values for trial in generation]))
-            self._told |= {trial.number for trial in generation}
-            self._queue, self._asked = [], False
-        self._waiting = [trial for trial in self._waiting if trial.number not in self._told]
-
-    def _exhausted(self, study: Study) -> Configuration:
+    def _stop(self, study: Study) -> None:
         _LOGGER.warning("every feasible configuration that could be found is in the study: it is stopped")
         try:
             study.stop()
         except RuntimeError:
             _LOGGER.debug("asked outside of `optimize`, where there is nothing to stop")
-        student = self._feasibility.satisfy()
-        assert student is not None, "a Feasibility that nothing satisfies cannot be made"
-        return student
 
     def _has_all(self, params: Mapping[str, Any]) -> bool:
         return all(name in params for name in self._names)
 
-    def _key(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
+    def _key(self, params: Mapping[str, Any]) -> _Key:
         return tuple(params[name] for name in self._names)
+
+    def _is_valid(self, trial: FrozenTrial) -> bool:
+        """Whether it keeps the rules of the family (heads divide the width); else it is no student."""
+        rules = self._feasibility.family.divides
+        return all(trial.params[rule.dividend] % trial.params[rule.divisor] == 0 for rule in rules)
 
     def _is_evaluated(self, trial: FrozenTrial) -> bool:
         """Whether it has values for a valid student."""
-        if trial.state is not TrialState.COMPLETE or not self._has_all(trial.params):
+        if trial.state is not TrialState.COMPLETE or not self._is_valid(trial):
             return False
-        rules, params = self._feasibility.family.divides, trial.params
-        divides = all(params[rule.dividend] % params[rule.divisor] == 0 for rule in rules)
-        return divides and trial.values is not None and bool(np.isfinite(trial.values).all())
+        return trial.values is not None and bool(np.isfinite(trial.values).all())

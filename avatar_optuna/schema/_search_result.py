@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ from optuna.trial import FrozenTrial, TrialState
 from avatar_optuna.schema._attributes import GENERATION, PREDICTED_STD, ROUND
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.students import Configuration
+
+_PAUSE = timedelta(seconds=1)
+"""Between trials of one run less time passes than this: it is spent on storing them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +71,11 @@ class SearchResult:
 
 
 def _seconds(trials: Sequence[FrozenTrial]) -> float:
-    """Each generation is one span of time, shared by its trials."""
-    spans = {(t.datetime_start, t.datetime_complete) for t in trials if t.datetime_start and t.datetime_complete}
-    return sum((end - start).total_seconds() for start, end in spans if start is not None and end is not None)
+    """Time that trials took together, what ran at once counted once; pauses between the runs of a search left out."""
+    spans = sorted((t.datetime_start, t.datetime_complete) for t in trials if t.datetime_start and t.datetime_complete)
+    total, last = timedelta(), None
+    for start, end in spans:
+        begun = start if last is None or start - last > _PAUSE else last
+        total += max(end - begun, timedelta())
+        last = end if last is None else max(last, end)
+    return total.total_seconds()

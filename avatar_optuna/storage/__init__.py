@@ -14,19 +14,20 @@ from avatar_optuna.storage._artifacts import (
 from avatar_optuna.storage._claims import Claim, JobDuration, JobQueue, RunningJob
 from avatar_optuna.storage._copy import copy_study
 from avatar_optuna.storage._database import Storage, describe_error, has_study, open_storage, study_attributes
-from avatar_optuna.storage._generations import GenerationWriter, add_missing
 from avatar_optuna.storage._search_lock import search_lock
+from avatar_optuna.storage._search_storage import SearchStorage
 from avatar_optuna.storage._snapshot import StudySnapshot, read_snapshot
 from avatar_optuna.storage._studies import StudySummary, delete_study, stored_files, study_summaries
+from avatar_optuna.storage._trial_writer import add_missing
 from avatar_optuna.storage._url import mask_url
 from avatar_optuna.storage._workers import WorkerRecord, WorkerRegistry
 
 __all__ = [
     "Claim",
-    "GenerationWriter",
     "JobDuration",
     "JobQueue",
     "RunningJob",
+    "SearchStorage",
     "Storage",
     "StudySnapshot",
     "StudySummary",

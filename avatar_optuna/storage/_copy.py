@@ -17,15 +17,14 @@ from avatar_optuna.exceptions import InputError
 from avatar_optuna.schema import PROGRESS, distilled_name
 from avatar_optuna.storage._attributes import get_attributes, set_attributes
 from avatar_optuna.storage._database import engine_of, find_study_id, reading
-from avatar_optuna.storage._generations import insert_trials
 from avatar_optuna.storage._search_lock import search_lock
 from avatar_optuna.storage._tables import (
     STUDIES,
     STUDY_DIRECTIONS,
     STUDY_SYSTEM_ATTRIBUTES,
     STUDY_USER_ATTRIBUTES,
-    TRIALS,
 )
+from avatar_optuna.storage._trial_writer import insert_trials
 from avatar_optuna.storage._trials import read_trials
 from avatar_optuna.storage._workers import WORKER_PREFIX
 
@@ -123,8 +122,6 @@ def _write(connection: Connection, name: str, study: _Study) -> None:
     ]
     connection.execute(insert(STUDY_DIRECTIONS), rows)
     set_attributes(connection, STUDY_USER_ATTRIBUTES, study_id, study.user_attributes)
-    insert_trials(connection, study_id, study.trials)
-    ordered = select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id).order_by(TRIALS.c.number)
-    new_ids = connection.execute(ordered).scalars()
+    new_ids = insert_trials(connection, study_id, study.trials)
     ids = {trial._trial_id: new_id for trial, new_id in zip(study.trials, new_ids, strict=True)}
     set_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id, study.renamed_system_attributes(ids))

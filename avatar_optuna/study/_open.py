@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import optuna
-from optuna.storages import RDBStorage
 
 from avatar_optuna.codec import StoredT, read_stored
 from avatar_optuna.exceptions import InputError
@@ -24,6 +23,7 @@ from avatar_optuna.schema import (
     metric_names,
 )
 from avatar_optuna.settings import StudySettings
+from avatar_optuna.storage import Storage
 from avatar_optuna.tasks import with_labels
 
 # Settings that a resumed study may change: budgets that add to what is there, and how failures are met.
@@ -52,7 +52,7 @@ class AvatarStudy:
         InputError: The database holds no such study, or one that avatar_optuna did not create.
     """
 
-    def __init__(self, storage: RDBStorage, name: str) -> None:
+    def __init__(self, storage: Storage, name: str) -> None:
         self.storage = storage
         self.name = name
         names = optuna.get_all_study_names(storage)
@@ -87,7 +87,7 @@ class AvatarStudy:
         self.search.set_user_attr(key, value)
 
 
-def create_study(settings: StudySettings, storage: RDBStorage, *, artifacts: str) -> AvatarStudy:
+def create_study(settings: StudySettings, storage: Storage, *, artifacts: str) -> AvatarStudy:
     """The study of these settings: made where it is missing, opened where it is there.
 
     Safe to interrupt: the settings are written last, and a study without them is completed by the next call.
@@ -116,7 +116,7 @@ def create_study(settings: StudySettings, storage: RDBStorage, *, artifacts: str
     return AvatarStudy(storage, settings.name)
 
 
-def _created_or_loaded(storage: RDBStorage, name: str, objectives: Sequence[str]) -> optuna.Study:
+def _created_or_loaded(storage: Storage, name: str, objectives: Sequence[str]) -> optuna.Study:
     """Load first: whoever may not make studies may still work on one that is there."""
     if name in optuna.get_all_study_names(storage):
         return optuna.load_study(study_name=name, storage=storage)

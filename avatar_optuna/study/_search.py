@@ -1,25 +1,27 @@
-"""The search: generations drawn, scored in memory and landed in the database, one transaction each.
+"""The search: Optuna's `study.optimize` with our sampler and objective, over a storage that stores trials in batches.
 
-Every generation is a function of the seed and of the generations before it, so a search that was killed replays what is
-stored and goes on as if it had never stopped.
+Every proposal is a function of the seed and of the trials before it, so a search that was killed draws again what it
+had not stored and continues with the same trials as one that was never stopped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
-from optuna.trial import TrialState, create_trial
+import optuna
+from optuna.trial import TrialState
 
+from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility import Feasibility
 from avatar_optuna.objective import Objective
-from avatar_optuna.objectives import directions, signs
+from avatar_optuna.objectives import signs
 from avatar_optuna.pareto import front_order
-from avatar_optuna.sampler import Evolution
-from avatar_optuna.schema import GENERATION, PREDICTED_STD, ROUND, SearchResult
-from avatar_optuna.storage import GenerationWriter, search_lock
+from avatar_optuna.sampler import FeasibleNSGAIISampler
+from avatar_optuna.schema import SearchResult
+from avatar_optuna.storage import SearchStorage, search_lock
 from avatar_optuna.students import Configuration
 from avatar_optuna.study._open import AvatarStudy
 
@@ -41,11 +43,11 @@ def search(
     initial: Sequence[Configuration] = (),
     on_generation: Callable[[int], None] | None = None,
 ) -> SearchResult:
-    """Search until the round holds its `n_trials`, in whole generations.
+    """Search until the round holds its `n_trials`.
 
     Args:
         study: Where the trials go.
-        objective: Scores a generation.
+        objective: Scores a trial; Z3 checks each.
         feasibility: Draws and repairs.
         round_: The round, from 0.
         initial: Configurations that the round begins with (the front of the round before, to be scored anew).
@@ -56,60 +58,63 @@ def search(
 
     Raises:
         StudyBusyError: Another process searches this study.
+        StudyError: Z3 rejects what the sampler proposed: they disagree, and nothing is stored of that trial.
     """
     settings = study.settings
-    evolution = Evolution(
+    sampler = FeasibleNSGAIISampler(
         feasibility=feasibility,
-        directions=directions(settings.search.searched_objectives),
         population_size=settings.search.population_size,
         seed=_round_seed(settings.search.seed, round_),
         initial=initial,
+        round_=round_,
         costs=objective.costs,
         cost_names=objective.cost_names,
     )
-    with search_lock(study.storage, study.name):
-        past = searched(study, round_=round_)
-        generation, count = _replay(evolution, past), len(past)
-        if on_generation is not None:
-            on_generation(count)
-        writer = GenerationWriter(study.storage, study.name)
-        while count < settings.search.n_trials:
-            begun = datetime.now()
-            students = evolution.ask()
-            if not students:
-                break  # every feasible configuration has been scored
-            scores = objective.score(students)
-            evolution.tell(students, scores.values)
-            writer.write(
-                [
-                    create_trial(
-                        values=[float(value) for value in values],
-                        params=student.to_dict(),
-                        distributions=dict(settings.space.distributions),
-                        user_attrs={ROUND: round_, GENERATION: generation, PREDICTED_STD: float(std)},
-                    )
-                    for student, values, std in zip(students, scores.values, scores.predicted_std, strict=True)
-                ],
-                begun=begun,
-            )
-            generation += 1
-            count += len(students)
+
+    count = 0
+
+    def evaluate(trial: optuna.Trial) -> tuple[float, ...]:
+        nonlocal count
+        try:
+            values = objective(trial)
+        except optuna.TrialPruned as rejection:
+            if sampler.has_proposed(trial._trial_id):
+                raise StudyError(
+                    f"a student drawn as feasible is not, says Z3: {rejection}; drawn: {trial.params}"
+                ) from rejection
+            raise
+        count += sampler.has_proposed(trial._trial_id)
+        return values
+
+    with search_lock(study.storage, study.name), SearchStorage(study.storage) as storage, _quiet_optuna():
+        running = optuna.load_study(study_name=study.name, storage=storage, sampler=sampler)
+        count = len(searched(study, round_=round_))
+        while True:
             if on_generation is not None:
                 on_generation(count)
+            missing = settings.search.n_trials - count
+            proposals = sampler.num_proposals(running) if missing > 0 else 0
+            if not proposals:  # all trials are there, or every feasible configuration has been scored
+                break
+            running.optimize(evaluate, n_trials=min(missing, proposals))
+            storage.land()
     return searched(study, round_=round_)
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Optuna would log a line for each trial, and the traceback of an error that is raised all the same."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(verbosity, optuna.logging.ERROR))
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
 def pareto_indices(found: SearchResult, objectives: Sequence[str]) -> npt.NDArray[np.int64]:
     """Indices of the Pareto front of a round, best predicted effectiveness first."""
     return front_order(found.values * signs(objectives))
-
-
-def _replay(evolution: Evolution, past: SearchResult) -> int:
-    """Tell the evolution what is stored; returns the number of the next generation."""
-    for generation in np.unique(past.generations):
-        chosen = np.flatnonzero(past.generations == generation)
-        evolution.tell([past.students[index] for index in chosen], past.values[chosen])
-    return int(past.generations.max()) + 1 if len(past) else 0
 
 
 def _round_seed(seed: int, round_: int) -> int:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from avatar_optuna.storage import Storage
+from avatar_optuna.storage._trial_writer import insert_trials, lock_study
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "tokenizer": CategoricalDistribution(("BPE", "Word")),
@@ -48,3 +52,12 @@ def waiting(key: str, width: int = 24) -> FrozenTrial:
         system_attrs={"fixed_params": params(width)},
         user_attrs={"key": key},
     )
+
+
+def write(storage: Storage, name: str, trials: Sequence[FrozenTrial]) -> list[int]:
+    """Insert trials in one transaction; returns their numbers."""
+    study_id = storage.get_study_id_from_name(name)
+    with storage.engine.begin() as connection:
+        lock_study(connection, study_id)
+        ids = insert_trials(connection, study_id, trials)
+    return [storage.get_trial(trial_id).number for trial_id in ids]

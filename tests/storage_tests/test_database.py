@@ -14,10 +14,10 @@ import sqlalchemy
 from sqlalchemy.engine import make_url
 
 from avatar_optuna.exceptions import InputError, StorageError
-from avatar_optuna.storage import GenerationWriter, JobQueue, add_missing, has_study, open_storage, search_lock
+from avatar_optuna.storage import JobQueue, add_missing, has_study, open_storage, search_lock
 from avatar_optuna.storage._database import engine_of, reading
 from tests.postgres import PostgresServer
-from tests.storage_tests.studies import complete, new_study, pruned, waiting
+from tests.storage_tests.studies import complete, new_study, pruned, waiting, write
 
 
 def test_processes_may_create_the_schema_at_once(storage_url: str) -> None:
@@ -134,7 +134,7 @@ def test_roles_need_no_more_than_their_work(postgres_url: str, postgres_server: 
         ):
             connection.exec_driver_sql(statement)
     storage = open_storage(str(make_url(postgres_url).set(username=worker)))
-    GenerationWriter(storage, "s").write([complete(32)])
+    write(storage, "s", [complete(32)])
     add_missing(storage, "s", [waiting("a")], key="key")
     claim = JobQueue(storage, "s").claim()
     assert claim is not None
@@ -144,7 +144,7 @@ def test_roles_need_no_more_than_their_work(postgres_url: str, postgres_server: 
     seen = open_storage(str(make_url(postgres_url).set(username=reader)), create=False)
     assert len(optuna.load_study(study_name="s", storage=seen).trials) == 3
     with pytest.raises(sqlalchemy.exc.ProgrammingError, match="permission denied"):
-        GenerationWriter(seen, "s").write([complete(32)])
+        write(seen, "s", [complete(32)])
 
 
 def test_nothing_is_left_beside_the_database(tmp_path: Path, sqlite_url: str) -> None:

@@ -6,13 +6,14 @@ import json
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from avatar_optuna.configurations import ConfigurationTable
 from avatar_optuna.costs import TaskShape
@@ -20,6 +21,7 @@ from avatar_optuna.exceptions import InputError, StudyBusyError, StudyError
 from avatar_optuna.feasibility import Feasibility, Verdict, draw
 from avatar_optuna.indicator import Indicator
 from avatar_optuna.objective import Objective
+from avatar_optuna.sampler import FeasibleNSGAIISampler
 from avatar_optuna.schema import GENERATION, INFEASIBLE, ROUND, distilled_name
 from avatar_optuna.settings import StudySettings, load_study_file
 from avatar_optuna.storage import open_storage, search_lock
@@ -138,7 +140,6 @@ def test_a_search_killed_at_random_moments_ends_with_the_same_trials(
             print(moment, file=searcher.stdin, flush=True)
             assert searcher.stdout.readline() in ("killed\n", "ended\n")
             now = stored(study)
-            assert len(now) % 20 == 0
             assert now == whole[: len(now)]
             if len(now) == len(whole):  # begin another, so that every kill meets a search that has trials to draw
                 for name in (study.name, distilled_name(study.name)):
@@ -155,7 +156,7 @@ def test_a_second_searcher_is_told_and_leaves_nothing(storage_url: str, tmp_path
     assert stored(study) == []
 
 
-def test_the_judge_s_disagreement_stops_the_search(
+def test_a_disagreement_of_sampler_and_judge_stops_the_search(
     storage_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = make_settings(tmp_path)
@@ -176,8 +177,107 @@ def test_a_plain_optuna_study_uses_the_objective_too(tmp_path: Path) -> None:
     pruned = [t for t in study.trials if t.state is TrialState.PRUNED]
     assert pruned
     for trial in pruned:
-        assert "is broken" in trial.user_attrs[INFEASIBLE]
+        broken = {name for name, excess in trial.constraints.items() if excess > 0}
+        assert broken
+        assert any(f"{name} is broken" in trial.user_attrs[INFEASIBLE] for name in broken)
         assert json.dumps(trial.system_attrs)
+
+
+def test_queued_trials_are_scored_or_pruned_beside_the_search(storage_url: str, tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    study = create_study(settings, open_storage(storage_url), artifacts="nowhere")
+    objective, feasibility = make_objective(settings)
+    (feasible,) = draw(feasibility, 1, seed=5)
+    study.search.enqueue_trial(feasible.to_dict())
+    study.search.enqueue_trial({**feasible.to_dict(), "hidden_size": 768, "num_attention_heads": 1})
+    result = search(study, objective, feasibility)
+    queued, rest = study.search.trials[:2], study.search.trials[2:]
+    assert [t.state for t in queued] == [TrialState.COMPLETE, TrialState.PRUNED]
+    assert queued[1].constraints["size_mb <= 3"] > 0
+    assert "size_mb <= 3 is broken" in queued[1].user_attrs[INFEASIBLE]
+    assert [t.number for t in rest] == result.numbers.tolist() == list(range(2, 62))
+    alone = stored(run_search(f"sqlite:///{tmp_path}/alone.db", settings))
+    assert [(t.params, t.values, t.user_attrs) for t in rest] == [entry[2:] for entry in alone]
+
+
+class LyingSampler(FeasibleNSGAIISampler):
+    """Proposes a width that its heads do not divide, once in a while."""
+
+    def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
+        """The proposal, with another width in the 31st trial."""
+        values = super().sample_relative(study, trial, search_space)
+        return values | {"hidden_size": 761, "num_attention_heads": 7} if trial.number == 30 else values
+
+
+def test_a_sampler_whose_proposal_is_infeasible_stops_the_search(
+    storage_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(tmp_path)
+    study = create_study(settings, open_storage(storage_url), artifacts="nowhere")
+    with monkeypatch.context() as patch:
+        patch.setattr("avatar_optuna.study._search.FeasibleNSGAIISampler", LyingSampler)
+        with pytest.raises(StudyError, match=r"drawn as feasible is not, says Z3: .*'hidden_size': 761"):
+            search(study, *make_objective(settings))
+    whole = stored(run_search(f"sqlite:///{tmp_path}/whole.db", settings))
+    assert stored(study) == whole[:20]
+    search(study, *make_objective(settings))
+    assert stored(study) == whole
+
+
+def test_trials_of_the_loop_before_optunas_are_continued(storage_url: str, tmp_path: Path) -> None:
+    """Earlier versions stored whole generations, each trial spanning the time of its generation."""
+    settings = make_settings(tmp_path)
+    study = create_study(settings, open_storage(storage_url), artifacts="nowhere")
+    whole = run_search(f"sqlite:///{tmp_path}/whole.db", settings)
+    begun = datetime(2026, 11, 1, 12)
+    for trial in whole.search.trials[:40]:
+        generation = trial.user_attrs[GENERATION]
+        trial.datetime_start = begun + timedelta(seconds=10 * generation)
+        trial.datetime_complete = trial.datetime_start + timedelta(seconds=2)
+        study.search.add_trial(trial)
+    assert searched(study, round_=0).seconds == 4
+    search(study, *make_objective(settings))
+    assert stored(study) == stored(whole)
+
+
+def test_a_later_round_begins_with_the_front_of_the_one_before(storage_url: str, tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    study = run_search(storage_url, settings)
+    first = searched(study, round_=0)
+    front = [first.students[index] for index in pareto_indices(first, settings.search.objectives)]
+    objective, feasibility = make_objective(settings)
+    second = search(study, objective, feasibility, round_=1, initial=front)
+    assert list(second.students[: len(front)]) == front
+    assert second.numbers.tolist() == list(range(60, 120))
+    assert len(set(second.students)) == 60
+
+
+def test_a_space_of_few_configurations_is_searched_to_the_last(storage_url: str, tmp_path: Path) -> None:
+    """Without a trial too many, also when the search is begun again."""
+    values = {"tokenizer": "BPE", "hidden_act": "gelu", "position_embedding_type": "absolute", "learning_rate": 1e-3}
+    space = "".join(f"{name} = [{value!r}]\n" for name, value in values.items())
+    space += "".join(
+        f"{name} = [{value}]\n"
+        for name, value in {
+            "vocab_size": 1000, "num_hidden_layers": 1, "hidden_size": "16, 32, 48", "intermediate_size": 32,
+            "num_attention_heads": "1, 3", "max_sequence_length": 256, "batch_size": 16,
+            "hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2,
+        }.items()
+    )  # fmt: skip
+    settings = make_settings(tmp_path, ("[constraints]", f"[space]\n{space}[constraints]"))
+    study = create_study(settings, open_storage(storage_url), artifacts="nowhere")
+    objective, _ = make_objective(make_settings(tmp_path))
+    small = Feasibility(space=settings.space, constraints=settings.constraints, task_shape=TaskShape(arity=2))
+    judged = Objective(
+        space=settings.space,
+        task_shape=TaskShape(arity=2),
+        objectives=settings.search.objectives,
+        feasibility=small,
+        indicator=objective.indicator,
+    )
+    for _ in range(2):
+        assert len(search(study, judged, small)) == 4  # one head at three widths, three at 48
+        assert len(stored(study)) == 4
 
 
 @pytest.mark.parametrize(

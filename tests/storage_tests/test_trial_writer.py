@@ -1,4 +1,4 @@
-"""Generations in one transaction; the oracle is `study.add_trial` read by plain Optuna."""
+"""Trials inserted in one transaction; the oracle is `study.add_trial` read by plain Optuna."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import datetime, timedelta
 from typing import Any
 
 import optuna
@@ -15,8 +14,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, create_trial
 
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.storage import GenerationWriter, add_missing, open_storage
-from tests.storage_tests.studies import complete, new_study, pruned, waiting
+from avatar_optuna.storage import add_missing, open_storage
+from tests.storage_tests.studies import complete, new_study, pruned, waiting, write
 
 
 def _comparable(trial: FrozenTrial) -> dict[str, Any]:
@@ -35,7 +34,7 @@ def test_what_is_stored_equals_what_add_trial_stores(storage_url: str) -> None:
         waiting("front/0/1"),
     ]
     ours, theirs = new_study(storage, "ours"), new_study(storage, "theirs")
-    assert GenerationWriter(storage, "ours").write(trials) == range(7)
+    assert write(storage, "ours", trials) == list(range(7))
     theirs.add_trials(trials)
     read = {
         name: optuna.load_study(study_name=name, storage=optuna.storages.RDBStorage(storage_url)).trials
@@ -50,18 +49,6 @@ def test_what_is_stored_equals_what_add_trial_stores(storage_url: str) -> None:
     assert [list(t.params) for t in read["ours"]] == [list(t.params) for t in read["theirs"]]
 
 
-def test_a_generation_spans_its_time(storage_url: str) -> None:
-    storage = open_storage(storage_url)
-    study = new_study(storage)
-    begun = datetime.now() - timedelta(seconds=30)
-    GenerationWriter(storage, "s").write([complete(), complete(32)], begun=begun)
-    assert {(t.datetime_start, t.datetime_complete) for t in study.trials} == {
-        (begun, study.trials[0].datetime_complete)
-    }
-    assert study.trials[0].datetime_complete is not None
-    assert 30 <= (study.trials[0].datetime_complete - begun).total_seconds() < 60
-
-
 def test_numbers_are_contiguous_beside_plain_optuna(storage_url: str) -> None:
     storage = open_storage(storage_url)
     study = new_study(storage)
@@ -71,10 +58,9 @@ def test_numbers_are_contiguous_beside_plain_optuna(storage_url: str) -> None:
         "[study.tell(study.ask({'x': optuna.distributions.FloatDistribution(0, 1)}), [0, 0, 0]) for _ in range(40)]"
     )
     plain = subprocess.Popen([sys.executable, "-c", code, storage_url], stderr=subprocess.PIPE, text=True)
-    writer = GenerationWriter(storage, "s")
     numbers: list[int] = []
     while plain.poll() is None or len(numbers) < 50:
-        numbers += writer.write([complete(16 + 8 * index) for index in range(10)])
+        numbers += write(storage, "s", [complete(16 + 8 * index) for index in range(10)])
         time.sleep(0.02)  # a searcher thinks between generations; SQLite's queue is not fair
     assert plain.returncode == 0, plain.communicate()[1]
     assert [t.number for t in study.trials] == list(range(len(numbers) + 40))
@@ -84,12 +70,12 @@ def test_numbers_are_contiguous_beside_plain_optuna(storage_url: str) -> None:
 def test_two_writers_share_a_study(storage_url: str) -> None:
     study = new_study(open_storage(storage_url))
 
-    def write() -> None:
-        writer = GenerationWriter(open_storage(storage_url), "s")
+    def write_many() -> None:
+        storage = open_storage(storage_url)
         for _ in range(10):
-            writer.write([complete()] * 5)
+            write(storage, "s", [complete()] * 5)
 
-    threads = [threading.Thread(target=write) for _ in range(2)]
+    threads = [threading.Thread(target=write_many) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -97,23 +83,22 @@ def test_two_writers_share_a_study(storage_url: str) -> None:
     assert [t.number for t in study.trials] == list(range(100))
 
 
-def test_a_refused_generation_leaves_nothing(storage_url: str) -> None:
+def test_refused_trials_leave_nothing(storage_url: str) -> None:
     storage = open_storage(storage_url)
     study = new_study(storage)
-    writer = GenerationWriter(storage, "s")
-    writer.write([complete()])
+    write(storage, "s", [complete()])
     with pytest.raises(InputError, match="one value for each of 3 directions"):
-        writer.write([complete(), complete(values=[1.0])])
+        write(storage, "s", [complete(), complete(values=[1.0])])
     other = {"tokenizer": CategoricalDistribution(("BPE",))}
     with pytest.raises(InputError, match="tokenizer must keep"):
-        writer.write([create_trial(params={"tokenizer": "BPE"}, distributions=other, values=[0, 0, 0])])
+        write(storage, "s", [create_trial(params={"tokenizer": "BPE"}, distributions=other, values=[0, 0, 0])])
     mixed = [create_trial(params={"a": 1}, distributions={"a": d}, values=[0, 0, 0]) for d in _mixed()]
     with pytest.raises(InputError, match="a must keep"):
-        writer.write(mixed)
-    with pytest.raises(TypeError):  # not JSON: fails in the middle of a generation
-        writer.write([complete(), complete(user_attrs={"a": object()})])
+        write(storage, "s", mixed)
+    with pytest.raises(TypeError):  # not JSON: fails in the middle
+        write(storage, "s", [complete(), complete(user_attrs={"a": object()})])
     assert len(study.trials) == 1
-    assert writer.write([]) == range(1, 1)
+    assert write(storage, "s", []) == []
 
 
 def _mixed() -> list[Any]:
@@ -122,7 +107,7 @@ def _mixed() -> list[Any]:
 
 def test_an_unknown_study_is_refused(storage_url: str) -> None:
     with pytest.raises(InputError, match="'none' is not in"):
-        GenerationWriter(open_storage(storage_url), "none")
+        add_missing(open_storage(storage_url), "none", [waiting("a")], key="key")
 
 
 def test_jobs_are_added_once(storage_url: str) -> None:

@@ -1,10 +1,9 @@
-"""Many trials in one transaction, in Optuna's own tables: what `study.add_trials` stores, a hundred times faster."""
+"""Insert trials into Optuna's tables in one transaction: what `study.add_trials` stores, a hundred times faster."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from optuna.distributions import (
@@ -32,41 +31,6 @@ from avatar_optuna.storage._tables import (
 )
 from avatar_optuna.storage._times import to_utc
 from avatar_optuna.storage.dialects import dialect_of
-
-
-class GenerationWriter:
-    """Lands a generation of trials in one transaction.
-
-    What it stores equals what `study.add_trial` would have stored for each, numbers contiguous also while other
-    processes add trials with plain Optuna.
-
-    Args:
-        storage: Opened by `open_storage`.
-        study_name: Where the trials go.
-
-    Raises:
-        InputError: There is no such study.
-    """
-
-    def __init__(self, storage: BaseStorage, study_name: str) -> None:
-        self._engine = engine_of(storage)
-        self._study_id = study_id_of(storage, study_name)
-
-    def write(self, trials: Sequence[FrozenTrial], *, begun: datetime | None = None) -> range:
-        """Store trials made by `optuna.trial.create_trial`; returns their numbers.
-
-        Args:
-            trials: Complete, or PRUNED with their constraints.
-            begun: When the generation was begun, in naive local time: every trial then spans from there to now.
-
-        Raises:
-            InputError: A trial has another number of values than the study has directions, or a distribution that
-                does not go with the study's.
-        """
-        span = (begun, datetime.now()) if begun is not None else None
-        with self._engine.begin() as connection:
-            lock_study(connection, self._study_id)
-            return insert_trials(connection, self._study_id, trials, span=span)
 
 
 def add_missing(storage: BaseStorage, study_name: str, trials: Sequence[FrozenTrial], *, key: str) -> int:
@@ -99,18 +63,22 @@ def lock_study(connection: Connection, study_id: int) -> None:
         raise InputError("the study has been deleted")
 
 
-def insert_trials(
-    connection: Connection,
-    study_id: int,
-    trials: Sequence[FrozenTrial],
-    *,
-    span: tuple[datetime, datetime] | None = None,
-) -> range:
-    """Insert trials in order, in any state; the study must be locked. Returns their numbers."""
+def insert_trials(connection: Connection, study_id: int, trials: Sequence[FrozenTrial]) -> Sequence[int]:
+    """Insert trials in order, in any state, numbered on from the study's last; returns their ids.
+
+    Args:
+        connection: In a transaction that has locked the study.
+        study_id: The study.
+        trials: Made by `optuna.trial.create_trial`, or of another study; their numbers and ids are ignored.
+
+    Raises:
+        InputError: A trial has another number of values than the study has directions, or a distribution that
+            does not go with the study's.
+    """
+    if not trials:
+        return ()
     past = select(func.count(TRIALS.c.trial_id)).where(TRIALS.c.study_id == study_id)
     first = int(connection.execute(past).scalar_one())
-    if not trials:
-        return range(first, first)
     _refuse_other_directions(connection, study_id, trials)
     _refuse_other_distributions(connection, study_id, trials)
     texts = _distribution_texts(trials)
@@ -118,11 +86,11 @@ def insert_trials(
     ids = dialect.reserve_ids(connection, TRIALS, len(trials))
     rows = _Rows()
     for offset, (trial_id, trial) in enumerate(zip(ids, trials, strict=True)):
-        rows.add(trial, trial_id=trial_id, number=first + offset, study_id=study_id, span=span, texts=texts)
+        rows.add(trial, trial_id=trial_id, number=first + offset, study_id=study_id, texts=texts)
     for table, entries in rows.tables():
         if entries:
             dialect.insert_rows(connection, table, entries)
-    return range(first, first + len(trials))
+    return ids
 
 
 class _Rows:
@@ -153,18 +121,16 @@ class _Rows:
         trial_id: int,
         number: int,
         study_id: int,
-        span: tuple[datetime, datetime] | None,
         texts: Mapping[int, str],
     ) -> None:
-        start, complete = span if span is not None else (trial.datetime_start, trial.datetime_complete)
         self.trials.append(
             {
                 "trial_id": trial_id,
                 "number": number,
                 "study_id": study_id,
                 "state": trial.state,
-                "datetime_start": to_utc(start),
-                "datetime_complete": to_utc(complete),
+                "datetime_start": to_utc(trial.datetime_start),
+                "datetime_complete": to_utc(trial.datetime_complete),
             }
         )
         for name, value in trial.params.items():
@@ -191,7 +157,7 @@ class _Rows:
 
 
 def _distribution_texts(trials: Sequence[FrozenTrial]) -> dict[int, str]:
-    """JSON of each distribution object, by its `id`: trials of a generation share theirs."""
+    """JSON of each distribution object, by its `id`: trials of one search share theirs."""
     texts: dict[int, str] = {}
     for trial in trials:
         for distribution in trial.distributions.values():
