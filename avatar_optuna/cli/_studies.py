@@ -13,7 +13,6 @@ from rich.table import Table
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.places import storage_url
 from avatar_optuna.storage import StudySummary, open_storage, study_summaries
-from avatar_optuna.study import AvatarStudy
 
 
 def list_studies(options: Namespace, console: Console) -> None:
@@ -46,6 +45,7 @@ def _row(summary: StudySummary) -> dict[str, object]:
 def delete_study(options: Namespace, console: Console) -> None:
     """Remove a study, its students and its checkpoints, once it is confirmed."""
     from avatar_optuna.pipeline import delete
+    from avatar_optuna.study import AvatarStudy
 
     study = AvatarStudy(open_storage(storage_url(options.storage), create=False), options.study_name)
     planned = delete(study, is_dry_run=True, keeps_files=options.keep_files)

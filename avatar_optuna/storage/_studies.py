@@ -7,10 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from optuna.artifacts._protocol import ArtifactStore
-from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 from sqlalchemy import Connection, delete, func, select
@@ -28,6 +26,9 @@ from avatar_optuna.storage._tables import (
     TRIAL_USER_ATTRIBUTES,
     TRIALS,
 )
+
+if TYPE_CHECKING:  # optuna.artifacts loads boto3, which commands that only read a database need not wait for
+    from optuna.artifacts._protocol import ArtifactStore
 
 _FILES = "files"
 
@@ -131,6 +132,8 @@ def delete_study(storage: BaseStorage, study_name: str, store: ArtifactStore | N
 
 
 def _remove(store: ArtifactStore, artifact_id: str) -> None:
+    from optuna.artifacts.exceptions import ArtifactNotFound
+
     try:
         store.remove(artifact_id)
     except ArtifactNotFound:
