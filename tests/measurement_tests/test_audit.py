@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -92,6 +91,6 @@ def test_a_real_calibration_predicts_what_it_measured(student: Configuration) ->
     assert cost_model.num_students == 16
     assert cost_model.range[0] > 0
     assert cost_model.device["threads"] == 1
-    small = replace(student, num_hidden_layers=1, hidden_size=8, num_attention_heads=1, max_sequence_length=16)
-    large = replace(student, num_hidden_layers=3, hidden_size=96, max_sequence_length=64)
+    small = student.replace(num_hidden_layers=1, hidden_size=8, num_attention_heads=1, max_sequence_length=16)
+    large = student.replace(num_hidden_layers=3, hidden_size=96, max_sequence_length=64)
     assert 0 < cost_model(small) < cost_model(large)
