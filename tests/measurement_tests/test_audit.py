@@ -20,8 +20,7 @@ def _students(student: Configuration, count: int) -> list[Configuration]:
     """From one layer of 8 to a few of 96: what takes longer is never in doubt for long."""
     rng = np.random.default_rng(0)
     return [
-        replace(
-            student,
+        student.replace(
             vocab_size=200,
             num_hidden_layers=int(rng.integers(1, 4)),
             hidden_size=8 * int(rng.integers(1, 13)),
