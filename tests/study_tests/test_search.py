@@ -119,18 +119,18 @@ for line in sys.stdin:  # a line is an order: search in a process of your own, a
     _, status = os.waitpid(process, 0)
     print("killed" if os.WIFSIGNALED(status) else "ended", flush=True)
 """
-KILLS = 20
 
 
+@pytest.mark.parametrize("num_kills", [6, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_search_killed_at_random_moments_ends_with_the_same_trials(
-    storage_url: str, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+    num_kills: int, storage_url: str, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
     settings = make_settings(tmp_path, ("n_trials = 60", "n_trials = 1000"))
     begun = time.monotonic()
     whole = stored(run_search(f"sqlite:///{tmp_path_factory.mktemp('whole')}/studies.db", settings))
     seconds = time.monotonic() - begun
     storage = open_storage(storage_url)
-    moments = np.random.default_rng(0).uniform(0, min(seconds, 2.0), size=KILLS)
+    moments = np.random.default_rng(0).uniform(0, min(seconds, 2.0), size=num_kills)
     command = [sys.executable, "-c", SEARCHER, storage_url, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as searcher:
         assert searcher.stdin is not None
