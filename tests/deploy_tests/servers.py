@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -121,6 +122,6 @@ class ConfiguredServer:
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
     def delete(self) -> None:
-        self._process.terminate()
+        self._process.send_signal(signal.SIGINT)  # a fast shutdown, which waits for no session
         self._process.wait(timeout=30)
         shutil.rmtree(self.folder, ignore_errors=True)

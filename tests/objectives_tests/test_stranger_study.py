@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 
 from avatar_optuna.storage import open_storage
-from avatar_optuna.study import AvatarStudy
 from tests.finished_study import NAME, FinishedStudy, write_study
 
 _ENTRY_POINTS = """[avatar_optuna.objectives]
@@ -63,7 +63,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> FinishedStudy:
 
 
 def test_the_search_minimises_the_formula_within_its_constraint(study: FinishedStudy) -> None:
-    trials = AvatarStudy(open_storage(study.url), NAME).search.get_trials()
+    trials = optuna.load_study(study_name=NAME, storage=open_storage(study.url)).get_trials()
     assert len(trials) >= 40
     for trial in trials:
         expected = 4 * trial.params["max_sequence_length"] * trial.params["intermediate_size"]
@@ -72,7 +72,7 @@ def test_the_search_minimises_the_formula_within_its_constraint(study: FinishedS
 
 
 def test_the_measured_figure_is_stored_and_shown(study: FinishedStudy) -> None:
-    distilled = AvatarStudy(open_storage(study.url), NAME).distilled
+    distilled = optuna.load_study(study_name=f"{NAME}/distilled", storage=open_storage(study.url))
     assert distilled.metric_names == ["effectiveness", "size_bytes", "latency_ms", "calibration_error"]
     values = {trial.number: trial.values for trial in distilled.get_trials()}
     front = json.loads(_command(study, "front", "--study-name", NAME, "-f", "json"))

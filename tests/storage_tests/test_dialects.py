@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pwd
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,8 +67,9 @@ def test_a_database_in_a_read_only_folder_is_read(in_use: bool, tmp_path: Path) 
     assert (folder / "studies.db-wal").exists() == in_use
     for path in (*folder.iterdir(), folder):
         path.chmod(path.stat().st_mode & ~0o222 | 0o111)
-    for parent in list(tmp_path.parents)[:2]:
-        parent.chmod(0o711)
+    for parent in tmp_path.parents:
+        if parent.is_relative_to(tempfile.gettempdir()) and parent != Path(tempfile.gettempdir()):
+            parent.chmod(0o711)
     tmp_path.chmod(0o755)
     context = multiprocessing.get_context("fork")
     results = context.SimpleQueue()
