@@ -102,7 +102,7 @@ def test_workers_of_one_process_hand_back_their_jobs(
     with WorkerProcesses(
         sqlite_url, "s", slots=_gpu_slots(3), cache_dir=tmp_path / "cache", executor=executor, timing=FAST
     ) as processes:
-        _wait(lambda: len(pool_status(sqlite_pool.storage, "s").running) == 3)
+        _wait(lambda: len(pool_status(sqlite_pool.storage, "s").running) == 3, seconds=120)
         (pid,) = processes.pids
         os.kill(pid, signal.SIGTERM)
         _wait(lambda: not processes.pids)
