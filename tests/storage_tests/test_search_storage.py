@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Iterator
 
@@ -23,7 +24,9 @@ class TestOptunaContract(StorageTestCase):
             yield storage
 
     def test_pickle_storage(self, storage: BaseStorage) -> None:
-        """It belongs to one process and cannot be pickled; the database underneath can."""
+        """It belongs to one process: pickling it is refused, so that no copy can store trials a second time."""
+        with pytest.raises(TypeError, match="cannot pickle"):
+            pickle.dumps(storage)
 
 
 def _stored(storage: Storage) -> list[tuple[int, TrialState, list[float] | None]]:
