@@ -9,6 +9,7 @@ COPY constraints.txt LICENSE pyproject.toml README.md ./
 # torch first and by itself: it is nearly all of the image, and changes least.
 RUN grep '^torch==' constraints.txt | xargs pip install --index-url "$TORCH_INDEX"
 COPY avatar_optuna ./avatar_optuna
+COPY avatar_optuna_python_tasks ./avatar_optuna_python_tasks
 RUN pip install --constraint constraints.txt .
 
 # Volumes take the owner of what they cover: the folders are there, and the user's.

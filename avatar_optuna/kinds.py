@@ -1,7 +1,8 @@
 """The kinds that a study file may select, by name: of tasks, and of teachers.
 
 A built-in kind is one file, named after it, that defines `KIND`; nothing else lists it. Kinds of other packages are
-declared in the entry point groups `avatar_optuna.tasks` and `avatar_optuna.teachers`.
+declared in the entry point groups `avatar_optuna.tasks` and `avatar_optuna.teachers`; `avatar_optuna_python_tasks`,
+which is installed with this one, does so.
 """
 
 from __future__ import annotations
@@ -37,6 +38,6 @@ def _built_in(package: str) -> dict[str, str]:
 TASK_KINDS: Registry[Kind] = Registry(
     "tasks",
     noun="task.kind",
-    built_in={name.replace("_", "-"): place for name, place in _built_in("builtin_tasks").items()},
+    built_in={name.replace("_", "-"): place for name, place in _built_in("tasks").items()},
 )
 TEACHER_KINDS: Registry[Kind] = Registry("teachers", noun="teacher kind", built_in=_built_in("teachers"))

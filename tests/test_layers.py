@@ -35,7 +35,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sampler": {"exceptions", "students", "space", "configurations", "feasibility", "pareto", "objectives", "schema"},
     "indicator": {"exceptions", "codec", "students", "costs", "space", "configurations"},
     "tasks": {"exceptions", "files", "costs", "kinds", "settings"},
-    "builtin_tasks": {"exceptions", "settings", "tasks"},
     "distillation": {"exceptions", "codec", "files", "students", "costs", "settings", "tasks"},
     "teachers": {"exceptions", "files", "students", "kinds", "settings", "tasks", "distillation"},
     "measurement": {
@@ -167,7 +166,7 @@ HOMES: dict[str, set[str]] = {
     "filelock": {"files"},
     "msgspec": {"codec"},
     "z3": {"feasibility"},
-    "sklearn": {"indicator", "tasks", "builtin_tasks"},
+    "sklearn": {"indicator", "tasks"},
     "torch": {"students", "testing", "distillation", "measurement", "teachers"},
     "transformers": {"students", "distillation", "measurement", "teachers"},
     "tokenizers": {"students"},
@@ -223,3 +222,12 @@ def test_importing_the_package_is_light() -> None:
     code = "import sys, avatar_optuna; print({'torch', 'z3', 'sklearn', 'transformers'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+def test_python_tasks_use_what_any_other_package_may() -> None:
+    """`avatar_optuna_python_tasks` imports public modules only, and no module of `avatar_optuna` imports it."""
+    package = PACKAGE.with_name("avatar_optuna_python_tasks")
+    imported = {name for path in package.rglob("*.py") for name in _imports(path) if name.startswith("avatar_optuna.")}
+    assert imported
+    assert not [name for name in imported if any(part.startswith("_") for part in name.split("."))]
+    assert not [path for path in SOURCES if any("avatar_optuna_python_tasks" in name for name in _imports(path))]

@@ -1,4 +1,4 @@
-"""What a kind of task is: the protocol that a file of `builtin_tasks`, or of another package, satisfies."""
+"""What a kind of task is: the protocol that a file of `tasks/`, or of another package, satisfies."""
 
 from __future__ import annotations
 

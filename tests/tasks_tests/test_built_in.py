@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avatar_optuna.builtin_tasks._python_source import library_functions
-from avatar_optuna.builtin_tasks._rewrites import REWRITES, rewritten
 from avatar_optuna.exceptions import InputError, StudyFileError
 from avatar_optuna.settings import TaskSettings, load_study_file
 from avatar_optuna.tasks import Task, baseline, load_task
+from avatar_optuna_python_tasks._python_source import library_functions
+from avatar_optuna_python_tasks._rewrites import REWRITES, rewritten
 
 FUNCTIONS = {
     """def scan(values, limit):

@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 
-from avatar_optuna.builtin_tasks._rewrites._trees import COMPREHENSIONS, stored, walk
+from avatar_optuna_python_tasks._rewrites._trees import COMPREHENSIONS, stored, walk
 
 _BUILTINS = frozenset(dir(builtins))
 _WORDS = (

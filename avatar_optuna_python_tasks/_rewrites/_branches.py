@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 
-from avatar_optuna.builtin_tasks._rewrites._trees import Blocks, assign, assigned_name, is_number, is_plain
+from avatar_optuna_python_tasks._rewrites._trees import Blocks, assign, assigned_name, is_number, is_plain
 
 # `<` and `>=` are no opposites for NaN and for sets; identity and membership are.
 _OPPOSITE: dict[type[ast.cmpop], type[ast.cmpop]] = {

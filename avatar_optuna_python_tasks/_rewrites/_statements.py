@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 
-from avatar_optuna.builtin_tasks._rewrites._trees import (
+from avatar_optuna_python_tasks._rewrites._trees import (
     Blocks,
     assign,
     assigned_name,

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from avatar_optuna.builtin_tasks._python_source import SourceFunction, library_functions
-from avatar_optuna.builtin_tasks._rewrites import rewritten
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import TaskSettings
 from avatar_optuna.tasks import SPLITS, Split, made_once
+from avatar_optuna_python_tasks._python_source import SourceFunction, library_functions
+from avatar_optuna_python_tasks._rewrites import rewritten
 
 DEFAULT_INPUTS = {"train": 6_000, "valid": 400, "test": 400}
 _SHARES = {"train": 0.6, "valid": 0.2, "test": 0.2}

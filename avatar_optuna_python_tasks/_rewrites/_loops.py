@@ -6,8 +6,8 @@ import ast
 from collections.abc import Sequence
 from typing import TypeGuard
 
-from avatar_optuna.builtin_tasks._rewrites._branches import negated
-from avatar_optuna.builtin_tasks._rewrites._trees import (
+from avatar_optuna_python_tasks._rewrites._branches import negated
+from avatar_optuna_python_tasks._rewrites._trees import (
     COMPREHENSIONS,
     Blocks,
     Fresh,

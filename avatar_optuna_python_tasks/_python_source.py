@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from avatar_optuna.builtin_tasks._rewrites import local_names, walk
+from avatar_optuna_python_tasks._rewrites import local_names, walk
 
 _SKIPPED_FOLDERS = frozenset(
     {"test", "tests", "idle_test", "site-packages", "dist-packages", "turtledemo", "__pycache__"}

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avatar_optuna.builtin_tasks._rewrites import _branches, _loops, _statements
-from avatar_optuna.builtin_tasks._rewrites._rename import rename
-from avatar_optuna.builtin_tasks._rewrites._trees import walk
+from avatar_optuna_python_tasks._rewrites import _branches, _loops, _statements
+from avatar_optuna_python_tasks._rewrites._rename import rename
+from avatar_optuna_python_tasks._rewrites._trees import walk
 
 
 @dataclass(frozen=True, kw_only=True)
