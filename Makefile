@@ -1,7 +1,7 @@
 # Two commands for a newcomer, `make demo` and `make test`; each target sets up .venv first.
 PYTHON ?= python3
 VENV := .venv
-PYTEST_WORKERS := --numprocesses 2 --dist loadgroup
+PYTEST_WORKERS := --numprocesses 2 --dist loadfile
 STAMP := $(VENV)/.installed
 
 .PHONY: demo test test-slow check docs clean

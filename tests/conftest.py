@@ -20,20 +20,6 @@ hypothesis.settings.register_profile("avatar", deadline=None)  # a busy machine 
 hypothesis.settings.load_profile("avatar")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of one file in one process of pytest-xdist, where they share their fixtures.
-
-    The distillation tests share trained teachers across files.
-    """
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        folder, _, file = item.nodeid.partition("::")[0].rpartition("/")
-        group = folder if folder.endswith("distillation_tests") else f"{folder}/{file}"
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture
 def student_values() -> dict[str, Any]:
     """Thirteen valid values: the published 3 MB student's shape."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from avatar_optuna.tasks._codexglue import CodexglueKind, read_functions, read_pairs
 from avatar_optuna.tasks import SPLITS, Split
+from avatar_optuna.tasks._codexglue import CodexglueKind, read_functions, read_pairs
 
 
 def read(folder: Path) -> Mapping[str, Split]:

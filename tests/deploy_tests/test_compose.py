@@ -122,7 +122,14 @@ def test_new_passwords_are_random_private_and_never_overwritten(tmp_path: Path) 
 
 def test_the_image_holds_what_it_installs() -> None:
     ignored = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-    copied = {"avatar_optuna", "avatar_optuna_python_tasks", "constraints.txt", "LICENSE", "pyproject.toml", "README.md"}
+    copied = {
+        "avatar_optuna",
+        "avatar_optuna_python_tasks",
+        "constraints.txt",
+        "LICENSE",
+        "pyproject.toml",
+        "README.md",
+    }
     assert {line[1:] for line in ignored} == copied
     dockerfile = (ROOT / "Dockerfile").read_text()
     words = {

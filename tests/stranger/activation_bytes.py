@@ -10,7 +10,7 @@ from avatar_optuna.students import StudentFamily
 
 
 class ActivationBytes:
-    """Float32 activations of one input at full length, between the two products of a feed-forward block."""
+    """Float32 activations of one input at full length; of a transformer, those within a feed-forward block."""
 
     name = "activation_bytes"
     title = "activations"
@@ -22,10 +22,14 @@ class ActivationBytes:
     source: Source = "formula"
 
     def reads(self, family: StudentFamily) -> frozenset[str]:
-        return frozenset({"max_sequence_length", "intermediate_size"})
+        return frozenset({"max_sequence_length", _width(family)})
 
     def formula(self, shape: Any, task_shape: TaskShape) -> Any:
-        return 4 * task_shape.arity * shape.max_sequence_length * shape.intermediate_size
+        return 4 * task_shape.arity * shape.max_sequence_length * getattr(shape, _width(shape.family))
+
+
+def _width(family: StudentFamily) -> str:
+    return "intermediate_size" if "intermediate_size" in family.by_name else "width"
 
 
 OBJECTIVE = ActivationBytes()

@@ -1,30 +1,22 @@
-"""Families: the contract, held by the built-in one and by a stranger's; and a study of a stranger's, run to its end."""
+"""Families: the contract, held by the built-in one and by a stranger's."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from avatar_optuna.distillation import Classifier
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.schema import Job
 from avatar_optuna.space import SearchSpace
-from avatar_optuna.storage import open_storage
 from avatar_optuna.students import FAMILIES, Hyperparameter
 from avatar_optuna.students.transformer import TRANSFORMER
 from avatar_optuna.testing.students import check_declarations, check_family
-from avatar_optuna.view import read_view
-from tests.finished_study import write_study
 from tests.stranger.bag_of_tokens import BAG_OF_TOKENS, BagOfTokens
 
 SMALL_TRANSFORMERS = {
@@ -35,42 +27,6 @@ SMALL_TRANSFORMERS = {
     "num_attention_heads": [1, 2, 3],
     "max_sequence_length": {"low": 16, "high": 48},
 }
-STUDY = """
-name = "bags"
-[task]
-kind = "vulnerability-prediction"
-data = "data"
-[teacher]
-epochs = 1
-learning_rate = 1e-3
-batch_size = 8
-max_sequence_length = 48
-[teacher.architecture]
-vocab_size = 300
-num_hidden_layers = 1
-hidden_size = 16
-intermediate_size = 32
-num_attention_heads = 2
-[space]
-family = "bag-of-tokens"
-vocab_size = { low = 200, high = 400 }
-max_sequence_length = [48]
-[constraints]
-size_mb = "<= 0.08"
-width = ">= 6"
-[indicator]
-samples = 5
-epochs = 1
-[search]
-n_trials = 40
-population_size = 20
-[distillation]
-epochs = 1
-students = 2
-[measurement]
-repeats = 5
-audit = false
-"""
 
 
 @pytest.fixture
@@ -138,45 +94,3 @@ def test_a_job_of_another_family_reads_back_equal(bag_of_tokens: BagOfTokens, st
     assert Job.from_trial(trial) == job
     transformer = replace(job, hyperparameters=TRANSFORMER.configure(**student_values))
     assert "family" not in transformer.attributes(), "jobs of transformers are stored as before there were families"
-
-
-def _installed(folder: Path) -> str:
-    """A search path on which the stranger's family lies as pip would have installed it; returns the path."""
-    metadata = folder / "bag_of_tokens-1.0.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: bag-of-tokens\nVersion: 1.0\n")
-    entry = "bag-of-tokens = bag_of_tokens:BAG_OF_TOKENS"
-    (metadata / "entry_points.txt").write_text(f"[avatar_optuna.students]\n{entry}\n")
-    source = Path(__file__).parents[1] / "stranger" / "bag_of_tokens.py"
-    (folder / "bag_of_tokens.py").write_text(source.read_text(encoding="utf-8"))
-    return os.pathsep.join([str(folder), str(Path(__file__).parents[2])])
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1600)
-def test_a_study_of_another_package_s_family_runs_to_its_end(bag_of_tokens: BagOfTokens, tmp_path: Path) -> None:
-    write_study(tmp_path)
-    (tmp_path / "study.toml").write_text(STUDY)
-    environment = {**os.environ, "PYTHONPATH": _installed(tmp_path / "packages"), "OMP_NUM_THREADS": "1"}
-
-    def command(*words: str) -> str:
-        line = [sys.executable, "-m", "avatar_optuna", *words]
-        done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=1500)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    command("run", "study.toml", "--workers", "1")
-    students = read_view(open_storage(f"sqlite:///{tmp_path}/storage/studies.db", create=False), "bags").students
-    assert students
-    for student in students:
-        assert student.hyperparameters.family is bag_of_tokens
-        assert student.hyperparameters.width >= 6
-        assert student.size_bytes <= 80_000
-    rows = json.loads(command("front", "--study-name", "bags", "-f", "json"))
-    assert {"vocab_size", "width", "depth"} <= set(rows["students"][0])
-    command("export", "--study-name", "bags", "--trial", str(students[0].job), "--out", "student")
-    classifier = Classifier.load(tmp_path / "student")
-    functions = ["def add(a, b):\n    return a + b", "def sub(a, b):\n    return a - b"]
-    logits = classifier.predict_logits(functions, np.asarray([[0], [1]]))
-    assert logits.shape == (2, 2)
-    assert np.isfinite(logits).all()
