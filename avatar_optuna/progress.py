@@ -26,6 +26,11 @@ _RATE_WINDOW_S = 1800.0
 """A job may take many minutes: rate and time to go look back as far as this."""
 
 
+def say(console: Console, sentence: str) -> None:
+    """Write one line as it stands, wrapped by nothing but the reader's terminal."""
+    console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
 class Progress:
     """Sentences and bars on one console.
 
@@ -37,8 +42,8 @@ class Progress:
         self.console = console
 
     def say(self, sentence: str) -> None:
-        """Write one line, wrapped by nothing but the reader's terminal."""
-        self.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        """Write one line."""
+        say(self.console, sentence)
 
     @contextmanager
     def bar(self, what: str, total: int) -> Iterator[Update]:

@@ -135,7 +135,10 @@ def _looks_right(folder: Path) -> None:
     assert (folder / "student/model.safetensors").stat().st_size == best["size_bytes"]
     (folder / "a.c").write_text("int a(int n) { char *p = malloc(3); return 0; }")
     said = json.loads(_output(folder, "predict", "student", "a.c", "-f", "json"))
-    assert 0 <= said["inputs"][0]["probability"] <= 1
+    answer = said["inputs"][0]
+    assert 0 <= answer["probability"] <= 1
+    line = _output(folder, "predict", "student", "a.c")
+    assert line == f"{answer['label']} {answer['label_name']}  {answer['probability']:.3f}  a.c\n"
     told = [student["told_from_previous"] for student in front["predicted"]]
     table = _output(folder, "front", "--study-name", "tiny")
     assert table.count(" ~ ") == sum(not is_told for is_told in told[:10])

@@ -1,23 +1,25 @@
-"""What each command does: thin, the rooms do the work."""
+"""What each command does: it reads its options, calls the package that does the work, and prints."""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from avatar_optuna.cli import _render
-from avatar_optuna.cli._studies import delete_study, list_studies
+from avatar_optuna.exceptions import InputError
 from avatar_optuna.places import artifacts_location, cache_folder, storage_url
-from avatar_optuna.progress import Progress
+from avatar_optuna.progress import Progress, say
 from avatar_optuna.schema import AUDIT, Audit
 from avatar_optuna.settings import load_study_file
-from avatar_optuna.storage import open_storage
+from avatar_optuna.storage import open_storage, study_summaries
 from avatar_optuna.view import StudyView, read_view
 
 if TYPE_CHECKING:
@@ -37,15 +39,15 @@ def _space(options: Namespace, console: Console) -> None:
     task_shape, progress = task_shape_of(settings.task), Progress(_beside(options, console))
     predicted = calibrated(settings, task_shape, progress)
     with progress.busy("tightening the space"):
-        found = tighten(
+        tightened = tighten(
             Feasibility(
                 space=settings.space, constraints=settings.constraints, task_shape=task_shape, predicted=predicted
             )
         )
     if options.format == "json":
-        _print_json(console, found.to_dict())
+        _print_json(console, tightened.to_dict())
     else:
-        _render.space(found, settings.space, console)
+        _render.space(tightened, settings.space, console)
 
 
 def _teacher(options: Namespace, console: Console) -> None:
@@ -85,7 +87,7 @@ def _run(options: Namespace, console: Console) -> None:
     slots = parse_devices(options.devices, workers=options.workers) if options.workers != 0 else ()
     run = _begin(options, console, slots)
     if not run.everything():
-        console.print(f"all is done: the study {run.study.name} has nothing left to do", highlight=False)
+        say(console, f"all is done: the study {run.study.name} has nothing left to do")
     front_table(read_view(run.study.storage, run.study.name), console)
 
 
@@ -98,7 +100,7 @@ def _create(options: Namespace, console: Console) -> None:
     study = create_study(
         settings, open_storage(storage_url(options.storage)), artifacts=artifacts_location(options.artifacts)
     )
-    console.print(f"the study {study.name} is there: search and workers may begin", highlight=False)
+    say(console, f"the study {study.name} is there: search and workers may begin")
 
 
 def _search(options: Namespace, console: Console) -> None:
@@ -131,11 +133,11 @@ def _audit(options: Namespace, console: Console) -> None:
     progress = Progress(_beside(options, console))
     run = Run(study=study, storage_url=url, slots=(), cache_dir=cache_folder(None), progress=progress)
     run.audit(task_shape_of(study.settings.task), is_asked=True)
-    found = study.attributes[AUDIT]
+    stored = study.attributes[AUDIT]
     if options.format == "json":
-        _print_json(console, found)
+        _print_json(console, stored)
     else:
-        _render.audit(Audit.from_dict(found), console)
+        _render.audit(Audit.from_dict(stored), console)
 
 
 def _beside(options: Namespace, console: Console) -> Console:
@@ -149,7 +151,7 @@ def _worker(options: Namespace, console: Console) -> None:
     url = storage_url(options.storage)
     study = _open(options, url)
     slots = parse_devices(options.devices)
-    console.print(f"worker: {len(slots)} slot(s) of {study.name}: {', '.join(s.name for s in slots)}", highlight=False)
+    say(console, f"worker: {len(slots)} slot(s) of {study.name}: {', '.join(slot.name for slot in slots)}")
     run_workers(url, study.name, slots=slots, cache_dir=cache_folder(options.cache), until_empty=options.once)
 
 
@@ -176,7 +178,42 @@ def _copy(options: Namespace, console: Console) -> None:
     source, target = open_storage(options.source, create=False), open_storage(options.target)
     with Progress(console).busy(f"copying {options.study_name}"):
         copy_study(source=source, target=target, study_name=options.study_name)
-    console.print(f"copied {options.study_name}: the same commands go on there", highlight=False)
+    say(console, f"copied {options.study_name}: the same commands go on there")
+
+
+def _list(options: Namespace, console: Console) -> None:
+    summaries = study_summaries(open_storage(storage_url(options.storage), create=False))
+    if options.format == "table":
+        _render.studies(summaries, console)
+        return
+    rows = [{**asdict(summary), "state": summary.state} for summary in summaries]
+    for row in rows:
+        if row["last_activity"] is not None:
+            row["last_activity"] = row["last_activity"].isoformat(timespec="seconds")
+    _print_json(console, {"studies": rows})
+
+
+def _delete(options: Namespace, console: Console) -> None:
+    from avatar_optuna.pipeline import delete
+
+    study = _open(options)
+    planned = delete(study, is_dry_run=True, keeps_files=options.keep_files)
+    kept = "; its files stay" if options.keep_files else f" and {planned.files} files in {planned.artifacts}"
+    amount = f"{planned.trials:,} trials, {planned.jobs:,} jobs{kept} ({planned.size_bytes / 1e6:.1f} MB)"
+    if options.dry_run:
+        say(console, f"would delete {study.name}: {amount}")
+        return
+    if not options.yes:
+        _confirm(f"delete {study.name}: {amount}; copies of the study lose these files too")
+    delete(study, is_dry_run=False, keeps_files=options.keep_files)
+    say(console, f"deleted {study.name}: {amount}")
+
+
+def _confirm(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise InputError("--yes must be given where nobody can be asked; --dry-run says what would be deleted")
+    if input(f"{question}? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise InputError("nothing was deleted: the answer was not yes")
 
 
 def _front(options: Namespace, console: Console) -> None:
@@ -198,12 +235,7 @@ def _report(options: Namespace, console: Console) -> None:
         view = _view(options)
         path = write_report(view, options.out or Path(f"{view.name}-report.html"))
     megabytes = path.stat().st_size / 1e6
-    console.print(
-        f"report of {view.name} written to {path} ({megabytes:.1f} MB): open it in any browser",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    say(console, f"report of {view.name} written to {path} ({megabytes:.1f} MB): open it in any browser")
 
 
 def _dashboard(options: Namespace, console: Console) -> None:
@@ -225,21 +257,19 @@ def _export(options: Namespace, console: Console) -> None:
 
     study = _open(options)
     export_student(study, options.trial, options.out, format_name=options.format)
-    console.print(f"student {options.trial} of {study.name} written to {options.out}", highlight=False, soft_wrap=True)
+    say(console, f"student {options.trial} of {study.name} written to {options.out}")
 
 
 def _predict(options: Namespace, console: Console) -> None:
     from avatar_optuna.inference import predict_files
 
-    found = predict_files(options.directory, options.files)
+    answers = predict_files(options.directory, options.files)
     if options.format == "json":
-        _print_json(console, found)
+        _print_json(console, answers)
         return
-    for entry in found["inputs"]:
-        names = ", ".join(entry["files"])
-        console.print(
-            f"{entry['label']}  {entry['probability']:.3f}  {names}", highlight=False, markup=False, soft_wrap=True
-        )
+    for entry in answers["inputs"]:
+        label = f"{entry['label']} {entry['label_name']}"
+        say(console, f"{label}  {entry['probability']:.3f}  {', '.join(entry['files'])}")
 
 
 def _open(options: Namespace, url: str | None = None) -> AvatarStudy:
@@ -266,8 +296,8 @@ COMMANDS: Mapping[str, Callable[[Namespace, Console], None]] = {
     "status": _status,
     "audit": _audit,
     "copy": _copy,
-    "list": list_studies,
-    "delete": delete_study,
+    "list": _list,
+    "delete": _delete,
     "front": _front,
     "report": _report,
     "dashboard": _dashboard,

@@ -9,8 +9,10 @@ from optuna.distributions import CategoricalDistribution
 from rich.console import Console
 from rich.table import Table
 
+from avatar_optuna.progress import say
 from avatar_optuna.schema import Audit
 from avatar_optuna.space import SearchSpace
+from avatar_optuna.storage import StudySummary
 
 if TYPE_CHECKING:
     from avatar_optuna.feasibility import TightenedSpace
@@ -27,19 +29,17 @@ def space(tightened: TightenedSpace, asked_for: SearchSpace, console: Console) -
         table.add_row(name, _range(asked, choices), text if feasible != asked else f"[dim]{text}[/dim]")
     console.print(table)
     low, high = tightened.share_interval
-    console.print(
+    say(
+        console,
         f"\n{tightened.share:.3%} of {tightened.draws:,} uniform draws are feasible "
         f"(95 % interval {low:.3%} to {high:.3%}).",
-        highlight=False,
     )
     for text, share in tightened.broken.items():
         alone = tightened.broken_alone[text]
         mark = "  <- binds" if text == tightened.binding else ""
-        console.print(
-            f"  {text}: broken by {share:.1%} of draws, by {alone:.1%} it alone{mark}", highlight=False, markup=False
-        )
+        say(console, f"  {text}: broken by {share:.1%} of draws, by {alone:.1%} it alone{mark}")
     exact = "exact, by Z3" if tightened.exact else "by Z3, wider than need be where it ran out of time"
-    console.print(f"Ranges: {exact}, in {tightened.seconds:.1f} s.", highlight=False)
+    say(console, f"Ranges: {exact}, in {tightened.seconds:.1f} s.")
 
 
 def _range(values: Sequence[Any], choices: Sequence[Any]) -> str:
@@ -60,7 +60,7 @@ def teacher(
     source: str, figures: Mapping[str, Mapping[str, Any]], plain: Mapping[str, Mapping[str, Any]], console: Console
 ) -> None:
     """The teacher beside the plain competitor."""
-    console.print(f"teacher {source}", highlight=False, markup=False, soft_wrap=True)
+    say(console, f"teacher {source}")
     table = Table("", *(f"{split} {name}" for split in figures for name in ("accuracy", "balanced")), box=None)
     for name, rows in (("teacher", figures), ("TF-IDF + logistic regression", plain)):
         cells = [f"{100 * rows[split][key]:.1f} %" for split in figures for key in ("accuracy", "balanced_accuracy")]
@@ -72,38 +72,32 @@ def status(study_name: str, status: PoolStatus, console: Console) -> None:
     """What the pool is doing."""
     rate = f", {status.jobs_per_minute:.1f} a minute" if status.jobs_per_minute is not None else ""
     left = f", about {_duration(status.seconds_to_go)} to go" if status.seconds_to_go else ""
-    console.print(
+    say(
+        console,
         f"{study_name}: {status.queued} queued, {len(status.running)} running, {status.done} done{rate}, "
         f"{len(status.failed)} failed; {len(status.workers)} worker(s) alive{left}",
-        highlight=False,
-        soft_wrap=True,
     )
     for job in status.running:
         epoch = f"epoch {job.epoch} of {job.epochs}" if job.epochs else "before its first epoch"
-        console.print(
-            f"  job {job.number}: {epoch} on {job.device} of {job.host}, since {job.since}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        say(console, f"  job {job.number}: {epoch} on {job.device} of {job.host}, since {job.since}")
     for failure in status.failed:
-        console.print(
-            f"  job {failure.number} ({failure.key}) failed: {failure.reason}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        say(console, f"  job {failure.number} ({failure.key}) failed: {failure.reason}")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6_000 else f"{seconds / 3_600:.1f} h"
 
 
 def audit(audit: Audit, console: Console) -> None:
     """Whether FLOPs may stand in for time on the audited device."""
-    console.print(audit.verdict, highlight=False, soft_wrap=True)
+    say(console, audit.verdict)
     device = audit.device.get("model", audit.device.get("name"))
-    console.print(
+    say(
+        console,
         f"{len(audit.students)} random feasible students, {audit.repeats} passes each, on {device}, "
         f"{audit.measured_utc[:10]}; in brackets 95 % intervals:",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
     )
     table = Table("stand-in", "for", "Spearman", "Kendall", box=None)
     for row in audit.correlations:
@@ -114,7 +108,16 @@ def audit(audit: Audit, console: Console) -> None:
     console.print(table)
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6_000 else f"{seconds / 3_600:.1f} h"
+def studies(summaries: Sequence[StudySummary], console: Console) -> None:
+    """The studies of a database."""
+    table = Table("study", "state", box=None, pad_edge=False)
+    for heading in ("trials", "students", "waiting", "failed", "MB", "last activity"):
+        table.add_column(heading, justify="right")
+    for summary in summaries:
+        counts = (summary.trials, summary.students, summary.waiting, summary.failed)
+        last = summary.last_activity
+        table.add_row(
+            *(summary.name, summary.state, *(f"{count:,}" for count in counts), f"{summary.size_bytes / 1e6:.1f}"),
+            f"{last:%Y-%m-%d %H:%M} UTC" if last else "",
+        )
+    console.print(table if summaries else "no studies yet", highlight=False, markup=False)
