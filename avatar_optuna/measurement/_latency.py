@@ -95,9 +95,12 @@ def require_device(device: str) -> None:
 
 
 def synchronize(device: str) -> None:
-    """Wait for what a GPU was told to do."""
+    """Wait for what this thread's stream of a GPU was told to do.
+
+    The whole device is not waited for: that is refused while another thread captures its steps, and spoils them.
+    """
     if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
+        torch.cuda.current_stream(device).synchronize()
 
 
 def interleaved_latencies(
