@@ -82,7 +82,7 @@ def student_note(view: StudyView, student: DistilledStudent) -> str:
         ("latency of one input", f"{student.latency_ms:.3g} ms", f"measured, median, {timed}"),
     ]
     if (energy := student.energy) is not None:
-        rows.append(("energy of one input", f"{energy['joules']:.3g} J", f"measured, {energy['source']}"))
+        rows.append(("energy of one input", f"{energy.joules:.3g} J", f"measured, {energy.source}"))
     rows += [_further(name, value) for name, value in student.figures.items() if name not in _BUILT_IN]
     if (prediction := student.prediction) is not None:
         mean, error = prediction.effectiveness, _Z * prediction.std

@@ -15,7 +15,6 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation import Classifier
 from avatar_optuna.feasibility import Feasibility, draw
 from avatar_optuna.measurement import AUDITED_STUDENTS, CODEBERT_NAME, TEACHER, audit_stand_ins, compare
+from avatar_optuna.schema import Comparison
 from avatar_optuna.settings import StudySettings, TaskSettings
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.storage import artifact_store, download_directory, open_storage
@@ -48,7 +48,7 @@ def main() -> None:
             runs.append(
                 compare(students, teacher, split, batch_sizes=(1,), repeats=options.repeats, device=options.device)
             )
-            seen = {name: dict(figures(runs[-1:], name)) for name in runs[-1]["models"]}
+            seen = {name: dict(figures(runs[-1:], name)) for name in runs[-1].models}
             print(f"<!-- {turn + 1} of {options.times}: {json.dumps(seen)} -->", flush=True)
     print(f"{device_name(options.device)}; {options.times} times {options.repeats} passes\n")
     print(repeatability(runs))
@@ -104,24 +104,24 @@ def given(options: argparse.Namespace) -> tuple[Models, Split, SearchSpace]:
     return models, task.test, SearchSpace.paper()
 
 
-def figures(runs: Sequence[Mapping[str, Any]], name: str) -> Iterator[tuple[str, list[float]]]:
+def figures(runs: Sequence[Comparison], name: str) -> Iterator[tuple[str, list[float]]]:
     """Each figure of a model, in every run: median and 95th percentile of its latency in ms, energy in J."""
-    models = [run["models"][name] for run in runs]
+    models = [run.models[name] for run in runs]
     for key in ("median_ms", "p95_ms"):
-        yield key, [model["latency"][0][key] for model in models]
+        yield key, [getattr(model.latency[0], key) for model in models]
     for key in ("joules", "gross_joules", "idle_watts"):
-        if all(model["energy"] for model in models):
-            yield key, [model["energy"][key] for model in models]
+        if all(model.energy for model in models):
+            yield key, [getattr(model.energy, key) for model in models]
 
 
-def repeatability(runs: Sequence[Mapping[str, Any]]) -> str:
+def repeatability(runs: Sequence[Comparison]) -> str:
     """A row a figure: its median over the runs, its range, and the spread as a share of the median."""
     lines = [
         "### How repeatable a figure is\n",
         "| model | figure | median | lowest | highest | spread |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
-    for name in runs[0]["models"]:
+    for name in runs[0].models:
         for key, values in figures(runs, name):
             middle = float(np.median(values))
             spread = f"{np.ptp(values) / middle:.1%}" if middle else ""
@@ -129,9 +129,9 @@ def repeatability(runs: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def ratio_table(runs: Sequence[Mapping[str, Any]]) -> str:
+def ratio_table(runs: Sequence[Comparison]) -> str:
     """The paper's table: how many times less a student takes than its teacher and than CodeBERT, medians over runs."""
-    models = runs[0]["models"]
+    models = runs[0].models
     references = [name for name in (TEACHER, CODEBERT_NAME) if name in models]
     lines = [
         "### Times less than the teacher and than CodeBERT\n",
@@ -142,7 +142,7 @@ def ratio_table(runs: Sequence[Mapping[str, Any]]) -> str:
         if name in references:
             continue
         for other in references:
-            smaller = models[other]["size_bytes"] / models[name]["size_bytes"]
+            smaller = models[other].size_bytes / models[name].size_bytes
             faster = quotient(runs, other, name, "median_ms")
             energy = quotient(runs, other, name, "joules")
             cells = [f"{smaller:,.0f}x", faster, energy or "no counter"]
@@ -150,7 +150,7 @@ def ratio_table(runs: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def quotient(runs: Sequence[Mapping[str, Any]], more: str, less: str, figure: str) -> str:
+def quotient(runs: Sequence[Comparison], more: str, less: str, figure: str) -> str:
     """Median over the runs of a quotient, with its range; each of figures of one run."""
     upper, lower = dict(figures(runs, more)).get(figure), dict(figures(runs, less)).get(figure)
     if upper is None or lower is None or min(lower) <= 0:

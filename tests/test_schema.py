@@ -17,6 +17,7 @@ from avatar_optuna.schema import (
     AuditedStudent,
     Job,
     JobResult,
+    Latency,
     MisorderedPair,
     PhaseCost,
     RankCorrelation,
@@ -38,7 +39,7 @@ def _result() -> JobResult:
         parameters=720_000,
         flops=10**9,
         latency_ms=3.5,
-        latency=({"batch_size": 1, "median_ms": 3.5},),
+        latency=(Latency(batch_size=1, median_ms=3.5, p95_ms=4.0, repeats=5, device={"name": "cpu"}),),
         history=({"epoch": 1, "loss": 0.4},),
         best_epoch=1,
         seconds=12.0,
@@ -83,7 +84,7 @@ def test_a_strange_trial_is_refused(distilled: optuna.Study) -> None:
 
 
 def test_a_teacher_comes_back_equal() -> None:
-    record = TeacherRecord(source="checkpoint: x", valid={"accuracy": 1.0}, latency=({"batch_size": 1},))
+    record = TeacherRecord(source="checkpoint: x", valid={"accuracy": 1.0}, latency=_result().latency)
     assert TeacherRecord.from_dict(record.to_dict()) == record
 
 

@@ -44,8 +44,6 @@ def audit_stand_ins(
 
     Args:
         students: Random feasible ones, with random weights.
-        task_shape: Single functions or pairs.
-        device: Where they run.
         threads: On a CPU; None takes one.
         repeats: Timed passes of each.
         on_progress: Called with the number of timed passes done.
@@ -54,18 +52,25 @@ def audit_stand_ins(
     with computing_threads(device, threads):
         timed = time_students(students, task_shape, device=device, repeats=repeats, on_progress=on_progress)
         counter = open_counter(device)
-        joules: list[float | None] = [None] * len(students)
+        joules: Sequence[float | None] = [None] * len(students)
         if counter is not None:
             joules = energies_of_students(students, task_shape, counter, device=device)
         about = describe_device(device)
-    stand_ins = {
-        "flops": np.asarray([float(flops(student, task_shape)) for student in students]),
-        "parameters": np.asarray([float(num_parameters(student, task_shape)) for student in students]),
-    }
+    audited = tuple(
+        AuditedStudent(
+            hyperparameters=student.to_dict(),
+            flops=int(flops(student, task_shape)),
+            parameters=int(num_parameters(student, task_shape)),
+            latency_ms=float(times_ms.min()),
+            latency_interval_ms=(float(times_ms.min()), float(np.percentile(times_ms, 95))),
+            energy_j=energy_j,
+        )
+        for student, times_ms, energy_j in zip(students, timed.times_ms, joules, strict=True)
+    )
     return Audit(
-        students=_audited(students, stand_ins, timed, joules),
-        correlations=_correlations(stand_ins, timed.latencies_ms, joules),
-        **_judged(stand_ins["flops"], timed),
+        students=audited,
+        correlations=_correlations(audited),
+        **_judged(np.asarray([float(student.flops) for student in audited]), timed),
         device=about,
         batch_size=BATCH_SIZE,
         repeats=repeats,
@@ -75,58 +80,34 @@ def audit_stand_ins(
     )
 
 
-def _audited(
-    students: Sequence[Configuration],
-    stand_ins: dict[str, Array],
-    timed: TimedStudents,
-    joules: Sequence[float | None],
-) -> tuple[AuditedStudent, ...]:
+def _correlations(students: Sequence[AuditedStudent]) -> tuple[RankCorrelation, ...]:
+    """Of both stand-ins with latency, and with energy where it was counted for most students."""
+    counted = {"latency_ms": students, "energy_j": [student for student in students if student.energy_j is not None]}
     return tuple(
-        AuditedStudent(
-            hyperparameters=student.to_dict(),
-            flops=int(stand_ins["flops"][index]),
-            parameters=int(stand_ins["parameters"][index]),
-            latency_ms=float(timed.latencies_ms[index]),
-            latency_interval_ms=(float(timed.latencies_ms[index]), float(np.percentile(timed.times_ms[index], 95))),
-            energy_j=joules[index],
+        rank_correlation(
+            stand_in,
+            figure,
+            *(np.asarray([getattr(s, name) for s in used], dtype=np.float64) for name in (stand_in, figure)),
         )
-        for index, student in enumerate(students)
-    )
-
-
-def _correlations(
-    stand_ins: dict[str, Array], latencies_ms: Array, joules: Sequence[float | None]
-) -> tuple[RankCorrelation, ...]:
-    counted = np.asarray([value is not None for value in joules])
-    everything = np.ones(len(latencies_ms), dtype=np.bool_)
-    figures = [("latency_ms", latencies_ms, everything)]
-    if counted.mean() > 0.5:
-        figures.append(("energy_j", np.asarray([value or 0.0 for value in joules]), counted))
-    return tuple(
-        rank_correlation(name, figure, values[used], measured[used])
-        for figure, measured, used in figures
-        for name, values in stand_ins.items()
+        for figure, used in counted.items()
+        if len(used) > len(students) / 2
+        for stand_in in ("flops", "parameters")
     )
 
 
 def rank_correlation(stand_in: str, figure: str, values: Array, measured: Array) -> RankCorrelation:
-    """Spearman's and Kendall's correlation, with percentile intervals from a bootstrap over students.
-
-    Args:
-        stand_in, figure: Their names.
-        values, measured: Shape (students,).
-    """
+    """Spearman's and Kendall's correlation of two arrays (students,), with intervals from a bootstrap over students."""
     from scipy.stats import kendalltau, spearmanr
 
     rng = np.random.default_rng(0)
     drawn = [rng.integers(0, len(values), size=len(values)) for _ in range(_BOOTSTRAPS)]
     drawn = [rows for rows in drawn if np.ptp(values[rows]) > 0 and np.ptp(measured[rows]) > 0]
-    found: dict[str, Any] = {}
+    statistics: dict[str, Any] = {}
     for name, statistic in (("spearman", spearmanr), ("kendall", kendalltau)):
-        found[name] = float(statistic(values, measured).statistic)
+        statistics[name] = float(statistic(values, measured).statistic)
         resampled = [float(statistic(values[rows], measured[rows]).statistic) for rows in drawn]
-        found[f"{name}_interval"] = _percentiles(resampled)
-    return RankCorrelation(stand_in=stand_in, figure=figure, **found)
+        statistics[f"{name}_interval"] = _percentiles(resampled)
+    return RankCorrelation(stand_in=stand_in, figure=figure, **statistics)
 
 
 def _judged(flop_counts: Array, timed: TimedStudents) -> dict[str, Any]:

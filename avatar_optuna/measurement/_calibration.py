@@ -14,89 +14,60 @@ from avatar_optuna.measurement._latency import computing_threads, describe_devic
 from avatar_optuna.measurement._random_students import BATCH_SIZE, energies_of_students, time_students
 from avatar_optuna.students import Configuration
 
-OnProgress = Callable[[int], None]
-
 CALIBRATION_STUDENTS = 40
 CALIBRATION_REPEATS = 15
 
 
-def calibrate_latency(
+def calibrate(
+    quantity: str,
     students: Sequence[Configuration],
     task_shape: TaskShape,
     *,
     device: str,
     threads: int | None = None,
     repeats: int = CALIBRATION_REPEATS,
-    on_progress: OnProgress | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> CostModel:
-    """Time students by turns, and fit the cost model of `latency_ms` on what they take undisturbed.
+    """Measure students, and fit the cost model of what they take.
 
     Args:
+        quantity: "latency_ms", of students timed by turns, undisturbed; or "energy_j", counted over seconds full of
+            passes of each.
         students: Spread over the space.
-        task_shape: Single functions or pairs.
-        device: Where students will run.
         threads: On a CPU; None takes one.
-        repeats: Timed passes of each.
-        on_progress: Called with the number of timed passes done.
-    """
-    with computing_threads(device, threads):
-        timed = time_students(students, task_shape, device=device, repeats=repeats, on_progress=on_progress)
-        latencies = timed.latencies_ms.tolist()
-        return _fitted("latency_ms", students, latencies, task_shape, device=device, waited_share=timed.waited_share)
-
-
-def calibrate_energy(
-    students: Sequence[Configuration],
-    task_shape: TaskShape,
-    *,
-    device: str,
-    threads: int | None = None,
-    on_progress: OnProgress | None = None,
-) -> CostModel:
-    """Count each student's joules over seconds full of passes, and fit the cost model of `energy_j` on them.
-
-    Args:
-        students: Spread over the space.
-        task_shape: Single functions or pairs.
-        device: Where students will run.
-        threads: On a CPU; None takes one.
-        on_progress: Called with the number of students measured.
+        repeats: Timed passes of each, for the latency.
+        on_progress: Called with the number of timed passes done, or of students whose energy was counted.
 
     Raises:
-        InputError: The device has no counter that can be read.
+        InputError: The device has no energy counter that can be read.
         StudyError: The counter gave too few figures.
     """
-    counter = require_counter(device)
+    counter = require_counter(device) if quantity == "energy_j" else None
+    waited_share = None
     with computing_threads(device, threads):
-        joules = energies_of_students(students, task_shape, counter, device=device, on_progress=on_progress)
-        counted = [(student, value) for student, value in zip(students, joules, strict=True) if value is not None]
-        if len(counted) < MIN_STUDENTS:
-            raise StudyError(
-                f"energy_j cannot be predicted: the counter {counter.source} gave figures for {len(counted)} of "
-                f"{len(students)} students, and {MIN_STUDENTS} are needed"
-            )
-        return _fitted("energy_j", [s for s, _ in counted], [v for _, v in counted], task_shape, device=device)
-
-
-def _fitted(
-    quantity: str,
-    students: Sequence[Configuration],
-    figures: Sequence[float],
-    task_shape: TaskShape,
-    *,
-    device: str,
-    waited_share: float | None = None,
-) -> CostModel:
-    fitted = fit(students, figures, task_shape)
+        about = describe_device(device)
+        if counter is None:
+            timed = time_students(students, task_shape, device=device, repeats=repeats, on_progress=on_progress)
+            measured, waited_share = list(zip(students, timed.latencies_ms.tolist(), strict=True)), timed.waited_share
+        else:
+            joules = energies_of_students(students, task_shape, counter, device=device, on_progress=on_progress)
+            measured = [(student, value) for student, value in zip(students, joules, strict=True) if value is not None]
+            if len(measured) < MIN_STUDENTS:
+                raise StudyError(
+                    f"energy_j cannot be predicted: the counter {counter.source} gave figures for {len(measured)} of "
+                    f"{len(students)} students, and {MIN_STUDENTS} are needed"
+                )
+    figures = [figure for _, figure in measured]
+    fitted = fit([student for student, _ in measured], figures, task_shape)
     return CostModel(
         quantity=quantity,
         family=students[0].family.name,
         task_shape=task_shape,
         weights=fitted.weights,
-        device=describe_device(device),
+        device=about,
         host=platform.node(),
         batch_size=BATCH_SIZE,
-        num_students=len(students),
+        num_students=len(measured),
         median_error=fitted.median_error,
         p90_error=fitted.p90_error,
         rank_correlation=fitted.rank_correlation,

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from avatar_optuna.distillation import Classifier
-from avatar_optuna.measurement._energy import measure_energy, open_counter
-from avatar_optuna.measurement._latency import (
-    Run,
-    computing_threads,
-    describe_device,
-    interleaved_latencies,
-    synchronize,
-)
+from avatar_optuna.measurement._energy import energy_of
+from avatar_optuna.measurement._latency import computing_threads, describe_device, interleaved_latencies
 from avatar_optuna.measurement._models import CodebertArchitecture, classifier_runs
+from avatar_optuna.schema import ComparedModel, Comparison
 from avatar_optuna.tasks import Split
 
 TEACHER = "teacher"
@@ -34,7 +28,7 @@ def compare(
     repeats: int,
     device: str,
     threads: int | None = None,
-) -> dict[str, Any]:
+) -> Comparison:
     """Latency (and energy, where a counter is readable) of all of them, on the same inputs, on a quiet machine.
 
     Args:
@@ -46,29 +40,25 @@ def compare(
         repeats: Timed passes of each model and batch size.
         device: Where all of them are.
         threads: On a CPU; None takes one.
-
-    Returns:
-        `device`, and by model name `latency` (a list of objects), `parameters`, `size_bytes`, `flops` and `energy`.
     """
     with computing_threads(device, threads):
         models = {**students, **({TEACHER: teacher} if teacher is not None else {})}
         makers = {name: classifier_runs(classifier, split) for name, classifier in models.items()}
         reference = CodebertArchitecture(device)
         makers[CODEBERT_NAME] = reference.runs(teacher or next(iter(students.values())), split)
-        sizes = sorted({1, *batch_sizes})
-        latencies = interleaved_latencies(makers, batch_sizes=sizes, repeats=repeats, device=device)
-        found: dict[str, Any] = {}
+        latencies = interleaved_latencies(makers, batch_sizes=batch_sizes, repeats=repeats, device=device)
+        compared = {}
         for name, make in makers.items():
             classifier = models.get(name)
-            parameters = classifier.num_parameters if classifier is not None else reference.num_parameters
-            found[name] = {
-                "parameters": parameters,
-                "size_bytes": 4 * parameters,
-                "flops": forward_flops(classifier) if classifier is not None else None,
-                "latency": [latency.to_dict() for latency in latencies[name]],
-                "energy": _energy(make, device),
-            }
-        return {"device": describe_device(device), "repeats": repeats, "models": found}
+            parameters = (classifier or reference).num_parameters
+            compared[name] = ComparedModel(
+                parameters=parameters,
+                size_bytes=4 * parameters,
+                flops=forward_flops(classifier) if classifier is not None else None,
+                latency=latencies[name],
+                energy=energy_of(make(1), device),
+            )
+        return Comparison(device=describe_device(device), repeats=repeats, models=compared)
 
 
 def forward_flops(classifier: Classifier) -> int:
@@ -81,11 +71,3 @@ def forward_flops(classifier: Classifier) -> int:
     with counter, sdpa_kernel(SDPBackend.MATH):
         classifier.forward(ids)
     return int(counter.get_total_flops())
-
-
-def _energy(make: Callable[[int], Run], device: str) -> dict[str, Any] | None:
-    counter = open_counter(device)
-    if counter is None:
-        return None
-    energy = measure_energy(make(1), counter, settle=lambda: synchronize(device))
-    return energy.to_dict() if energy is not None else None

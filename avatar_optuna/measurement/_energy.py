@@ -1,16 +1,18 @@
-"""Energy from counters, and from nothing else: without a counter there is no measured energy."""
+"""Energy from counters: without one there is no measured energy, only an assumed power, which is never an objective."""
 
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-from avatar_optuna.codec import Stored
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.measurement._latency import Run, synchronize
+from avatar_optuna.schema import Energy, EstimatedPower
 
 logger = logging.getLogger(__name__)
 
@@ -32,14 +34,7 @@ class EnergyCounter(Protocol):
 
 
 class NvmlCounter:
-    """The energy counter of an NVIDIA GPU (Volta and later), in millijoules since the driver was loaded.
-
-    Args:
-        index: Of the device, as NVML numbers it.
-
-    Raises:
-        OSError: There is no such counter.
-    """
+    """The energy counter of an NVIDIA GPU (Volta and later), by its number in NVML, where there is one."""
 
     source = "nvml"
 
@@ -64,9 +59,6 @@ class NvmlCounter:
 
 class RaplCounter:
     """The processor packages' energy counters of Linux's powercap, wrap-around undone.
-
-    Args:
-        root: Where the kernel shows them.
 
     Raises:
         OSError: There are none, or they may not be read (most systems let only root read them).
@@ -125,36 +117,19 @@ def _counter(device: str) -> EnergyCounter:
 
 def _visible_index(device: str) -> int:
     """NVML numbers all devices, CUDA the visible ones."""
-    import os
-
     number = int(device.partition(":")[2] or 0)
     visible = [entry for entry in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if entry.strip().isdecimal()]
     return int(visible[number]) if number < len(visible) else number
 
 
-@dataclass(frozen=True, kw_only=True)
-class Energy(Stored):
-    """Energy of one pass, from a counter.
-
-    Args:
-        joules: A pass, idle subtracted.
-        idle_watts: Power of the device while it does nothing, measured just before.
-        gross_joules: A pass, idle included.
-        passes: How many were run in the window.
-        window_s: How long they took.
-        source: The counter.
-    """
-
-    joules: float
-    idle_watts: float
-    gross_joules: float
-    passes: int
-    window_s: float
-    source: str
+def energy_of(run: Run, device: str) -> Energy | None:
+    """Energy of one pass on a device; None where it has no counter that can be read."""
+    counter = open_counter(device)
+    return measure_energy(run, counter, settle=lambda: synchronize(device)) if counter is not None else None
 
 
 def measure_energy(
-    run: Callable[[], object],
+    run: Run,
     counter: EnergyCounter,
     *,
     window_s: float = 3.0,
@@ -166,13 +141,10 @@ def measure_energy(
     """Energy of one pass: a window of seconds full of passes, less what the device takes while idle.
 
     Args:
-        run: One pass.
         counter: Read four times: around the idle time and around the window.
         window_s: Shortest window; counters are updated some ten times a second.
         idle_s: How long the idle device is watched.
         settle: Waits for what was told to the device (a CUDA synchronisation).
-        clock: Seconds.
-        sleep: Waits.
 
     Returns:
         None where the counter cannot be read: an unreadable counter never yields a number.
@@ -202,4 +174,28 @@ def measure_energy(
         passes=passes,
         window_s=seconds,
         source=counter.source,
+    )
+
+
+def estimate_power(device: str, threads: int | None) -> EstimatedPower:
+    """What codecarbon assumes a device to take while it computes; memory is left out, for it takes the same idle.
+
+    Args:
+        device: cpu; for a GPU, whose limit NVML tells where its counter is missing, the processor's share alone.
+        threads: That compute; None is one.
+    """
+    from codecarbon.core.cpu import TDP  # it loads pandas: only where it is needed
+
+    logging.getLogger("codecarbon").setLevel(logging.ERROR)
+    processor = TDP()  # type: ignore[no-untyped-call]
+    cores = os.cpu_count() or 1
+    used = min(threads or 1, cores)
+    watts = float(processor.tdp) * used / cores
+    return EstimatedPower(
+        watts=watts,
+        assumption=(
+            f"{processor.model} takes {processor.tdp:g} W at full load, {used} of its {cores} visible threads their "
+            f"share: {watts:.3g} W whatever is computed{'' if device == 'cpu' else ', its GPU left out'}"
+        ),
+        source=f"codecarbon {version('codecarbon')}",
     )

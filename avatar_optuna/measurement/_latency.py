@@ -14,34 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from avatar_optuna.codec import Stored
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.schema import Latency
 
 Run = Callable[[], object]
+"""One pass."""
 
 _WARM_UPS = 3
-_MAX_INPUTS = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class Latency(Stored):
-    """Time of one forward pass, warm, tokenization apart.
-
-    Args:
-        batch_size: Inputs a pass.
-        median_ms: Median over the repeats.
-        p95_ms: 95th percentile.
-        repeats: Timed passes, each on the next inputs of the test split.
-        device: `{"name", "model", "threads"}`.
-        precision: Of the weights and the arithmetic.
-    """
-
-    batch_size: int
-    median_ms: float
-    p95_ms: float
-    repeats: int
-    device: Mapping[str, Any]
-    precision: str = "float32"
 
 
 def describe_device(device: str) -> dict[str, Any]:
@@ -109,29 +88,23 @@ def interleaved_latencies(
     """Time several models by turns, so that whatever else the machine does falls on all of them alike.
 
     Args:
-        models: For each name, what makes passes over prepared inputs of a batch size; each call is timed.
-        batch_sizes: Inputs a pass.
+        models: By name, what makes passes over prepared inputs of a batch size; each call is timed.
+        batch_sizes: Inputs a pass; batch 1 is always among them.
         repeats: Timed passes of each model and batch size.
-        device: Where they run.
 
     Returns:
-        One `Latency` a batch size, by name.
+        By name, one for each batch size, in ascending order.
     """
     about = describe_device(device)
-    found: dict[str, list[Latency]] = {name: [] for name in models}
-    for batch_size in batch_sizes:
+    latencies: dict[str, tuple[Latency, ...]] = dict.fromkeys(models, ())
+    for batch_size in sorted({1, *batch_sizes}):
         turns = timed_turns([make(batch_size) for make in models.values()], repeats=repeats, device=device)
-        for name, taken in zip(models, turns.times_ms, strict=True):
-            found[name].append(
-                Latency(
-                    batch_size=batch_size,
-                    median_ms=float(np.median(taken)),
-                    p95_ms=float(np.percentile(taken, 95)),
-                    repeats=repeats,
-                    device=about,
-                )
+        for name, times_ms in zip(models, turns.times_ms, strict=True):
+            median_ms, p95_ms = (float(value) for value in np.percentile(times_ms, [50, 95]))
+            latencies[name] += (
+                Latency(batch_size=batch_size, median_ms=median_ms, p95_ms=p95_ms, repeats=repeats, device=about),
             )
-    return {name: tuple(latencies) for name, latencies in found.items()}
+    return latencies
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -147,25 +120,11 @@ class Turns:
     times_ms: npt.NDArray[np.float64]
     computed_ms: npt.NDArray[np.float64] | None
 
-    @property
-    def waited_share(self) -> float | None:
-        """Share of the time in which other work had the processor, or None where unknown."""
-        if self.computed_ms is None:
-            return None
-        return max(1 - float(self.computed_ms.sum()) / float(self.times_ms.sum()), 0.0)
-
 
 def timed_turns(
     runs: Sequence[Run], *, repeats: int, device: str, on_turn: Callable[[int], None] | None = None
 ) -> Turns:
-    """Warm each model up, then time all of them once, and again.
-
-    Args:
-        runs: One pass of each.
-        repeats: How many turns.
-        device: Where they run.
-        on_turn: Called with the number of turns done.
-    """
+    """Warm each model up, then time a pass of each by turns; `on_turn` is called with the number of turns done."""
     for run in runs:
         for _ in range(_WARM_UPS):
             run()
@@ -182,21 +141,3 @@ def timed_turns(
             on_turn(turn + 1)
     is_alone = device == "cpu" and torch.get_num_threads() == 1
     return Turns(times_ms=times, computed_ms=computed if is_alone else None)
-
-
-def cycling(batches: Sequence[Run]) -> Run:
-    """Each call runs the next of the batches, over and over."""
-    state = {"next": 0}
-
-    def run() -> object:
-        batch = batches[state["next"] % len(batches)]
-        state["next"] += 1
-        return batch()
-
-    return run
-
-
-def prepared_batches(num_inputs: int, batch_size: int) -> list[list[int]]:
-    """Rows of the first inputs, cut into batches of one size; rows are used again where there are too few."""
-    count = max(1, min(_MAX_INPUTS, num_inputs) // batch_size)
-    return [[(start * batch_size + offset) % num_inputs for offset in range(batch_size)] for start in range(count)]

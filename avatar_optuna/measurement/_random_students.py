@@ -39,11 +39,7 @@ class TimedStudents:
 
     @property
     def latencies_ms(self) -> Array:
-        """The fastest turn of each: what it takes undisturbed, which is nearly the median of a quiet machine.
-
-        Returns:
-            Shape (students,).
-        """
+        """The fastest turn of each, shape (students,): what it takes undisturbed, nearly a quiet machine's median."""
         return np.asarray(self.times_ms.min(axis=1))
 
 
@@ -55,36 +51,31 @@ def time_students(
     repeats: int,
     on_progress: Callable[[int], None] | None = None,
 ) -> TimedStudents:
-    """Time one input at full length, the students by turns, in an order of their own.
+    """Time one input at full length, the students by turns, as many at a time as 2 GB hold.
 
     Args:
-        students: What is built, with random weights; as many at a time as 2 GB hold.
+        students: What is built, with random weights.
         task_shape: Single functions or pairs: a pair is two passes of the encoder.
-        device: Where they run.
         repeats: Timed passes of each.
         on_progress: Called with the number of timed passes done.
     """
     times = np.zeros((len(students), repeats))
-    waited, weights = [], []
-    done = 0
+    elapsed_ms, waited_ms, done = 0.0, 0.0, 0
+    is_known = True
     for group in _groups(students, task_shape):
         runs = [student_run(students[index], task_shape, device) for index in group]
-        before = done
 
-        def on_turn(turn: int, before: int = before, size: int = len(group)) -> None:
+        def on_turn(turn: int, before: int = done, size: int = len(group)) -> None:
             if on_progress is not None:
                 on_progress(before + turn * size)
 
         turns = timed_turns(runs, repeats=repeats, device=device, on_turn=on_turn)
         times[group] = turns.times_ms if turns.computed_ms is None else turns.computed_ms
-        waited.append(turns.waited_share)
-        weights.append(float(turns.times_ms.sum()))
+        elapsed_ms += float(turns.times_ms.sum())
+        waited_ms += max(float(turns.times_ms.sum() - times[group].sum()), 0.0)
+        is_known = is_known and turns.computed_ms is not None
         done += repeats * len(group)
-    known = [share for share in waited if share is not None]
-    return TimedStudents(
-        times_ms=times,
-        waited_share=float(np.average(known, weights=weights)) if len(known) == len(waited) and known else None,
-    )
+    return TimedStudents(times_ms=times, waited_share=waited_ms / elapsed_ms if is_known and elapsed_ms else None)
 
 
 def energies_of_students(
@@ -96,7 +87,7 @@ def energies_of_students(
     on_progress: Callable[[int], None] | None = None,
 ) -> list[float | None]:
     """Joules of one input at full length, idle subtracted; None where the counter failed or counted nothing."""
-    found: list[float | None] = []
+    joules: list[float | None] = []
     for index, student in enumerate(students):
         energy = measure_energy(
             student_run(student, task_shape, device),
@@ -105,10 +96,10 @@ def energies_of_students(
             idle_s=_ENERGY_IDLE_S,
             settle=lambda: synchronize(device),
         )
-        found.append(energy.joules if energy is not None and energy.joules > 0 else None)
+        joules.append(energy.joules if energy is not None and energy.joules > 0 else None)
         if on_progress is not None:
             on_progress(index + 1)
-    return found
+    return joules
 
 
 def student_run(student: Configuration, task_shape: TaskShape, device: str) -> Run:

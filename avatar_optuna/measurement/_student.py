@@ -1,16 +1,22 @@
-"""Everything that is measured of one classifier once it stands: figures of two splits, latency, energy."""
+"""Everything that is measured of one classifier once it stands: figures of two splits, latency, energy, objectives."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from avatar_optuna.distillation import Classifier
+from avatar_optuna.exceptions import StudyError
 from avatar_optuna.measurement._effectiveness import effectiveness
-from avatar_optuna.measurement._energy import measure_energy, open_counter
-from avatar_optuna.measurement._latency import interleaved_latencies, synchronize
+from avatar_optuna.measurement._energy import energy_of
+from avatar_optuna.measurement._latency import interleaved_latencies
 from avatar_optuna.measurement._models import classifier_runs
+from avatar_optuna.objectives import MeasuredObjective, MeasuredStudent
+from avatar_optuna.schema import Energy, Latency
+from avatar_optuna.students import Configuration
 from avatar_optuna.tasks import Split, Task
 
 _BATCH = 64
@@ -23,14 +29,14 @@ class Measurement:
     Args:
         valid: Of the validation split (see `effectiveness`).
         test: Of the test split: for reporting only.
-        latency: One object for each batch size.
-        energy: Measured energy of one pass at batch 1, or None where the device has no counter or others use it.
+        latency: One for each batch size, in ascending order.
+        energy: Of one pass at batch 1, or None where the device has no counter or others use it.
     """
 
     valid: Mapping[str, Any]
     test: Mapping[str, Any]
-    latency: tuple[Mapping[str, Any], ...]
-    energy: Mapping[str, Any] | None
+    latency: tuple[Latency, ...]
+    energy: Energy | None
 
 
 def measure(
@@ -42,32 +48,55 @@ def measure(
     device: str,
     has_device_alone: bool = True,
 ) -> Measurement:
-    """Measure one classifier on its device.
+    """Measure one classifier, loaded from its files, on its device.
 
     Args:
-        classifier: The classifier, loaded from its files.
-        task: Its task.
         batch_sizes: For the latency; batch 1 is always among them.
         repeats: Timed passes for each batch size.
-        device: Where the classifier is.
         has_device_alone: Whether nothing else computes there: a counter cannot tell whose joules it counts.
     """
-    sizes = sorted({1, *batch_sizes})
     runs = classifier_runs(classifier, task.test)
-    latencies = interleaved_latencies({"model": runs}, batch_sizes=sizes, repeats=repeats, device=device)["model"]
-    counter = open_counter(device) if has_device_alone else None
-    energy = None
-    if counter is not None:
-        energy = measure_energy(runs(1), counter, settle=lambda: synchronize(device))
+    latencies = interleaved_latencies({"model": runs}, batch_sizes=batch_sizes, repeats=repeats, device=device)
     return Measurement(
-        valid=figures_of(classifier, task.valid),
-        test=figures_of(classifier, task.test),
-        latency=tuple(latency.to_dict() for latency in latencies),
-        energy=energy.to_dict() if energy is not None else None,
+        energy=energy_of(runs(1), device) if has_device_alone else None,
+        valid=_figures(classifier, task.valid),
+        test=_figures(classifier, task.test),
+        latency=latencies["model"],
     )
 
 
-def figures_of(classifier: Classifier, split: Split) -> dict[str, Any]:
-    """How effective a classifier is on a split (see `effectiveness`)."""
+def _figures(classifier: Classifier, split: Split) -> dict[str, Any]:
     logits = classifier.predict_logits(split.functions, split.inputs, batch_size=_BATCH)
     return effectiveness(split.labels, logits.argmax(axis=1), num_labels=logits.shape[1])
+
+
+def measure_objectives(
+    kinds: Mapping[str, MeasuredObjective],
+    classifier: Classifier,
+    task: Task,
+    *,
+    directory: Path,
+    hyperparameters: Configuration,
+) -> dict[str, float]:
+    """Measure a distilled student, loaded from its directory, by each of these objectives.
+
+    Raises:
+        StudyError: A figure is not a finite number.
+    """
+    if not kinds:
+        return {}
+    valid = task.valid
+    student = MeasuredStudent(
+        directory=directory,
+        hyperparameters=hyperparameters,
+        task_shape=task.shape,
+        device=str(classifier.device),
+        labels=valid.labels,
+        logits=classifier.predict_logits(valid.functions, valid.inputs),
+        run=classifier_runs(classifier, task.test)(1),
+    )
+    figures = {name: float(kind.measure(student)) for name, kind in kinds.items()}
+    for name, value in figures.items():
+        if not math.isfinite(value):
+            raise StudyError(f"the objective {name} must be a finite number, it measured {value}")
+    return figures

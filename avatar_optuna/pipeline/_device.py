@@ -14,8 +14,7 @@ from avatar_optuna.measurement import (
     CALIBRATION_REPEATS,
     CALIBRATION_STUDENTS,
     audit_stand_ins,
-    calibrate_energy,
-    calibrate_latency,
+    calibrate,
     computing_threads,
     describe_device,
     require_counter,
@@ -43,24 +42,25 @@ def calibrated(
     Raises:
         InputError: `energy_j` is named and the device has no counter.
     """
-    found = {name: (known or {})[name] for name in sorted(settings.predicted_names & set(known or {}))}
-    missing = sorted(settings.predicted_names - set(found))
+    names = sorted(settings.predicted_names)
+    cost_models = {name: known[name] for name in names if known is not None and name in known}
+    missing = [name for name in names if name not in cost_models]
     if "energy_j" in missing:
         require_counter(settings.measurement.device)
     if not missing:
-        return found
+        return cost_models
     students = drawn_students(settings, task_shape, CALIBRATION_STUDENTS, seed=settings.search.seed)
     device, threads = settings.measurement.device, settings.measurement.threads
+    steps = {
+        "latency_ms": ("calibrating latency: passes", len(students) * CALIBRATION_REPEATS),
+        "energy_j": ("calibrating energy: students", len(students)),
+    }
     for name in missing:
-        if name == "latency_ms":
-            with progress.bar("calibrating latency: passes", len(students) * CALIBRATION_REPEATS) as update:
-                cost_model = calibrate_latency(students, task_shape, device=device, threads=threads, on_progress=update)
-        else:
-            with progress.bar("calibrating energy: students", len(students)) as update:
-                cost_model = calibrate_energy(students, task_shape, device=device, threads=threads, on_progress=update)
-        found[name] = cost_model
+        with progress.bar(*steps[name]) as update:
+            cost_model = calibrate(name, students, task_shape, device=device, threads=threads, on_progress=update)
+        cost_models[name] = cost_model
         progress.say(_said(cost_model))
-    return found
+    return cost_models
 
 
 def _said(cost_model: CostModel) -> str:

@@ -47,6 +47,7 @@ from avatar_optuna.schema import (
     INDICATOR,
     POWER,
     TEACHER,
+    Comparison,
     Job,
     JobResult,
     SearchResult,
@@ -369,8 +370,8 @@ class Run:
         settings = self.study.settings.measurement
         trials = self.study.distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         wanted = {str(t.number): JobResult.from_trial(t) for t in trials if Job.from_trial(t).purpose == "front"}
-        stored = self.study.attributes.get(COMPARISON, {"models": {}})["models"]
-        if not wanted or set(wanted) <= set(stored):
+        stored = self.study.stored(Comparison, COMPARISON)
+        if not wanted or (stored is not None and set(wanted) <= set(stored.models)):
             return
         store = artifact_store(self.study.artifacts)
         with (
@@ -392,7 +393,7 @@ class Run:
                 device=settings.device,
                 threads=settings.threads,
             )
-        self.study.set_attribute(COMPARISON, compared)
+        self.study.set_attribute(COMPARISON, compared.to_dict())
         if open_counter(settings.device) is None:
             self.study.set_attribute(POWER, estimate_power(settings.device, settings.threads).to_dict())
         self.did_something = True

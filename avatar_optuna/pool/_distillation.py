@@ -83,7 +83,7 @@ class Distiller:
             size_bytes=student.size_bytes,
             parameters=classifier.num_parameters,
             flops=int(flops(job.hyperparameters, task.shape)),
-            latency_ms=measurement.latency[0]["median_ms"],
+            latency_ms=measurement.latency[0].median_ms,
             latency=measurement.latency,
             history=tuple(record.to_dict() for record in student.history),
             best_epoch=student.best_epoch,

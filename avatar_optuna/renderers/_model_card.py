@@ -17,9 +17,7 @@ def model_card(view: StudyView, student: DistilledStudent) -> str:
         for split, figures in (("validation", result.valid), ("test", result.test))
     ]
     joules = (
-        f"{energy['joules']:.4g} J an input ({energy['source']}, idle subtracted)"
-        if energy
-        else "not measured: no counter"
+        f"{energy.joules:.4g} J an input ({energy.source}, idle subtracted)" if energy else "not measured: no counter"
     )
     device = result.device.get("model", result.device)
     timed = "side by side with its teacher" if student.is_compared else "by its own worker, provisional"

@@ -90,10 +90,11 @@ def _with_error(prediction: Prediction) -> str:
 
 
 def _teacher_cells(view: StudyView, teacher: TeacherRecord, names: Sequence[str]) -> list[str]:
+    compared = view.model("teacher")
     figures = {
         "size_bytes": teacher.size_bytes,
         "flops": teacher.flops,
-        "latency_ms": view.reference_latency_ms("teacher"),
+        "latency_ms": compared.latency_ms if compared is not None else None,
     }
     return [
         "teacher",

@@ -104,10 +104,9 @@ def pay_back(content: Content, spent: StudyCost) -> PayBack:
         return PayBack(sentences="No student is distilled yet, so none saves anything yet.")
     student = content.recommendation.student
     own, teacher = content.model(str(student.job)), content.model("teacher")
-    teacher_ms = content.reference_latency_ms("teacher")
-    if own is None or teacher is None or teacher_ms is None:
+    if own is None or teacher is None:
         return PayBack(sentences="What a student saves is known once students and teacher are timed side by side.")
-    saved_ms = teacher_ms - student.latency_ms
+    saved_ms = teacher.latency_ms - student.latency_ms
     inferences = spent.inferences_to_repay_time(saved_ms)
     if inferences is None:
         return PayBack(sentences=f"Student {student.job} is no faster than its teacher: it saves no time.")
@@ -115,8 +114,8 @@ def pay_back(content: Content, spent: StudyCost) -> PayBack:
         f"Student {student.job} saves {milliseconds(saved_ms)} on each input compared with its teacher: "
         f"{inferences:,} inferences save the time of the whole study."
     )
-    if own["energy"] is not None and teacher["energy"] is not None:
-        saved_j = teacher["energy"]["joules"] - own["energy"]["joules"]
+    if own.energy is not None and teacher.energy is not None:
+        saved_j = teacher.energy.joules - own.energy.joules
         if (repaid := spent.inferences_to_repay_energy(saved_j)) is not None:
             sentences += f" Each saves {joules(saved_j)}: {repaid:,} inferences save its energy."
     return PayBack(sentences=sentences, is_derived=True)

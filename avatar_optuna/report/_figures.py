@@ -281,7 +281,7 @@ def _measured_series(content: Content) -> dict[str, Any]:
         "latency_ms": _rounded(student.latency_ms for student, _ in results),
     }
     if any(student.energy is not None for student, _ in results):
-        columns["energy_j"] = [s.energy["joules"] if s.energy is not None else None for s, _ in results]
+        columns["energy_j"] = [s.energy.joules if s.energy is not None else None for s, _ in results]
     return {
         "name": "distilled and measured",
         "columns": columns,
@@ -311,10 +311,10 @@ def _teacher_series(content: Content) -> dict[str, Any] | None:
         "size_bytes": [teacher.size_bytes / 1e6],
         "flops": [teacher.flops / 1e6 if teacher.flops is not None else None],
     }
-    if (latency_ms := content.reference_latency_ms("teacher")) is not None:
-        columns["latency_ms"] = [round(latency_ms, 4)]
-    if (model := content.model("teacher")) is not None and model["energy"] is not None:
-        columns["energy_j"] = [model["energy"]["joules"]]
+    if (model := content.model("teacher")) is not None:
+        columns["latency_ms"] = [round(model.latency_ms, 4)]
+        if model.energy is not None:
+            columns["energy_j"] = [model.energy.joules]
     return {
         "name": _TEACHER,
         "columns": columns,

@@ -8,6 +8,7 @@ from typing import Any
 
 from avatar_optuna.report._content import Content
 from avatar_optuna.report._words import interval, joules, megabytes, megaflops, milliseconds, percent, points, times
+from avatar_optuna.schema import Energy
 from avatar_optuna.view import DistilledStudent
 
 _REFERENCES = {"teacher": "the teacher", "codebert": "CodeBERT"}
@@ -53,7 +54,7 @@ def tiles(content: Content, student: DistilledStudent) -> list[Tile]:
         Tile(value=milliseconds(student.latency_ms), what="one input, median", note=than["latency"]),
     ]
     if student.energy is not None:
-        return [*shown, Tile(value=joules(student.energy["joules"]), what="one input", note=than["energy"])]
+        return [*shown, Tile(value=joules(student.energy.joules), what="one input", note=than["energy"])]
     return [*shown, Tile(value=megaflops(result.flops), what="one input", note=than["flops"], how="by formula")]
 
 
@@ -116,7 +117,7 @@ def _is_measured(content: Content, name: str) -> bool:
 
 def _reference(content: Content, name: str, width: int) -> list[Cell]:
     """The row of the teacher or of the CodeBERT architecture, whose weights are random: it has costs alone."""
-    model, teacher = content.model(name) or {}, content.teacher if name == "teacher" else None
+    model, teacher = content.model(name), content.teacher if name == "teacher" else None
     cells: list[Cell] = [
         name if name == "teacher" else "CodeBERT",
         "",
@@ -124,10 +125,10 @@ def _reference(content: Content, name: str, width: int) -> list[Cell]:
         _with_interval(teacher.test if teacher is not None else None, content.metric),
         *_costs(
             content,
-            model["size_bytes"] if model else teacher.size_bytes if teacher is not None else None,
-            (teacher.flops if teacher is not None else None) or model.get("flops"),
-            content.reference_latency_ms(name),
-            model.get("energy"),
+            model.size_bytes if model is not None else teacher.size_bytes if teacher is not None else None,
+            (teacher.flops if teacher is not None else None) or (model.flops if model is not None else None),
+            model.latency_ms if model is not None else None,
+            model.energy if model is not None else None,
         ),
     ]
     return cells + [""] * (width - len(cells))
@@ -138,7 +139,7 @@ def _costs(
     size_bytes: int | None,
     flops: float | None,
     latency_ms: float | None,
-    energy: Mapping[str, Any] | None,
+    energy: Energy | None,
 ) -> list[str]:
     """Cells without units, which the headings name; empty where a figure is not known."""
     cells = [
@@ -147,7 +148,7 @@ def _costs(
         milliseconds(latency_ms).removesuffix(" ms") if latency_ms is not None else "",
     ]
     if has_energy(content):
-        cells.append(f"{energy['joules']:.3g}" if energy is not None else "")
+        cells.append(f"{energy.joules:.3g}" if energy is not None else "")
     return cells
 
 

@@ -45,6 +45,7 @@ from avatar_optuna.schema._audit import (
     MisorderedPair,
     RankCorrelation,
 )
+from avatar_optuna.schema._comparison import ComparedModel, Comparison, Energy, Latency
 from avatar_optuna.schema._cost import (
     PHASES,
     EstimatedPower,
@@ -69,10 +70,13 @@ __all__ = [
     "CHECKPOINT",
     "COMPARISON",
     "COST",
+    "ComparedModel",
+    "Comparison",
     "COST_MODELS",
     "DATA",
     "ENERGY_MODEL",
     "ERRORS",
+    "Energy",
     "EstimatedPower",
     "FAILED",
     "FEASIBLE",
@@ -84,6 +88,7 @@ __all__ = [
     "KEY",
     "LATENCY_MODEL",
     "LOSSES",
+    "Latency",
     "MisorderedPair",
     "PHASES",
     "POWER",

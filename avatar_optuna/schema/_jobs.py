@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial
 from avatar_optuna.codec import Stored
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.schema._attributes import FAMILY, KEY, Purpose
+from avatar_optuna.schema._comparison import Energy, Latency
 from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES, Configuration
 
 
@@ -78,7 +79,7 @@ class JobResult(Stored):
         parameters: Number of parameters of the built student.
         flops: Forward FLOPs of one input at the full sequence length, by `costs`.
         latency_ms: Median at batch 1 on real test inputs.
-        latency: One object for each batch size (see `measurement`).
+        latency: One for each batch size.
         history: One object an epoch: `epoch`, `loss`, `valid` metrics, `seconds`.
         best_epoch: The epoch kept.
         seconds: Wall time of the whole job.
@@ -96,7 +97,7 @@ class JobResult(Stored):
     parameters: int
     flops: int
     latency_ms: float
-    latency: tuple[Mapping[str, Any], ...]
+    latency: tuple[Latency, ...]
     history: tuple[Mapping[str, Any], ...]
     best_epoch: int
     seconds: float
@@ -147,7 +148,8 @@ class TeacherRecord(Stored):
         parameters: Number of parameters, pair head included.
         size_bytes: Its float32 weights on disk.
         flops: Forward FLOPs of one input at its full sequence length.
-        latency: One object for each batch size, measured beside the CodeBERT architecture.
+        latency: One for each batch size.
+        energy: Of one input, or None without a counter.
     """
 
     source: str
@@ -156,5 +158,5 @@ class TeacherRecord(Stored):
     parameters: int | None = None
     size_bytes: int | None = None
     flops: int | None = None
-    latency: tuple[Mapping[str, Any], ...] = ()
-    energy: Mapping[str, Any] | None = None
+    latency: tuple[Latency, ...] = ()
+    energy: Energy | None = None

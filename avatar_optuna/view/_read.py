@@ -34,6 +34,7 @@ from avatar_optuna.schema import (
     SETTINGS,
     TEACHER,
     Audit,
+    Comparison,
     EstimatedPower,
     Job,
     JobResult,
@@ -45,7 +46,7 @@ from avatar_optuna.settings import StudySettings
 from avatar_optuna.storage import mask_url, read_snapshot
 from avatar_optuna.tasks import task_shape_of
 from avatar_optuna.view._students import DistilledStudent, PredictedStudent, Prediction
-from avatar_optuna.view._view import SearchRound, StudyView, compared_models, median_ms
+from avatar_optuna.view._view import SearchRound, StudyView
 
 _SHOWN = ("size_bytes", "flops")
 """Figures of every configuration, whether or not they are objectives of the study."""
@@ -91,6 +92,7 @@ class _Reader:
         self.formulas = formulas(dict.fromkeys((*_SHOWN, *self.objectives)), self.task_shape)
         cost_models = ((name, self._stored(CostModel, key)) for name, key in COST_MODELS.items())
         self.cost_models = {name: cost_model for name, cost_model in cost_models if cost_model is not None}
+        self.compared = self._stored(Comparison, COMPARISON)
 
     def _stored(self, kind: type[StoredT], key: str) -> StoredT | None:
         """An attribute as an object, or None where it is not stored yet."""
@@ -123,7 +125,7 @@ class _Reader:
                 for trial in jobs
                 if trial.state is TrialState.FAIL
             ),
-            compared=attributes.get(COMPARISON),
+            compared=self.compared,
             audit=self._stored(Audit, AUDIT),
             cost=self._stored(StudyCost, COST),
             estimated_power=self._stored(EstimatedPower, POWER),
@@ -166,9 +168,9 @@ class _Reader:
 
     def _distilled(self, trial: FrozenTrial) -> DistilledStudent:
         job, result = Job.from_trial(trial, study_name=self.name), JobResult.from_trial(trial, study_name=self.name)
-        models = compared_models(self.attributes.get(COMPARISON))
+        models = self.compared.models if self.compared is not None else {}
         own = models.get(str(trial.number))
-        energy = own["energy"] if own is not None else None
+        energy = own.energy if own is not None else None
         return DistilledStudent(
             job=trial.number,
             trial=job.origin,
@@ -182,14 +184,14 @@ class _Reader:
                 **self._figures(job.hyperparameters),
                 "size_bytes": result.size_bytes,
                 "flops": result.flops,
-                "latency_ms": median_ms(own) if own is not None else result.latency_ms,
-                **({"energy_j": energy["joules"]} if energy is not None else {}),
+                "latency_ms": own.latency_ms if own is not None else result.latency_ms,
+                **({"energy_j": energy.joules} if energy is not None else {}),
                 **result.measured,
             },
             predicted_costs=self._predicted_costs(job.hyperparameters),
             is_compared=own is not None,
             energy=energy,
-            times_less_than={name: _ratios(models[name], own) for name in _REFERENCES if own and name in models},
+            times_less_than={name: own.times_less_than(models[name]) for name in _REFERENCES if own and name in models},
         )
 
     def _figures(self, student: Any) -> dict[str, float]:
@@ -200,16 +202,6 @@ class _Reader:
 
 
 _REFERENCES = ("teacher", "codebert")
-
-
-def _ratios(other: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, float]:
-    """How many times more another model takes, both timed in one run."""
-    ratios = {"size": other["size_bytes"] / own["size_bytes"], "latency": median_ms(other) / median_ms(own)}
-    if other["flops"] and own["flops"]:
-        ratios["flops"] = other["flops"] / own["flops"]
-    if other["energy"] and own["energy"] and own["energy"]["joules"] > 0:
-        ratios["energy"] = other["energy"]["joules"] / own["energy"]["joules"]
-    return ratios
 
 
 def _marked(students: Sequence[DistilledStudent]) -> tuple[DistilledStudent, ...]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from avatar_optuna.schema import JobResult, Purpose
+from avatar_optuna.schema import Energy, JobResult, Purpose
 from avatar_optuna.students import Configuration
 
 
@@ -69,8 +68,7 @@ class DistilledStudent:
         predicted_costs: By name of an objective: what a calibrated cost model gave.
         is_compared: Whether its latency was timed side by side with its teacher's; else its own worker timed it, beside
             other work, and the figure is provisional.
-        energy: Measured energy of one input (see `measurement.Energy`), from the comparison; None before it, and
-            without a counter.
+        energy: Measured energy of one input, from the comparison; None before it, and without a counter.
         times_less_than: For "teacher" and "codebert", where they were compared: how many times less it takes, as
             `size`, `latency`, and where known `flops` and `energy`.
         on_front: Whether no other distilled student of a front is at least as good in every figure that is compared.
@@ -86,7 +84,7 @@ class DistilledStudent:
     figures: Mapping[str, float]
     predicted_costs: Mapping[str, float]
     is_compared: bool
-    energy: Mapping[str, Any] | None
+    energy: Energy | None
     times_less_than: Mapping[str, Mapping[str, float]]
     on_front: bool = False
 

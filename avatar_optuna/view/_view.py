@@ -9,7 +9,15 @@ from typing import Any
 from avatar_optuna.cost_model import CostModel
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.indicator import Indicator
-from avatar_optuna.schema import Audit, EstimatedPower, SearchResult, StudyCost, TeacherRecord
+from avatar_optuna.schema import (
+    Audit,
+    ComparedModel,
+    Comparison,
+    EstimatedPower,
+    SearchResult,
+    StudyCost,
+    TeacherRecord,
+)
 from avatar_optuna.settings import StudySettings
 from avatar_optuna.view._students import DistilledStudent, PredictedStudent
 
@@ -52,7 +60,7 @@ class StudyView:
         indicator_samples: Distilled samples of the indicator, likewise.
         jobs: Number of jobs by state, those of samples and of students together.
         failures: (number, reason) of the jobs that failed.
-        compared: What was timed side by side: the object of `measurement.compare`, or None.
+        compared: What was timed side by side, or None.
         audit: Whether FLOPs and parameters stand in for time.
         cost: Of the study itself.
         estimated_power: What is assumed of a device without a counter, or None.
@@ -74,7 +82,7 @@ class StudyView:
     indicator_samples: tuple[DistilledStudent, ...]
     jobs: Mapping[str, int]
     failures: tuple[tuple[int, str], ...]
-    compared: Mapping[str, Any] | None
+    compared: Comparison | None
     audit: Audit | None
     cost: StudyCost | None
     estimated_power: EstimatedPower | None
@@ -95,22 +103,6 @@ class StudyView:
         """The distilled student of a job, a sample of the indicator included."""
         return next((student for student in (*self.students, *self.indicator_samples) if student.job == job), None)
 
-    def model(self, name: str) -> Mapping[str, Any] | None:
+    def model(self, name: str) -> ComparedModel | None:
         """Of what was timed side by side: a job's number, "teacher" or "codebert"."""
-        return compared_models(self.compared).get(name)
-
-    def reference_latency_ms(self, name: str) -> float | None:
-        """Median of one input of "teacher" or "codebert", timed side by side."""
-        model = self.model(name)
-        return median_ms(model) if model is not None else None
-
-
-def compared_models(compared: Mapping[str, Any] | None) -> Mapping[str, Mapping[str, Any]]:
-    """The models of a comparison, by a job's number, "teacher" and "codebert"."""
-    models: Mapping[str, Mapping[str, Any]] = compared["models"] if compared is not None else {}
-    return models
-
-
-def median_ms(model: Mapping[str, Any]) -> float:
-    """Median latency of one input of a compared model, in milliseconds."""
-    return float(next(entry["median_ms"] for entry in model["latency"] if entry["batch_size"] == 1))
+        return self.compared.models.get(name) if self.compared is not None else None

@@ -9,8 +9,8 @@ import pytest
 from scipy.stats import kendalltau, spearmanr
 
 from avatar_optuna.costs import TaskShape, flops
-from avatar_optuna.measurement import audit_stand_ins, calibrate_latency, rank_correlation, told_apart
-from avatar_optuna.measurement._audit import _judged
+from avatar_optuna.measurement import audit_stand_ins, calibrate
+from avatar_optuna.measurement._audit import _judged, rank_correlation, told_apart
 from avatar_optuna.measurement._random_students import TimedStudents
 from avatar_optuna.schema import Audit
 from avatar_optuna.students import Configuration
@@ -86,7 +86,7 @@ def test_a_real_audit_is_stored_whole(student: Configuration) -> None:
 
 def test_a_real_calibration_predicts_what_it_measured(student: Configuration) -> None:
     students = _students(student, 16)
-    cost_model = calibrate_latency(students, TaskShape(arity=2), device="cpu", repeats=3)
+    cost_model = calibrate("latency_ms", students, TaskShape(arity=2), device="cpu", repeats=3)
     assert cost_model.num_students == 16
     assert cost_model.range[0] > 0
     assert cost_model.device["threads"] == 1

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
 
-from avatar_optuna.measurement import (
-    RaplCounter,
-    measure_energy,
-    open_counter,
-)
+from avatar_optuna.measurement import open_counter
+from avatar_optuna.measurement._energy import RaplCounter, measure_energy
 from avatar_optuna.testing.counters import ReplayedCounter
 
 
@@ -33,7 +31,7 @@ def test_a_replayed_counter_gives_exactly_what_it_recorded() -> None:
     counter = ReplayedCounter([100.0, 120.0, 120.0, 270.0])  # 20 J in 2 s idle, 150 J in 5 passes of 1 s
     energy = measure_energy(clock.advance, counter, window_s=5.0, idle_s=2.0, clock=clock, sleep=clock.advance)
     assert energy is not None
-    assert energy.to_dict() == {
+    assert asdict(energy) == {
         "joules": 20.0,  # 150 J less 5 s at 10 W, over 5 passes
         "idle_watts": 10.0,
         "gross_joules": 30.0,

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from avatar_optuna.report import Content, content_of, render
+from avatar_optuna.schema import Energy
 from avatar_optuna.storage import open_storage
 from avatar_optuna.view import read_view
 from tests.finished_study import NAME, FinishedStudy
@@ -63,7 +64,7 @@ def test_an_empty_study_says_what_is_missing(empty: Content) -> None:
 
 
 def test_energy_is_shown_where_it_was_measured(content: Content) -> None:
-    energy = {"joules": 0.0123, "source": "rapl"}
+    energy = Energy(joules=0.0123, idle_watts=1.0, gross_joules=0.02, passes=9, window_s=3.0, source="rapl")
     students = tuple(replace(student, energy=energy) for student in content.students)
     page = render(replace(content, students=students))
     assert '<th scope="col">J</th>' in page

@@ -1,0 +1,91 @@
+"""Latency and energy as they are measured, and models that were timed side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from avatar_optuna.codec import Stored
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Time of one forward pass, warm, tokenization apart.
+
+    Args:
+        batch_size: Inputs a pass.
+        median_ms: Median over the repeats.
+        p95_ms: 95th percentile.
+        repeats: Timed passes, each on the next inputs of the test split.
+        device: `{"name", "model", "threads"}`.
+        precision: Of the weights and the arithmetic.
+    """
+
+    batch_size: int
+    median_ms: float
+    p95_ms: float
+    repeats: int
+    device: Mapping[str, Any]
+    precision: str = "float32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Energy:
+    """Energy of one pass, from a counter.
+
+    Args:
+        joules: A pass, idle subtracted.
+        idle_watts: Power of the device while it does nothing, measured just before.
+        gross_joules: A pass, idle included.
+        passes: How many were run in the window.
+        window_s: How long they took.
+        source: The counter.
+    """
+
+    joules: float
+    idle_watts: float
+    gross_joules: float
+    passes: int
+    window_s: float
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedModel:
+    """What one model costs; `flops` is None for the CodeBERT architecture, `energy` where there is no counter."""
+
+    parameters: int
+    size_bytes: int
+    flops: int | None
+    latency: tuple[Latency, ...]
+    energy: Energy | None
+
+    @property
+    def latency_ms(self) -> float:
+        """Median of one input."""
+        return next(entry.median_ms for entry in self.latency if entry.batch_size == 1)
+
+    def times_less_than(self, other: ComparedModel) -> dict[str, float]:
+        """How many times less than another model it takes: `size`, `latency`, and where known `flops`, `energy`."""
+        ratios = {"size": other.size_bytes / self.size_bytes, "latency": other.latency_ms / self.latency_ms}
+        if other.flops and self.flops:
+            ratios["flops"] = other.flops / self.flops
+        if other.energy and self.energy and self.energy.joules > 0:
+            ratios["energy"] = other.energy.joules / self.energy.joules
+        return ratios
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison(Stored):
+    """Students, their teacher and the CodeBERT architecture, timed by turns.
+
+    Args:
+        device: `{"name", "model", "threads"}`.
+        repeats: Timed passes of each model and batch size.
+        models: By a job's number, "teacher" and "codebert".
+    """
+
+    device: Mapping[str, Any]
+    repeats: int
+    models: Mapping[str, ComparedModel]
