@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,24 @@ class Lattice:
         self.axes: list[npt.NDArray[Any]] = [_axis(spec, space) for spec in space.family.hyperparameters]
         self.sizes: Codes = np.asarray([len(axis) for axis in self.axes], dtype=np.int64)
         self.is_numeric: npt.NDArray[np.bool_] = np.asarray([not s.is_category for s in space.family.hyperparameters])
+
+    @cached_property
+    def multiples(self) -> list[tuple[int, int, Codes]]:
+        """For each rule of the family: the places of divisor and dividend, and for each of their codes the code of the
+        dividend's nearest multiple, or -1, in a table of shape (divisors, dividends).
+        """
+        return [self._nearest_multiples(rule) for rule in self.family.divides]
+
+    def _nearest_multiples(self, rule: Divides) -> tuple[int, int, Codes]:
+        divisor, dividend = self.names.index(rule.divisor), self.names.index(rule.dividend)
+        divisors, dividends = self.axes[divisor], self.axes[dividend]
+        table = np.full((len(divisors), len(dividends)), -1, dtype=np.int64)
+        for row, number in enumerate(divisors):
+            fitting = np.flatnonzero(dividends % number == 0)
+            if len(fitting):
+                distance = np.abs(dividends[:, None] - dividends[fitting][None, :])
+                table[row] = fitting[distance.argmin(axis=1)]
+        return divisor, dividend, table
 
     def decode(self, codes: Codes) -> ConfigurationTable:
         """Codes of shape (n, hyperparameters) to columns of length n."""

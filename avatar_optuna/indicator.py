@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -145,14 +147,10 @@ class Indicator(Stored):
         The deviation is half the width of the 95 % interval, which is taken on the logit scale and so stays between 0
         and 1, over 1.96.
         """
-        return self.predict_columns(ConfigurationTable.from_students(students))
-
-    def predict_columns(self, columns: ConfigurationTable) -> tuple[Array, Array]:
-        """The same for columns of configurations."""
-        matrix = _matrix(self.features, columns)
-        logits, variance = self._logits(matrix)
+        logits, variance = self._logits(np.asarray([self._row(student) for student in students]))
         reach = _TWO_SIDED_95 * np.sqrt(variance)
-        return _sigmoid(logits), (_sigmoid(logits + reach) - _sigmoid(logits - reach)) / (2 * _TWO_SIDED_95)
+        mean, high, low = _sigmoid(np.stack([logits, logits + reach, logits - reach]))
+        return mean, (high - low) / (2 * _TWO_SIDED_95)
 
     def rank_columns(self, columns: ConfigurationTable) -> Array:
         """Predicted effectiveness alone, for millions of configurations; shape (n,)."""
@@ -191,6 +189,23 @@ class Indicator(Stored):
     def ranks(self) -> bool:
         """Whether it ranked the samples it had not seen better than chance, as far as their number can tell (95 %)."""
         return self.rank_correlation_interval[0] > 0
+
+    def _row(self, student: Configuration) -> list[float]:
+        """Features of one student; a search asks for few values of each hyperparameter, again and again."""
+        row: list[float] = []
+        for name, features, known in self._groups:
+            value = student.values[name]
+            if value not in known:
+                column = student.family.by_name[name].column([value])
+                columns = ConfigurationTable(family=student.family, values={name: column})
+                known[value] = [float(feature.of(columns)[0]) for feature in features]
+            row += known[value]
+        return row
+
+    @cached_property
+    def _groups(self) -> list[tuple[str, list[Feature], dict[Any, list[float]]]]:
+        """Hyperparameters with their features, and those of the values that were asked for."""
+        return [(name, list(features), {}) for name, features in groupby(self.features, key=lambda one: one.name)]
 
     def _logits(self, matrix: Array) -> tuple[Array, Array]:
         variance = self.noise_variance + np.einsum("ij,jk,ik->i", matrix, self.covariance, matrix)

@@ -115,8 +115,13 @@ class SearchSpace:
         return replace(self, distributions={**self.distributions, **distributions})
 
     def suggest(self, trial: optuna.trial.BaseTrial) -> dict[str, Any]:
-        """Draw all hyperparameters from a trial, as plain values (they may not be feasible together)."""
-        return {name: _suggest(trial, name, dist) for name, dist in self.distributions.items()}
+        """Draw all hyperparameters from a trial, as plain values (they may not be feasible together).
+
+        Optuna's public `suggest_...` methods make and check a new distribution object for each value, which takes a
+        fifth of the time of a search.
+        """
+        draw = trial._suggest  # type: ignore[attr-defined]
+        return {name: draw(name, distribution) for name, distribution in self.distributions.items()}
 
     def contains(self, configuration: Configuration) -> bool:
         """Whether it is of this family, and every value lies in its distribution."""
@@ -165,19 +170,6 @@ def _num_values(distribution: BaseDistribution) -> int | None:
         return len(values_of(distribution))
     except ValueError:
         return None
-
-
-def _suggest(trial: optuna.trial.BaseTrial, name: str, distribution: BaseDistribution) -> Any:
-    if isinstance(distribution, IntDistribution):
-        return trial.suggest_int(
-            name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
-        )
-    if isinstance(distribution, FloatDistribution):
-        return trial.suggest_float(
-            name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
-        )
-    assert isinstance(distribution, CategoricalDistribution)
-    return trial.suggest_categorical(name, distribution.choices)
 
 
 def _family(entry: Any) -> StudentFamily:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import z3
-from z3.z3core import Z3_substitute
+from z3.z3core import Z3_get_bool_value, Z3_simplify, Z3_substitute
 from z3.z3util import get_vars
 
 from avatar_optuna.configurations import ConfigurationTable, Lattice
@@ -91,6 +91,7 @@ class Feasibility:
             family=self.family, task_shape=task_shape, variables=self._variables, predicted=self.predicted
         )
         self._conditions = [self._condition(constraint) for constraint in self.constraints]
+        self._numerals: dict[tuple[str, Any], tuple[Any, Any]] = {}
         self._marks = [z3.Bool(f"constraint {index}", context) for index in range(len(self.constraints))]
         self._all = z3.And(self._conditions)
         self._read = frozenset(str(variable) for variable in get_vars(self._all))
@@ -174,27 +175,34 @@ class Feasibility:
             return self._judged(values)
 
     def _judged(self, values: Mapping[str, Any]) -> Verdict:
-        variables, context = self._variables, self._context
-        quotients = [
-            (variables[rule.quotient], z3.IntVal(max(values[rule.dividend] // values[rule.divisor], 1), context))
-            for rule in self.family.divides
-        ]
-        specs = self.family.hyperparameters
-        read = [(variables[s.name], to_term(s, values[s.name], context)) for s in specs if s.name in self._read]
-        if z3.is_true(z3.simplify(self._all_with(read + quotients))):
+        quotients = {
+            rule.quotient: max(values[rule.dividend] // values[rule.divisor], 1) for rule in self.family.divides
+        }
+        read = [self._equality(name, values[name]) for name in self.family.names if name in self._read]
+        ratios = [self._equality(name, ratio) for name, ratio in quotients.items()]
+        if self._is_true(read + ratios):
             return _FEASIBLE
-        return self._explain(
-            values, [*((variables[s.name], to_term(s, values[s.name], context)) for s in specs), *quotients]
-        )
+        return self._explain(values, [*(self._equality(name, values[name]) for name in self.family.names), *ratios])
 
-    def _all_with(self, substitution: Sequence[tuple[Any, Any]]) -> z3.BoolRef:
-        """All conditions with terms in place of variables: `z3.substitute`, less its slow checks of every sort."""
-        count = len(substitution)
+    def _equality(self, name: str, value: Any) -> tuple[Any, Any]:
+        """A variable and the numeral in its place, which takes Z3 longer to make than to use."""
+        if (name, value) not in self._numerals:
+            spec = self.family.by_name.get(name)
+            numeral = to_term(spec, value, self._context) if spec is not None else z3.IntVal(value, self._context)
+            self._numerals[name, value] = (self._variables[name], numeral)
+        return self._numerals[name, value]
+
+    def _is_true(self, substitution: Sequence[tuple[Any, Any]]) -> bool:
+        """Whether all conditions hold with terms in place of variables: `z3.substitute` and `z3.simplify`, less their
+        slow checks of every sort.
+        """
+        count, context = len(substitution), self._context.ref()
         variables, terms = (z3.Ast * count)(), (z3.Ast * count)()
         for index, (variable, term) in enumerate(substitution):
             variables[index], terms[index] = variable.as_ast(), term.as_ast()
-        all_ = self._all.as_ast()
-        return z3.BoolRef(Z3_substitute(self._context.ref(), all_, count, variables, terms), self._context)
+        all_ = z3.BoolRef(Z3_substitute(context, self._all.as_ast(), count, variables, terms), self._context)
+        answer = z3.BoolRef(Z3_simplify(context, all_.as_ast()), self._context)
+        return bool(Z3_get_bool_value(context, answer.as_ast()) == z3.Z3_L_TRUE)
 
     def _explain(self, values: Mapping[str, Any], substitution: Sequence[tuple[Any, Any]]) -> Verdict:
         reading = StudentReading(student=self._unchecked(values), task_shape=self.task_shape, predicted=self.predicted)

@@ -13,9 +13,11 @@ from avatar_optuna.configurations import Codes
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility._bounds import uniform_codes
 from avatar_optuna.feasibility._feasibility import Feasibility, UndecidedError
-from avatar_optuna.students import Configuration, Divides, UncheckedConfiguration
+from avatar_optuna.students import Configuration, UncheckedConfiguration
 
 _STEPS = 24
+_POINTS = 8_000
+"""Points that are looked at at once: most lines end long before their last one."""
 _NEARER_TIMEOUT_MS = 500
 _ENOUGH_ANCHORS = 16
 
@@ -32,7 +34,7 @@ class Repairer:
     def __init__(self, feasibility: Feasibility) -> None:
         self._feasibility = feasibility
         self._is_numeric = feasibility.lattice.is_numeric
-        self._aligned = [_nearest_multiples(feasibility, rule) for rule in feasibility.family.divides]
+        self._multiples = feasibility.lattice.multiples
 
     def toward(self, codes: Codes, anchors: Codes, rng: np.random.Generator) -> Codes:
         """Each configuration moved toward its anchor, dimension by dimension at random speeds, until it is feasible.
@@ -56,45 +58,30 @@ class Repairer:
     def aligned(self, codes: Codes) -> Codes:
         """The same with each number that another must divide moved to its nearest multiple that the space has."""
         aligned = codes.copy()
-        for divisor, dividend, table in self._aligned:
+        for divisor, dividend, table in self._multiples:
             nearest = table[aligned[:, divisor], aligned[:, dividend]]
             aligned[:, dividend] = np.where(nearest >= 0, nearest, aligned[:, dividend])
         return aligned
 
     def _first_feasible(self, codes: Codes, anchors: Codes, speeds: Array) -> Codes:
-        """The first feasible of `_STEPS` points on each line; shape (n, hyperparameters)."""
-        n = len(codes)
-        time = np.linspace(0.0, 1.0, _STEPS + 1)[1:] / speeds.min(axis=1, keepdims=True)  # (n, steps): all dims arrive
-        share = np.minimum(np.expand_dims(time, 2) * np.expand_dims(speeds, 1), 1.0)
-        start, end = np.expand_dims(codes, 1), np.expand_dims(anchors, 1)
-        moved = start + share * (end - start)
-        categories = np.where(share < 0.5, start, end)
-        points = np.where(self._is_numeric, np.rint(moved), categories).astype(np.int64)
-        points = self.aligned(points.reshape(-1, codes.shape[1]))
-        feasible = self._holds(points).reshape(n, _STEPS)
-        first = np.where(feasible.any(axis=1), feasible.argmax(axis=1), _STEPS - 1)
-        chosen = points.reshape(n, _STEPS, -1)[np.arange(n), first]
-        return np.where(feasible.any(axis=1, keepdims=True), chosen, anchors)
+        """The first feasible of `_STEPS` points on each line, else the anchor; shape (n, hyperparameters)."""
+        chosen, left, step = anchors.copy(), np.arange(len(codes)), 0
+        times = np.linspace(0.0, 1.0, _STEPS + 1)[1:] / speeds.min(axis=1, keepdims=True)  # (n, steps): all dims arrive
+        while step < _STEPS and len(left):
+            steps = slice(step, step + max(_POINTS // len(left), 1))
+            share = np.minimum(np.expand_dims(times[left, steps], 2) * np.expand_dims(speeds[left], 1), 1.0)
+            start, end = np.expand_dims(codes[left], 1), np.expand_dims(anchors[left], 1)
+            categories = np.where(share < 0.5, start, end)
+            points = np.where(self._is_numeric, np.rint(start + share * (end - start)), categories).astype(np.int64)
+            points = self.aligned(points.reshape(-1, codes.shape[1]))
+            feasible = self._holds(points).reshape(len(left), -1)
+            rows = np.flatnonzero(feasible.any(axis=1))
+            chosen[left[rows]] = points.reshape(*feasible.shape, -1)[rows, feasible[rows].argmax(axis=1)]
+            left, step = left[~feasible.any(axis=1)], steps.stop
+        return chosen
 
     def _holds(self, codes: Codes) -> npt.NDArray[np.bool_]:
         return self._feasibility.holds(self._feasibility.lattice.decode(codes))
-
-
-def _nearest_multiples(feasibility: Feasibility, rule: Divides) -> tuple[int, int, Codes]:
-    """Places of divisor and dividend, and for each of their codes that of the nearest multiple, or -1.
-
-    Returns:
-        The two places, and a table of shape (divisors, dividends).
-    """
-    divisor, dividend = (feasibility.lattice.names.index(name) for name in (rule.divisor, rule.dividend))
-    divisors, dividends = feasibility.lattice.axes[divisor], feasibility.lattice.axes[dividend]
-    table = np.full((len(divisors), len(dividends)), -1, dtype=np.int64)
-    for row, number in enumerate(divisors):
-        fitting = np.flatnonzero(dividends % number == 0)
-        if len(fitting):
-            distance = np.abs(dividends[:, None] - dividends[fitting][None, :])
-            table[row] = fitting[distance.argmin(axis=1)]
-    return divisor, dividend, table
 
 
 def draw(feasibility: Feasibility, count: int, *, seed: int, pool: int = 20_000) -> list[Configuration]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 Values = npt.NDArray[np.float64]
 """Shape (points, objectives), all minimised."""
 
-_BLOCK = 4_096
+_FIRST_BLOCK = 64
 
 
 def non_dominated(values: Values) -> npt.NDArray[np.bool_]:
@@ -47,16 +47,18 @@ def front_order(values: Values) -> npt.NDArray[np.int64]:
 def _sweep(values: Values) -> npt.NDArray[np.bool_]:
     """Points sorted by the first objective: one is dominated where an earlier one is at most as large in the rest.
 
-    Blocks of points are first held against the staircase of all blocks before, at once.
+    Blocks of points, each twice as large as the one before, are first held against the staircase of all blocks before.
     """
     kept = np.zeros(len(values), dtype=np.bool_)
     stairs = _Staircase()
     m = values.shape[1]
     xs = values[:, 1] if m > 1 else np.zeros(len(values))
     ys = values[:, 2] if m > 2 else np.zeros(len(values))
-    for start in range(0, len(values), _BLOCK):
-        block = slice(start, start + _BLOCK)
+    start, size = 0, _FIRST_BLOCK
+    while start < len(values):
+        block = slice(start, start + size)
         left = start + np.flatnonzero(~stairs.covers(xs[block], ys[block]))
+        start, size = start + size, 2 * size
         kept[left] = [stairs.add(x, y) for x, y in zip(xs[left].tolist(), ys[left].tolist(), strict=True)]
     return kept
 

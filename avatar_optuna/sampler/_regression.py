@@ -51,6 +51,10 @@ class RunningRegression:
         columns += [(numbers[i] * numbers[j])[:, None] for i in range(len(numbers)) for j in range(i)]
         return np.concatenate(columns, axis=1)
 
+    def set_code(self, features: Array, index: int, code: int) -> None:
+        """Give all rows of `features` one value of a hyperparameter outside of all products."""
+        features[:, self._blocks[index]] = self._tables[index][code]
+
     def tell(self, codes: Codes, values: Array) -> None:
         """Add configurations of shape (n, 13) with their values of shape (n,)."""
         if not len(codes):

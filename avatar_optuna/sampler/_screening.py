@@ -16,7 +16,7 @@ from avatar_optuna.feasibility import Feasibility, Repairer, candidates
 from avatar_optuna.pareto import Values, non_dominated
 from avatar_optuna.sampler._operators import crossed, mutated
 from avatar_optuna.sampler._regression import RunningRegression
-from avatar_optuna.sampler._volume import Volume
+from avatar_optuna.sampler._volume import most_valuable
 
 Costs = Callable[[ConfigurationTable], npt.NDArray[np.float64]]
 
@@ -65,7 +65,9 @@ class Screening:
         best = [self._regression.least(index, weights) for index in self._free]
         pool = self._pool.copy()
         pool[:, self._free] = best
-        expected = self._expected(pool, self._pool_costs, weights)
+        for index, code in zip(self._free, best, strict=True):
+            self._regression.set_code(self._pool_features, index, code)
+        expected = self._with_costs(self._pool_features, self._pool_costs, weights)
         kept = non_dominated(expected)
         parents = np.concatenate([codes, pool[kept]])
         parent_values = np.concatenate([values, expected[kept]])
@@ -76,14 +78,17 @@ class Screening:
             children[:, self._free] = best
             children = self._repairer.toward(children, parents[rows[0]], rng)
             parents = np.concatenate([parents, children])
-            parent_values = np.concatenate([parent_values, self._expected(children, self._costs(children), weights)])
+            features = self._regression.features(children)
+            expected = self._with_costs(features, self._costs(children), weights)
+            parent_values = np.concatenate([parent_values, expected])
             kept = non_dominated(parent_values)
             parents, parent_values = parents[kept], parent_values[kept]
-        volume = Volume(values[non_dominated(values)], parent_values, rng)
-        return parents[volume.most_valuable(count)]
+        return parents[most_valuable(values[non_dominated(values)], parent_values, count, rng)]
 
     def _costs(self, codes: Codes) -> npt.NDArray[np.float64]:
         return self._costs_of(self._lattice.decode(codes))
 
-    def _expected(self, codes: Codes, costs: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> Values:
-        return np.column_stack([self._regression.expected(self._regression.features(codes), weights), costs])
+    def _with_costs(
+        self, features: npt.NDArray[np.float64], costs: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]
+    ) -> Values:
+        return np.column_stack([self._regression.expected(features, weights), costs])

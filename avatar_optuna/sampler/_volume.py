@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -16,57 +17,60 @@ _MARGIN = 0.1
 _BLOCK = 128
 
 
-class Volume:
-    """What candidates would add to a front.
+def most_valuable(front: Values, candidates: Values, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Indices of the candidates that together add most volume to a front, the most valuable first.
 
     Volume is a sum of columns along the first objective, exact in their height, over places spread evenly in the rest.
 
     Args:
         front: Shape (points, objectives), minimised: what is there.
         candidates: Shape (n, objectives).
+        count: How many to choose at most; candidates that add nothing are not chosen.
         rng: Draws the places.
     """
+    everything = np.concatenate([front, candidates])
+    low, high = everything.min(axis=0), everything.max(axis=0)
+    margin = _MARGIN * np.where(high > low, high - low, 1.0)
+    low, high = low - margin, high + margin
+    places = low[1:] + _even(front.shape[1] - 1, rng) * (high - low)[1:]
+    floor = np.full(len(places), high[0])  # the least that the front reaches at these costs
+    for block in _blocks(front):
+        floor = np.minimum(floor, _heights(block, places).min(axis=0))
+    gains = np.concatenate(
+        [np.zeros(0), *(_above(floor, _heights(block, places)).sum(axis=1) for block in _blocks(candidates))]
+    )
+    chosen: list[int] = []
+    heap = [(-gain, index) for index, gain in enumerate(gains.tolist()) if gain > 0]
+    heapq.heapify(heap)
+    while heap and len(chosen) < count:  # what a candidate adds only shrinks: look again at the first alone
+        _, index = heapq.heappop(heap)
+        heights = _heights(candidates[index : index + 1], places)[0]
+        gain = float(_above(floor, heights).sum())
+        if heap and -heap[0][0] > gain:
+            if gain > 0:
+                heapq.heappush(heap, (-gain, index))
+        elif gain > 0:
+            chosen.append(index)
+            floor = np.minimum(floor, heights)
+    return np.asarray(chosen, dtype=np.int64)
 
-    def __init__(self, front: Values, candidates: Values, rng: np.random.Generator) -> None:
-        everything = np.concatenate([front, candidates])
-        low, high = everything.min(axis=0), everything.max(axis=0)
-        margin = _MARGIN * np.where(high > low, high - low, 1.0)
-        low, high = low - margin, high + margin
-        self._places = low[1:] + _even(front.shape[1] - 1, rng) * (high - low)[1:]
-        self._floor = np.full(len(self._places), high[0])  # the least that the front reaches at these costs
-        for start in range(0, len(front), _BLOCK):
-            self._floor = np.minimum(self._floor, self._heights(front[start : start + _BLOCK]).min(axis=0))
 
-        self._heights_of_candidates = self._heights(candidates)
+def _blocks(values: Values) -> Iterator[Values]:
+    """Few enough points at a time that what is computed of them stays in the processor's cache."""
+    return (values[start : start + _BLOCK] for start in range(0, len(values), _BLOCK))
 
-    def most_valuable(self, count: int) -> npt.NDArray[np.int64]:
-        """Indices of the candidates that together add most, the most valuable first.
 
-        Args:
-            count: How many to choose at most; candidates that add nothing are not chosen.
-        """
-        heights, floor = self._heights_of_candidates, self._floor.copy()
-        gains = np.maximum(floor - heights, 0.0).sum(axis=1)
-        chosen: list[int] = []
-        heap = [(-gain, index) for index, gain in enumerate(gains.tolist()) if gain > 0]
-        heapq.heapify(heap)
-        while heap and len(chosen) < count:  # what a candidate adds only shrinks: look again at the first alone
-            _, index = heapq.heappop(heap)
-            gain = float(np.maximum(floor - heights[index], 0.0).sum())
-            if heap and -heap[0][0] > gain:
-                if gain > 0:
-                    heapq.heappush(heap, (-gain, index))
-            elif gain > 0:
-                chosen.append(index)
-                floor = np.minimum(floor, heights[index])
-        return np.asarray(chosen, dtype=np.int64)
+def _heights(values: Values, places: Array) -> Array:
+    """The first objective of each point where it costs at most so much, else infinity; shape (points, places)."""
+    heights = np.repeat(values[:, :1], len(places), axis=1)
+    for objective in range(places.shape[1]):
+        np.copyto(heights, np.inf, where=values[:, 1 + objective, None] > places[None, :, objective])
+    return heights
 
-    def _heights(self, values: Values) -> Array:
-        """The first objective of each point where it costs at most so much, else infinity; shape (points, places)."""
-        above = np.ones((len(values), len(self._places)), dtype=np.bool_)
-        for objective in range(self._places.shape[1]):
-            above &= values[:, 1 + objective, None] <= self._places[None, :, objective]
-        return np.where(above, values[:, :1], np.inf)
+
+def _above(floor: Array, heights: Array) -> Array:
+    """How far each height lies below the floor, or 0."""
+    return np.asarray(np.maximum(floor - heights, 0.0))
 
 
 def _even(dimensions: int, rng: np.random.Generator) -> Array:

@@ -13,8 +13,6 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.storages import BaseStorage
-from optuna.study import StudyDirection
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from avatar_optuna.storage._database import Storage, reading
@@ -61,6 +59,11 @@ class _StudyTrials:
         """Number the buffered trials on from the stored ones."""
         for number, trial in enumerate(self.buffered, start=len(self.stored)):
             trial.number = number
+
+
+def _of_database(method: str) -> Any:
+    """A method that does in the database what Optuna documents."""
+    return lambda storage, *arguments, **named: getattr(storage._database, method)(*arguments, **named)
 
 
 class SearchStorage(BaseStorage):
@@ -137,6 +140,12 @@ class SearchStorage(BaseStorage):
                 except Exception as error:  # whether it was stored is not known: the search may not go on
                     self._error = error
 
+    def _start_timer(self) -> None:
+        if self._timer is None:
+            self._timer = threading.Timer(self._max_delay_s, self._land_in_time)
+            self._timer.daemon = True
+            self._timer.start()
+
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -153,20 +162,21 @@ class SearchStorage(BaseStorage):
         with reading(self._database.engine) as connection:
             trials.take(read_trials(connection, study_id, including=trials.unfinished.keys(), after=trials.last_id))
 
-    def _read_all(self) -> None:
+    def _write(self, method: str, *arguments: Any) -> Any:
+        """Change a trial that stands in the database, and read it again."""
+        result = getattr(self._database, method)(*arguments)
         for study_id, trials in self._studies.items():
             self._read(study_id, trials)
+        return result
 
-    # Trials -----------------------------------------------------------------------------------------------------------
+    # Trials: Optuna documents these methods ---------------------------------------------------------------------------
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """A running trial in memory; one made from a template is stored at once."""
         with self._lock:
             trials = self._trials_of(study_id)
             if template_trial is not None:
-                trial_id = self._database.create_new_trial(study_id, template_trial)
-                self._read(study_id, trials)
-                return trial_id
+                return int(self._write("create_new_trial", study_id, template_trial))
             trial = FrozenTrial(
                 number=len(trials.stored) + len(trials.buffered),
                 trial_id=next(self._ids),
@@ -187,26 +197,21 @@ class SearchStorage(BaseStorage):
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
-        """Set a parameter of a trial that has not finished."""
         with self._lock:
-            if trial_id not in self._created:
-                self._database.set_trial_param(trial_id, param_name, param_value_internal, distribution)
-                self._read_all()
+            if (trial := self._updatable(trial_id)) is None:
+                self._write("set_trial_param", trial_id, param_name, param_value_internal, distribution)
                 return
-            trial = self._updatable(trial_id)
-            known = self._studies[self._created[trial_id][0]].distributions
-            check_distribution_compatibility(known.setdefault(param_name, distribution), distribution)
+            known = self._studies[self._created[trial_id][0]].distributions.setdefault(param_name, distribution)
+            if known is not distribution:
+                check_distribution_compatibility(known, distribution)
             trial.params[param_name] = distribution.to_external_repr(param_value_internal)
             trial.distributions[param_name] = distribution
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """Set the state and the values; a finished trial is landed within `max_delay_s`."""
         with self._lock:
-            if trial_id not in self._created:
-                changed = self._database.set_trial_state_values(trial_id, state, values)
-                self._read_all()
-                return changed
-            trial = self._updatable(trial_id)
+            if (trial := self._updatable(trial_id)) is None:
+                return bool(self._write("set_trial_state_values", trial_id, state, values))
             if state == TrialState.RUNNING:
                 return False  # only a queued trial can begin to run, and those stand in the database
             if values is not None:
@@ -217,61 +222,48 @@ class SearchStorage(BaseStorage):
                 self._start_timer()
             return True
 
-    def _start_timer(self) -> None:
-        if self._timer is None:
-            self._timer = threading.Timer(self._max_delay_s, self._land_in_time)
-            self._timer.daemon = True
-            self._timer.start()
-
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        """Set a value of a step of a trial that has not finished."""
         with self._lock:
-            if trial_id in self._created:
-                self._updatable(trial_id).intermediate_values[step] = intermediate_value
+            if (trial := self._updatable(trial_id)) is None:
+                self._write("set_trial_intermediate_value", trial_id, step, intermediate_value)
             else:
-                self._database.set_trial_intermediate_value(trial_id, step, intermediate_value)
-                self._read_all()
+                trial.intermediate_values[step] = intermediate_value
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Set an attribute, a plain JSON value, of a trial that has not finished."""
         with self._lock:
-            if trial_id in self._created:
-                self._updatable(trial_id).user_attrs[key] = _as_json(value)
+            if (trial := self._updatable(trial_id)) is None:
+                self._write("set_trial_user_attr", trial_id, key, value)
             else:
-                self._database.set_trial_user_attr(trial_id, key, value)
-                self._read_all()
+                trial.user_attrs[key] = _as_json(value)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Set an attribute of Optuna's own of a trial that has not finished."""
         with self._lock:
-            if trial_id in self._created:
-                self._updatable(trial_id).system_attrs[key] = _as_json(value)
+            if (trial := self._updatable(trial_id)) is None:
+                self._write("set_trial_system_attr", trial_id, key, value)
             else:
-                self._database.set_trial_system_attr(trial_id, key, value)
-                self._read_all()
+                trial.system_attrs[key] = _as_json(value)
 
-    def _updatable(self, trial_id: int) -> FrozenTrial:
+    def _updatable(self, trial_id: int) -> FrozenTrial | None:
+        """The trial in memory, which must not have finished; None where it was not created here."""
+        if trial_id not in self._created:
+            return None
         trial = self._created[trial_id][1]
         self.check_trial_is_updatable(trial_id, trial.state)
         return trial
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        """One trial."""
         with self._lock:
             if trial_id in self._created:
                 return _snapshot(self._created[trial_id][1])
             return self._database.get_trial(trial_id)
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
-        """The id of a trial."""
         with self._lock:
             trials = self._trials_of(study_id)
-            both = (trials.stored, trials.buffered)
-            at = (trial_number, trial_number - len(trials.stored))
-            for part, index in zip(both, at, strict=True):
-                if 0 <= index < len(part):
-                    return part[index]._trial_id
-        raise KeyError(f"there is no trial {trial_number} in study {study_id}")
+            of_study = [*trials.stored, *trials.buffered]
+        if not 0 <= trial_number < len(of_study):
+            raise KeyError(f"there is no trial {trial_number} in study {study_id}")
+        return of_study[trial_number]._trial_id
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
@@ -280,7 +272,8 @@ class SearchStorage(BaseStorage):
         with self._lock:
             trials = self._trials_of(study_id)
             if states is None:
-                chosen = [*trials.stored, *map(_snapshot, trials.buffered)]
+                running = [_snapshot(trial) if trial.datetime_complete is None else trial for trial in trials.buffered]
+                chosen = trials.stored + running
             else:
                 stored = trials.stored
                 if not any(state in states for state in TrialState if state.is_finished()):
@@ -290,10 +283,6 @@ class SearchStorage(BaseStorage):
 
     # Studies ----------------------------------------------------------------------------------------------------------
 
-    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
-        """Make a study in the database."""
-        return self._database.create_new_study(directions, study_name)
-
     def delete_study(self, study_id: int) -> None:
         """Delete a study from the database, and its trials that have not landed."""
         with self._lock:
@@ -301,37 +290,15 @@ class SearchStorage(BaseStorage):
             self._studies.pop(study_id, None)
             self._created = {key: entry for key, entry in self._created.items() if entry[0] != study_id}
 
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Set an attribute of a study in the database."""
-        self._database.set_study_user_attr(study_id, key, value)
-
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Set an attribute of Optuna's own of a study in the database."""
-        self._database.set_study_system_attr(study_id, key, value)
-
-    def get_study_id_from_name(self, study_name: str) -> int:
-        """The id of a study."""
-        return self._database.get_study_id_from_name(study_name)
-
-    def get_study_name_from_id(self, study_id: int) -> str:
-        """The name of a study."""
-        return self._database.get_study_name_from_id(study_id)
-
-    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        """The directions of a study."""
-        return self._database.get_study_directions(study_id)
-
-    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        """The attributes of a study."""
-        return self._database.get_study_user_attrs(study_id)
-
-    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        """The attributes of Optuna's own of a study."""
-        return self._database.get_study_system_attrs(study_id)
-
-    def get_all_studies(self) -> list[FrozenStudy]:
-        """The studies of the database."""
-        return self._database.get_all_studies()
+    create_new_study = _of_database("create_new_study")
+    set_study_user_attr = _of_database("set_study_user_attr")
+    set_study_system_attr = _of_database("set_study_system_attr")
+    get_study_id_from_name = _of_database("get_study_id_from_name")
+    get_study_name_from_id = _of_database("get_study_name_from_id")
+    get_study_directions = _of_database("get_study_directions")
+    get_study_user_attrs = _of_database("get_study_user_attrs")
+    get_study_system_attrs = _of_database("get_study_system_attrs")
+    get_all_studies = _of_database("get_all_studies")
 
 
 def _as_json(value: Any) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import optuna
 from optuna.trial import TrialState
+from threadpoolctl import threadpool_limits
 
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility import Feasibility
@@ -21,6 +22,7 @@ from avatar_optuna.objectives import signs
 from avatar_optuna.pareto import front_order
 from avatar_optuna.sampler import FeasibleNSGAIISampler
 from avatar_optuna.schema import SearchResult
+from avatar_optuna.settings import StudySettings
 from avatar_optuna.storage import SearchStorage, search_lock
 from avatar_optuna.students import Configuration
 from avatar_optuna.study._open import AvatarStudy
@@ -28,7 +30,11 @@ from avatar_optuna.study._open import AvatarStudy
 
 def searched(study: AvatarStudy, *, round_: int) -> SearchResult:
     """What a round of the search has stored so far."""
-    settings, trials = study.settings, study.search.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return _result(study.search, study.settings, round_)
+
+
+def _result(stored: optuna.Study, settings: StudySettings, round_: int) -> SearchResult:
+    trials = stored.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return SearchResult.from_trials(
         trials, round_=round_, space=settings.space, num_objectives=len(settings.search.searched_objectives)
     )
@@ -86,9 +92,15 @@ def search(
         count += sampler.has_proposed(trial._trial_id)
         return values
 
-    with search_lock(study.storage, study.name), SearchStorage(study.storage) as storage, _quiet_optuna():
+    # The regression's matrices are so small that threads of the linear algebra wait longer than they compute.
+    with (
+        search_lock(study.storage, study.name),
+        threadpool_limits(limits=1, user_api="blas"),
+        SearchStorage(study.storage) as storage,
+        _quiet_optuna(),
+    ):
         running = optuna.load_study(study_name=study.name, storage=storage, sampler=sampler)
-        count = len(searched(study, round_=round_))
+        count = len(_result(running, settings, round_))
         while True:
             if on_generation is not None:
                 on_generation(count)
@@ -98,7 +110,7 @@ def search(
                 break
             running.optimize(evaluate, n_trials=min(missing, proposals))
             storage.land()
-    return searched(study, round_=round_)
+        return _result(running, settings, round_)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from avatar_optuna.pareto import hypervolume, non_dominated
-from avatar_optuna.sampler._volume import Volume
+from avatar_optuna.sampler._volume import most_valuable
 
 
 @pytest.mark.parametrize("objectives", [2, 3, 4])
@@ -19,7 +19,7 @@ def test_the_chosen_add_nearly_as_much_as_the_greedy_best(objectives: int) -> No
     front = front[non_dominated(front)]
     low, high = values.min(axis=0), values.max(axis=0)
     reference = high + 0.1 * (high - low)
-    chosen = Volume(front, candidates, np.random.default_rng(0)).most_valuable(5)
+    chosen = most_valuable(front, candidates, 5, np.random.default_rng(0))
     reached = hypervolume(np.concatenate([front, candidates[chosen]]), reference)
     best = front
     for _ in range(5):
@@ -32,4 +32,4 @@ def test_the_chosen_add_nearly_as_much_as_the_greedy_best(objectives: int) -> No
 def test_what_adds_nothing_is_not_chosen() -> None:
     front = np.array([[0.0, 0.5, 0.5], [0.5, 0.0, 0.5]])
     candidates = np.array([[0.1, 0.6, 0.6], [0.5, 0.5, 0.1], [0.5, 0.0, 0.5]])
-    assert Volume(front, candidates, np.random.default_rng(0)).most_valuable(3).tolist() == [1]
+    assert most_valuable(front, candidates, 3, np.random.default_rng(0)).tolist() == [1]

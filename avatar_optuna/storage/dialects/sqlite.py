@@ -85,7 +85,15 @@ class _Sqlite:
         return statement.on_conflict_do_update(index_elements=key, set_={value: statement.excluded[value]})
 
     def insert_rows(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        connection.execute(insert(table), rows)
+        """By the driver's own `executemany`: SQLAlchemy's takes three times as long."""
+        statement = insert(table).compile(dialect=connection.dialect, column_keys=list(rows[0]))
+        assert statement.positiontup is not None
+        columns = []
+        for name in statement.positiontup:
+            process = table.c[name].type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
+            values = [row[name] for row in rows]
+            columns.append(values if process is None else map(process, values))
+        connection.exec_driver_sql(str(statement), list(zip(*columns, strict=True)))
 
     def reserve_ids(self, connection: Connection, table: Table, count: int) -> Sequence[int]:
         (column,) = table.primary_key.columns  # the write lock is ours, and SQLite gives max + 1
