@@ -58,36 +58,16 @@ def task(content: Content) -> str:
     return task_kind(content.settings.task.kind).title
 
 
-def teacher(content: Content) -> str:
-    """The teacher as measured, else as the settings name it."""
-    if content.teacher is not None:
-        return content.teacher.source
-    return "; ".join(f"{name}: {value}" for name, value in content.settings.teacher.options.items())
-
-
 def objectives(content: Content) -> str:
     """What the search improves, and in which direction."""
     kinds = [OBJECTIVES.get(name) for name in content.settings.search.objectives]
     return listed([f"{kind.title} {'up' if kind.direction == 'maximize' else 'down'}" for kind in kinds])
 
 
-def labels(content: Content) -> str:
-    """What students learn from."""
-    weight = content.settings.distillation.hard_label_weight
-    if weight == 0:
-        return "the teacher’s outputs alone"
-    if weight == 1:
-        return "the data’s labels alone"
-    return f"the teacher’s outputs and, at a weight of {weight:g}, the data’s labels"
-
-
-def measurement(content: Content) -> str:
-    """Device, threads, batches, passes and country of the measurements asked for."""
-    asked = content.settings.measurement
-    place = f"cpu, {count(asked.threads or 1, 'thread')}" if asked.device == "cpu" else asked.device
-    batches = listed([str(size) for size in sorted({1, *asked.batch_sizes})])
-    country = f", carbon for {asked.country}" if asked.country is not None else ""
-    return f"on {place}, batches of {batches}, {asked.repeats} passes{country}"
+def constraints(content: Content) -> list[str]:
+    """Of the study and of its family, as expressions."""
+    family = content.settings.space.family
+    return [*content.settings.constraints, *(rule.text for rule in family.divides), *family.constraints]
 
 
 def space_rows(content: Content) -> list[list[str]]:
@@ -118,9 +98,3 @@ def devices(content: Content) -> str:
         place = f"{result.device.get('model', result.device.get('name'))} of {result.host}"
         places.append(f"{place}, {count(threads, 'thread')}" if threads else place)
     return "; ".join(dict.fromkeys(places)) or "nothing yet"
-
-
-def versions(content: Content) -> str:
-    """Packages that began the study."""
-    recorded = content.provenance.get("versions", {})
-    return ", ".join(f"{name} {version}" for name, version in recorded.items() if version is not None)

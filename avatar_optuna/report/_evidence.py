@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from avatar_optuna.objectives import OBJECTIVES
 from avatar_optuna.report._content import Content
-from avatar_optuna.report._figures import axis_title, front_shown, others_shown
-from avatar_optuna.report._words import duration, joules, megaflops, milliseconds, times
+from avatar_optuna.report._figures import axes, axis_title, front_shown, others_shown
+from avatar_optuna.report._words import amount, duration, joules, times
 from avatar_optuna.schema import PHASES, Audit, StudyCost
 
 _PHASES = {
@@ -18,17 +19,11 @@ _PHASES = {
     "audit": "audit of the stand-ins",
     "comparison": "comparison side by side",
 }
-_FIGURES = {"latency_ms": "latency", "energy_j": "energy"}
 
 
 def front_axes(content: Content) -> list[tuple[str, str]]:
-    """What the front's figure can show on an axis: (name, title). What was not measured is left out."""
-    axes = ["size_bytes", "flops"]
-    if content.students:
-        axes.append("latency_ms")
-    if any(student.energy is not None for student in content.students):
-        axes.append("energy_j")
-    return [(axis, axis_title(axis, content)) for axis in (*axes, "effectiveness")]
+    """What the front's figure can show on an axis: (name, title)."""
+    return [(axis, axis_title(axis, content)) for axis in axes(content)]
 
 
 def drawn_configurations(content: Content) -> str:
@@ -45,7 +40,7 @@ def correlation_rows(audit: Audit) -> list[list[str]]:
     return [
         [
             "FLOPs" if correlation.stand_in == "flops" else correlation.stand_in,
-            _FIGURES.get(correlation.figure, correlation.figure),
+            OBJECTIVES.get(correlation.figure).title,
             _correlation(correlation.spearman, correlation.spearman_interval),
             _correlation(correlation.kendall, correlation.kendall_interval),
         ]
@@ -62,7 +57,7 @@ def worst_rows(audit: Audit) -> list[list[str]]:
     rows = []
     for pair in audit.worst:
         students = (audit.students[pair.fewer_flops], audit.students[pair.more_flops])
-        figures = [text for s in students for text in (megaflops(s.flops), milliseconds(s.latency_ms))]
+        figures = [text for s in students for text in (amount("flops", s.flops), amount("latency_ms", s.latency_ms))]
         rows.append([*figures, times(pair.times_latency)])
     return rows
 
@@ -87,12 +82,7 @@ def cost_rows(spent: StudyCost) -> list[list[str]]:
 
 @dataclass(frozen=True, kw_only=True)
 class PayBack:
-    """When the recommended student has saved as much as the study took.
-
-    Args:
-        sentences: In words.
-        is_derived: Whether they state a figure, derived from what was measured.
-    """
+    """When the recommended student has saved as much as the study took; `is_derived`: whether that is a figure."""
 
     sentences: str
     is_derived: bool = False
@@ -111,7 +101,7 @@ def pay_back(content: Content, spent: StudyCost) -> PayBack:
     if inferences is None:
         return PayBack(sentences=f"Student {student.job} is no faster than its teacher: it saves no time.")
     sentences = (
-        f"Student {student.job} saves {milliseconds(saved_ms)} on each input compared with its teacher: "
+        f"Student {student.job} saves {amount('latency_ms', saved_ms)} on each input compared with its teacher: "
         f"{inferences:,} inferences save the time of the whole study."
     )
     if own.energy is not None and teacher.energy is not None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from avatar_optuna.costs import flops, size_bytes
+from avatar_optuna.objectives import EFFECTIVENESS, OBJECTIVES, formulas
 from avatar_optuna.report._content import Content
-from avatar_optuna.report._words import megabytes, megaflops, milliseconds, percent
+from avatar_optuna.report._words import amount, percent
 from avatar_optuna.view import DistilledStudent, PredictedStudent, SearchRound
 
 PREDICTED, MEASURED, REFERENCE, FAINT = "#3f8fd2", "#e0782b", "#858c96", "rgba(133,140,150,0.35)"
@@ -18,23 +19,54 @@ _CURVES = ("#e0782b", "#3f8fd2", "#3a9e6b", "#b065c0", "#c9a227", "#d25f7a", "#4
 _Z = 1.96
 _TEACHER = "teacher, measured"
 _MOST_FRONT, _MOST_OTHERS = 400, 600
+_LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"}
+_MARGIN = {"l": 60, "r": 16, "t": 16, "b": 52}
+_BARS = {"type": "data", "symmetric": False, "width": 0, "thickness": 1}
 
-AXES: Mapping[str, tuple[str, bool]] = {
-    "size_bytes": ("size, MB", True),
-    "flops": ("forward MFLOPs of one input", True),
-    "latency_ms": ("latency of one input, ms", True),
-    "energy_j": ("energy of one input, J", True),
-    "effectiveness": ("on validation, %", False),
-}
-"""What an axis can show: its title, and whether it is logarithmic."""
+Columns = dict[str, list[float | None]]
+"""By name of an objective, in the unit that people read: the value of each point, None where it has none."""
 
-ConfigurationTable = dict[str, list[float | None]]
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """Points of the front that are drawn alike.
+
+    Args:
+        name: In the legend.
+        columns: Where the points lie on each axis.
+        hover: What is shown beside each point.
+        marker: Of plotly.
+        details: Key of what the page shows of a chosen point, or None.
+        labels: Text on each point, or None.
+        errors: Error bars of effectiveness, or None.
+    """
+
+    name: str
+    columns: Columns
+    hover: list[str]
+    marker: dict[str, Any]
+    details: list[str | None]
+    labels: list[str] | None = None
+    errors: dict[str, Any] | None = None
+
+    @property
+    def visible(self) -> bool | str:
+        """The teacher is so far away that it squeezes the rest: it is drawn when it is asked for."""
+        return "legendonly" if self.name == _TEACHER else True
+
+
+def axes(content: Content) -> list[str]:
+    """The objectives that the front's figure can show on an axis: what was measured or is known by formula."""
+    students: list[DistilledStudent | PredictedStudent] = [*content.predicted_front, *content.students]
+    names = dict.fromkeys(name for student in students for name in student.figures if name != EFFECTIVENESS)
+    return [*names, EFFECTIVENESS]
 
 
 def axis_title(axis: str, content: Content) -> str:
-    """The title of an axis."""
-    title = AXES[axis][0]
-    return f"{content.metric.replace('_', ' ')} {title}" if axis == "effectiveness" else title
+    """The title of an axis, with its unit."""
+    kind = OBJECTIVES.get(axis)
+    title = f"{content.metric.replace('_', ' ')} on validation" if axis == EFFECTIVENESS else kind.title
+    return f"{title}, {kind.unit}"
 
 
 def front(content: Content) -> go.Figure:
@@ -44,140 +76,131 @@ def front(content: Content) -> go.Figure:
     """
     figure = go.Figure()
     for series in _series(content):
-        columns, errors = series["columns"], series["errors"]
         figure.add_scatter(
-            x=columns.get("size_bytes", []),
-            y=columns.get("effectiveness", []),
-            error_y={**errors, "visible": True, "width": 0, "thickness": 1} if errors else None,
-            mode="markers+text" if series["labels"] else "markers",
-            text=series["labels"],
+            x=series.columns.get("size_bytes", []),
+            y=series.columns.get(EFFECTIVENESS, []),
+            error_y={**series.errors, "visible": True} if series.errors else None,
+            mode="markers+text" if series.labels else "markers",
+            text=series.labels,
             textposition="top center",
-            hovertext=series["hover"],
+            hovertext=series.hover,
             hoverinfo="text",
-            customdata=series["details"],
-            name=series["name"],
-            marker=series["marker"],
-            visible="legendonly" if series["name"] == _TEACHER else True,  # so far away that it squeezes the rest
-            meta={"columns": columns, "errors": bool(errors)},
+            customdata=series.details,
+            name=series.name,
+            marker=series.marker,
+            visible=series.visible,
+            meta={"columns": series.columns, "errors": bool(series.errors)},
         )
     if content.teacher is not None:
         figure.add_hline(**_teacher_line(content))
-    _axis(figure, "x", "size_bytes", content)
-    _axis(figure, "y", "effectiveness", content)
-    return figure.update_layout(height=460, legend=_LEGEND, margin=_MARGIN, hovermode="closest")
+    return _laid_out(
+        figure, _axis("size_bytes", content), _axis(EFFECTIVENESS, content), height=460, hovermode="closest"
+    )
 
 
 def front_3d(content: Content) -> go.Figure:
     """Effectiveness over size and FLOPs."""
     figure = go.Figure()
     for series in _series(content):
-        columns = series["columns"]
-        if not columns.get("flops"):
+        if not series.columns.get("flops"):
             continue
         figure.add_scatter3d(
-            x=columns["size_bytes"],
-            y=columns["flops"],
-            z=columns["effectiveness"],
+            x=series.columns["size_bytes"],
+            y=series.columns["flops"],
+            z=series.columns[EFFECTIVENESS],
             mode="markers",
-            hovertext=series["hover"],
+            hovertext=series.hover,
             hoverinfo="text",
-            name=series["name"],
+            name=series.name,
             marker={
-                "size": 5 if series["labels"] else 2.5,
-                "color": series["marker"]["color"],
-                "symbol": "diamond" if series["labels"] else "circle",
+                "size": 5 if series.labels else 2.5,
+                "color": series.marker["color"],
+                "symbol": "diamond" if series.labels else "circle",
                 "line": {"width": 0},
             },
-            visible="legendonly" if series["name"] == _TEACHER else True,  # so far away that it squeezes the rest
+            visible=series.visible,
         )
-    axes = {"xaxis": "size_bytes", "yaxis": "flops", "zaxis": "effectiveness"}
-    short = {"size_bytes": "size, MB", "flops": "MFLOPs", "effectiveness": f"{content.metric.replace('_', ' ')}, %"}
-    scene: dict[str, Any] = {
-        place: {"title": {"text": short[axis]}, **_scale(axis), "nticks": 6} for place, axis in axes.items()
-    }
+    shown = {"xaxis": "size_bytes", "yaxis": "flops", "zaxis": EFFECTIVENESS}
+    scene: dict[str, Any] = {place: {**_axis(name, content), "nticks": 6} for place, name in shown.items()}
     scene["camera"] = {"eye": {"x": 1.55, "y": 1.75, "z": 0.7}, "center": {"x": 0, "y": 0, "z": -0.15}}
     return figure.update_layout(height=520, scene=scene, legend=_LEGEND, margin={"l": 0, "r": 0, "t": 10, "b": 0})
 
 
 def predicted_against_measured(content: Content) -> go.Figure:
     """Each student's prediction and its measured figure, both with 95 % intervals."""
-    pairs = [(s, s.prediction, s.result) for s in content.students if s.prediction is not None]
-    predicted = [100 * p.effectiveness for _, p, _ in pairs]
-    measured = [100 * r.effectiveness for _, _, r in pairs]
-    figure = go.Figure()
+    pairs = [(student, student.prediction) for student in content.students if student.prediction is not None]
+    predicted = [100 * prediction.effectiveness for _, prediction in pairs]
+    measured = [100 * student.effectiveness for student, _ in pairs]
     shown = [*predicted, *measured]
-    low, high = (min(shown) - 3, max(shown) + 3) if shown else (0, 100)
-    figure.add_scatter(
-        x=[low, high],
-        y=[low, high],
-        mode="lines",
-        line={"color": REFERENCE, "dash": "dot", "width": 1},
-        hoverinfo="skip",
-        name="as predicted",
-    )
+    ends = [min(shown) - 3, max(shown) + 3] if shown else [0, 100]
+    figure = go.Figure()
+    line = {"color": REFERENCE, "dash": "dot", "width": 1}
+    figure.add_scatter(x=ends, y=ends, mode="lines", line=line, hoverinfo="skip", name="as predicted")
     figure.add_scatter(
         x=_rounded(predicted),
         y=_rounded(measured),
-        error_x={"array": _rounded(100 * _Z * p.std for _, p, _ in pairs), "width": 0, "thickness": 1},
-        error_y=_interval_bars([r.valid.get(f"{content.metric}_interval") for _, _, r in pairs], measured),
+        error_x={"array": _rounded(100 * _Z * p.std for _, p in pairs), "width": 0, "thickness": 1},
+        error_y=_interval_bars([student for student, _ in pairs], content),
         mode="markers+text",
-        text=[str(student.job) for student, _, _ in pairs],
+        text=[str(student.job) for student, _ in pairs],
         textposition="top center",
         hovertext=[
-            f"student {s.job}<br>predicted {percent(p.effectiveness)}<br>measured {percent(r.effectiveness)}"
-            for s, p, r in pairs
+            f"student {s.job}<br>predicted {percent(p.effectiveness)}<br>measured {percent(s.effectiveness)}"
+            for s, p in pairs
         ],
         hoverinfo="text",
         marker={"color": MEASURED, "size": 9},
         name="students",
     )
-    figure.update_xaxes(title={"text": f"predicted {content.metric.replace('_', ' ')}, %"})
-    figure.update_yaxes(title={"text": f"measured {axis_title('effectiveness', content)}"})
-    return figure.update_layout(height=400, showlegend=False, margin=_MARGIN)
+    across = {"title": {"text": f"predicted {content.metric.replace('_', ' ')}, %"}}
+    up = {"title": {"text": f"measured {axis_title(EFFECTIVENESS, content)}"}}
+    return _laid_out(figure, across, up, height=400, showlegend=False)
 
 
 def hypervolume(content: Content) -> go.Figure:
     """How each round's hypervolume grew."""
     figure = go.Figure()
-    for index, found in enumerate(content.rounds):
+    for index, round_ in enumerate(content.rounds):
         figure.add_scatter(
-            x=[trials for trials, _ in content.volumes[found.number]],
-            y=_rounded(100 * share for _, share in content.volumes[found.number]),
+            x=[trials for trials, _ in content.volumes[round_.number]],
+            y=_rounded(100 * share for _, share in content.volumes[round_.number]),
             mode="lines+markers",
             line={"color": _CURVES[(index + 1) % len(_CURVES)], "width": 2},
             marker={"size": 4},
-            name=f"round {found.number + 1}",
+            name=f"round {round_.number + 1}",
         )
-    figure.update_xaxes(title={"text": "configurations scored"}, rangemode="tozero")
-    figure.update_yaxes(title={"text": "hypervolume, % of the final"})
-    return figure.update_layout(height=340, showlegend=len(content.rounds) > 1, legend=_LEGEND, margin=_MARGIN)
+    across = {"title": {"text": "configurations scored"}, "rangemode": "tozero"}
+    up = {"title": {"text": "hypervolume, % of the final"}}
+    return _laid_out(figure, across, up, height=340, showlegend=len(content.rounds) > 1)
 
 
 def learning_curves(content: Content) -> go.Figure:
     """The metric on validation after each epoch, the kept epoch marked, the teacher beside them."""
     figure = go.Figure()
     for index, student in enumerate(content.students):
-        history = student.result.history
-        colour = _CURVES[index % len(_CURVES)]
-        kept = [entry["epoch"] == student.result.best_epoch for entry in history]
+        history, colour = student.result.history, _CURVES[index % len(_CURVES)]
         figure.add_scatter(
             x=[entry["epoch"] for entry in history],
             y=_rounded(100 * entry["valid"][content.metric] for entry in history),
             mode="lines+markers",
             line={"color": colour, "width": 2},
-            marker={"size": [11 if is_kept else 4 for is_kept in kept], "color": colour, "opacity": 1},
+            marker={
+                "size": [11 if entry["epoch"] == student.result.best_epoch else 4 for entry in history],
+                "color": colour,
+                "opacity": 1,
+            },
             hovertemplate="epoch %{x}: %{y:.1f} %",
             name=f"student {student.job}",
         )
     if content.teacher is not None and content.students:
         figure.add_hline(**_teacher_line(content))
-    figure.update_xaxes(title={"text": "epoch"}, dtick=1 if _most_epochs(content) <= 15 else None)
-    figure.update_yaxes(title={"text": axis_title("effectiveness", content)})
-    return figure.update_layout(height=380, legend=_LEGEND, margin=_MARGIN)
+    most_epochs = max((len(student.result.history) for student in content.students), default=0)
+    across = {"title": {"text": "epoch"}, "dtick": 1 if most_epochs <= 15 else None}
+    return _laid_out(figure, across, {"title": {"text": axis_title(EFFECTIVENESS, content)}}, height=380)
 
 
 def audit(content: Content) -> go.Figure:
-    """FLOPs against measured latency of the audited students, and the line of equal rank where it is kept."""
+    """FLOPs against measured latency of the audited students."""
     assert content.audit is not None
     students = content.audit.students
     figure = go.Figure()
@@ -185,79 +208,81 @@ def audit(content: Content) -> go.Figure:
         x=_rounded(student.flops / 1e6 for student in students),
         y=_rounded(student.latency_ms for student in students),
         error_y={
-            "type": "data",
-            "symmetric": False,
+            **_BARS,
             "array": _rounded(s.latency_interval_ms[1] - s.latency_ms for s in students),
             "arrayminus": _rounded(s.latency_ms - s.latency_interval_ms[0] for s in students),
-            "width": 0,
-            "thickness": 1,
         },
         mode="markers",
         marker={"color": MEASURED, "size": 7},
-        hovertext=[f"{megaflops(s.flops)}<br>{milliseconds(s.latency_ms)}" for s in students],
+        hovertext=[f"{amount('flops', s.flops)}<br>{amount('latency_ms', s.latency_ms)}" for s in students],
         hoverinfo="text",
         name="audited students",
     )
-    figure.update_xaxes(title={"text": "forward MFLOPs, by formula"}, **_scale("flops"))
-    figure.update_yaxes(title={"text": "latency of one input, ms, measured"}, **_scale("latency_ms"))
-    return figure.update_layout(height=400, showlegend=False, margin=_MARGIN)
+    across = {"title": {"text": "forward MFLOPs, by formula"}, **_scale("flops")}
+    up = {"title": {"text": "latency of one input, ms, measured"}, **_scale("latency_ms")}
+    return _laid_out(figure, across, up, height=400, showlegend=False)
 
 
-_LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"}
-_MARGIN = {"l": 60, "r": 16, "t": 16, "b": 52}
+def _laid_out(figure: go.Figure, across: Mapping[str, Any], up: Mapping[str, Any], **layout: Any) -> go.Figure:
+    return figure.update_layout(xaxis=across, yaxis=up, legend=_LEGEND, margin=_MARGIN, **layout)
 
 
-def _series(content: Content) -> list[dict[str, Any]]:
-    """Traces of the front: what else was scored, the predicted front, the students, the teacher."""
-    found = [*_predicted_series(content)] if content.rounds else []
-    if content.students:
-        found.append(_measured_series(content))
-    if (teacher := _teacher_series(content)) is not None:
-        found.append(teacher)
-    return found
+def _axis(name: str, content: Content) -> dict[str, Any]:
+    return {"title": {"text": axis_title(name, content)}, **_scale(name)}
 
 
-def _predicted_series(content: Content) -> list[dict[str, Any]]:
-    last = content.rounds[-1]
+def _scale(axis: str) -> dict[str, str]:
+    """Logarithmic axes are ticked at 1, 2 and 5."""
+    is_logarithmic = OBJECTIVES.get(axis).is_logarithmic
+    return {"type": "log", "dtick": "D2", "tickformat": "~g"} if is_logarithmic else {"type": "linear"}
+
+
+def _series(content: Content) -> list[Series]:
+    """What else was scored, the predicted front, the students, the teacher; what there is of them."""
+    last = content.rounds[-1] if content.rounds else None
+    series = [_others(last, content), _predicted(last)] if last is not None else []
+    series += [_measured(content)] if content.students else []
+    return [entry for entry in (*series, _teacher(content)) if entry is not None]
+
+
+def _predicted(last: SearchRound) -> Series:
     shown = front_shown(last)
-    columns: ConfigurationTable = {
-        "effectiveness": _rounded(100 * student.prediction.effectiveness for student in shown),
-        "size_bytes": _rounded(student.size_bytes / 1e6 for student in shown),
-        "flops": _rounded(student.flops / 1e6 for student in shown),
-    }
-    others = _others(last, content)
-    front_trace = {
-        "name": "predicted front",
-        "columns": columns,
-        "errors": None,
-        "labels": None,
-        "hover": [_hover(f"trial {student.trial}, predicted", student) for student in shown],
-        "details": [f"trial-{student.trial}" for student in shown],
-        "marker": {"color": PREDICTED, "size": 6},
-    }
-    return [*([others] if others is not None else []), front_trace]
+    return Series(
+        name="predicted front",
+        columns=_columns([{EFFECTIVENESS: s.prediction.effectiveness, **s.figures} for s in shown]),
+        hover=[
+            f"{_hover(f'trial {s.trial}, predicted', s)}"
+            f"<br>{percent(s.prediction.effectiveness)} ± {100 * _Z * s.prediction.std:.1f} predicted"
+            for s in shown
+        ],
+        details=[f"trial-{student.trial}" for student in shown],
+        marker={"color": PREDICTED, "size": 6},
+    )
 
 
-def _others(last: SearchRound, content: Content) -> dict[str, Any] | None:
-    found = last.scored
-    others = np.flatnonzero(~np.isin(found.numbers, [student.trial for student in last.front]))
+def _others(last: SearchRound, content: Content) -> Series | None:
+    scored = last.scored
+    others = np.flatnonzero(~np.isin(scored.numbers, [student.trial for student in last.front]))
     if not len(others):
         return None
     chosen = [int(index) for index in _thinned(others, _MOST_OTHERS)]
-    students = [found.students[index] for index in chosen]
-    return {
-        "name": "scored, not on the front",
-        "columns": {
-            "effectiveness": _rounded(100 * found.values[chosen, 0]),
-            "size_bytes": _rounded(int(size_bytes(student, content.task_shape)) / 1e6 for student in students),
-            "flops": _rounded(int(flops(student, content.task_shape)) / 1e6 for student in students),
-        },
-        "errors": None,
-        "labels": None,
-        "hover": [f"trial {int(found.numbers[index])}, predicted, not on the front" for index in chosen],
-        "details": [None] * len(chosen),
-        "marker": {"color": FAINT, "size": 4},
-    }
+    names = dict.fromkeys(name for student in last.front for name in student.figures)
+    by_formula = formulas(names, content.task_shape)
+    return Series(
+        name="scored, not on the front",
+        columns=_columns(
+            [
+                {
+                    EFFECTIVENESS: scored.values[index, 0],
+                    **{name: formula(scored.students[index]) for name, formula in by_formula.items()},
+                }
+                for index in chosen
+            ]
+        ),
+        hover=[f"trial {int(scored.numbers[index])}, predicted, not on the front" for index in chosen],
+        details=[None] * len(chosen),
+        marker={"color": FAINT, "size": 4},
+    )
 
 
 def front_shown(last: SearchRound) -> list[PredictedStudent]:
@@ -270,62 +295,47 @@ def others_shown(last: SearchRound) -> int:
     return min(len(last.scored) - len(last.front), _MOST_OTHERS)
 
 
-def _measured_series(content: Content) -> dict[str, Any]:
-    results = [(student, student.result) for student in content.students]
+def _measured(content: Content) -> Series:
+    students = content.students
     recommended = content.recommendation.student.job if content.recommendation is not None else None
-    measured = [100 * result.effectiveness for _, result in results]
-    columns: ConfigurationTable = {
-        "effectiveness": _rounded(measured),
-        "size_bytes": _rounded(result.size_bytes / 1e6 for _, result in results),
-        "flops": _rounded(result.flops / 1e6 for _, result in results),
-        "latency_ms": _rounded(student.latency_ms for student, _ in results),
-    }
-    if any(student.energy is not None for student, _ in results):
-        columns["energy_j"] = [s.energy.joules if s.energy is not None else None for s, _ in results]
-    return {
-        "name": "distilled and measured",
-        "columns": columns,
-        "errors": _interval_bars([r.valid.get(f"{content.metric}_interval") for _, r in results], measured),
-        "labels": [str(student.job) for student, _ in results],
-        "hover": [
-            _hover(f"student {student.job}, measured", student)
-            + f"<br>{percent(result.effectiveness)} on validation<br>{milliseconds(student.latency_ms)}"
-            for student, result in results
+    return Series(
+        name="distilled and measured",
+        columns=_columns([student.figures for student in students]),
+        errors=_interval_bars(students, content),
+        labels=[str(student.job) for student in students],
+        hover=[
+            f"{_hover(f'student {s.job}, measured', s)}"
+            f"<br>{percent(s.effectiveness)} on validation<br>{amount('latency_ms', s.latency_ms)}"
+            for s in students
         ],
-        "details": [f"job-{student.job}" for student, _ in results],
-        "marker": {
+        details=[f"job-{student.job}" for student in students],
+        marker={
             "color": MEASURED,
             "opacity": 1,
-            "size": [14 if student.job == recommended else 10 for student, _ in results],
-            "symbol": ["star" if student.job == recommended else "diamond" for student, _ in results],
+            "size": [14 if student.job == recommended else 10 for student in students],
+            "symbol": ["star" if student.job == recommended else "diamond" for student in students],
         },
-    }
+    )
 
 
-def _teacher_series(content: Content) -> dict[str, Any] | None:
-    teacher = content.teacher
+def _teacher(content: Content) -> Series | None:
+    teacher, compared = content.teacher, content.model("teacher")
     if teacher is None or teacher.size_bytes is None:
         return None
-    columns: ConfigurationTable = {
-        "effectiveness": [round(100 * teacher.valid[content.metric], 3)],
-        "size_bytes": [teacher.size_bytes / 1e6],
-        "flops": [teacher.flops / 1e6 if teacher.flops is not None else None],
-    }
-    if (model := content.model("teacher")) is not None:
-        columns["latency_ms"] = [round(model.latency_ms, 4)]
-        if model.energy is not None:
-            columns["energy_j"] = [model.energy.joules]
-    return {
-        "name": _TEACHER,
-        "columns": columns,
-        "errors": None,
-        "labels": ["teacher"],
-        "hover": [
-            f"teacher<br>{percent(teacher.valid[content.metric])} on validation<br>{megabytes(teacher.size_bytes)}"
-        ],
-        "details": [None],
-        "marker": {"color": REFERENCE, "size": 10, "symbol": "square"},
-    }
+    effectiveness = teacher.valid[content.metric]
+    figures = {EFFECTIVENESS: effectiveness, "size_bytes": teacher.size_bytes, "flops": teacher.flops}
+    if compared is not None:
+        figures["latency_ms"] = compared.latency_ms
+        if compared.energy is not None:
+            figures["energy_j"] = compared.energy.joules
+    return Series(
+        name=_TEACHER,
+        columns=_columns([figures]),
+        labels=["teacher"],
+        hover=[f"teacher<br>{percent(effectiveness)} on validation<br>{amount('size_bytes', teacher.size_bytes)}"],
+        details=[None],
+        marker={"color": REFERENCE, "size": 10, "symbol": "square"},
+    )
 
 
 def _teacher_line(content: Content) -> dict[str, Any]:
@@ -338,40 +348,31 @@ def _teacher_line(content: Content) -> dict[str, Any]:
 
 
 def _hover(title: str, student: DistilledStudent | PredictedStudent) -> str:
-    text = f"{title}<br>{megabytes(student.size_bytes)}, {megaflops(student.flops)}"
-    if isinstance(student, PredictedStudent):
-        prediction = student.prediction
-        text += f"<br>{percent(prediction.effectiveness)} ± {100 * _Z * prediction.std:.1f} predicted"
-    return text
+    return f"{title}<br>{amount('size_bytes', student.size_bytes)}, {amount('flops', student.flops)}"
 
 
-def _interval_bars(intervals: Sequence[Sequence[float] | None], values: Sequence[float]) -> dict[str, Any] | None:
-    """Error bars of 95 % intervals given as fractions, around percentages."""
-    if any(interval is None for interval in intervals):
+def _interval_bars(students: Sequence[DistilledStudent], content: Content) -> dict[str, Any] | None:
+    """Error bars of the measured effectiveness, around percentages; None where a student has no interval."""
+    intervals = [student.result.valid.get(f"{content.metric}_interval") for student in students]
+    if None in intervals:
         return None
-    known = [interval for interval in intervals if interval is not None]
+    bounds = [
+        (100 * low, 100 * s.effectiveness, 100 * high) for s, (low, high) in zip(students, intervals, strict=True)
+    ]
     return {
-        "type": "data",
-        "symmetric": False,
-        "array": _rounded(100 * interval[1] - value for interval, value in zip(known, values, strict=True)),
-        "arrayminus": _rounded(value - 100 * interval[0] for interval, value in zip(known, values, strict=True)),
-        "width": 0,
-        "thickness": 1,
+        **_BARS,
+        "array": _rounded(high - value for _, value, high in bounds),
+        "arrayminus": _rounded(value - low for low, value, _ in bounds),
     }
 
 
-def _axis(figure: go.Figure, which: str, axis: str, content: Content) -> None:
-    about = {"title": {"text": axis_title(axis, content)}, **_scale(axis)}
-    figure.update_layout({f"{which}axis": about})
-
-
-def _scale(axis: str) -> dict[str, str]:
-    """Logarithmic axes are ticked at 1, 2 and 5."""
-    return {"type": "log", "dtick": "D2", "tickformat": "~g"} if AXES[axis][1] else {"type": "linear"}
-
-
-def _most_epochs(content: Content) -> int:
-    return max((len(student.result.history) for student in content.students), default=0)
+def _columns(points: Sequence[Mapping[str, float | None]]) -> Columns:
+    scales = {name: OBJECTIVES.get(name).scale for point in points for name in point}
+    values = {name: [point.get(name) for point in points] for name in scales}
+    return {
+        name: [None if value is None else float(f"{value * scales[name]:.6g}") for value in column]
+        for name, column in values.items()
+    }
 
 
 def _thinned(indices: Any, most: int) -> Any:
@@ -381,6 +382,6 @@ def _thinned(indices: Any, most: int) -> Any:
     return indices[np.linspace(0, len(indices) - 1, most).round().astype(np.int64)]
 
 
-def _rounded(values: Any) -> list[float | None]:
+def _rounded(values: Iterable[float]) -> list[float]:
     """Six figures are enough to draw, and keep the page small."""
     return [float(f"{value:.6g}") for value in values]

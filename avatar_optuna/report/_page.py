@@ -17,20 +17,16 @@ from plotly.offline import get_plotlyjs
 from avatar_optuna import __version__
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import write_text
+from avatar_optuna.objectives import OBJECTIVES
 from avatar_optuna.report import _asked, _evidence, _figures, _students, _words
 from avatar_optuna.report._content import Content, content_of
 from avatar_optuna.view import DistilledStudent, PredictedStudent, StudyView
 
 
 def write_report(view: StudyView, out: Path) -> Path:
-    """Write the report of a study, finished or not, to one self-contained HTML file.
+    """Write the report of a study, finished or not, to one self-contained HTML file, and return the file.
 
-    Args:
-        view: The study.
-        out: The file; one that is there is replaced at once, when the new one is whole.
-
-    Returns:
-        The file.
+    A file that is there is replaced at once, when the new one is whole.
 
     Raises:
         InputError: The file cannot be written.
@@ -71,28 +67,25 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    filters = (
-        _words.count,
-        _words.duration,
-        _words.interval,
-        _words.joules,
-        _words.percent,
-        _words.points,
-        _words.carbon,
-    )
-    environment.filters |= {function.__name__: function for function in filters}
+    names = ("count", "duration", "interval", "joules", "percent", "points", "carbon", "listed")
+    environment.filters |= {name: getattr(_words, name) for name in names}
     environment.globals |= {"asked": _asked, "evidence": _evidence, "students": _students}
     return environment
 
 
 def _data(content: Content) -> dict[str, Any]:
-    """What the page's script draws from: figures, and what a chosen point is."""
+    """What the page's script draws from: figures, axes of the front, and by its key what a chosen point is."""
+    shown = _figures.front_shown(content.rounds[-1]) if content.rounds else []
     return {
         "figures": {name: _plain(make(content)) for name, make in _drawn(content).items()},
         "axes": {
-            axis: {"title": _figures.axis_title(axis, content), "log": log} for axis, (_, log) in _figures.AXES.items()
+            axis: {"title": _figures.axis_title(axis, content), "log": OBJECTIVES.get(axis).is_logarithmic}
+            for axis in _figures.axes(content)
         },
-        "details": _details(content),
+        "details": {
+            **{f"trial-{student.trial}": _detail(f"Trial {student.trial}: predicted", student) for student in shown},
+            **{f"job-{s.job}": _detail(f"Student {s.job}: distilled and measured", s) for s in content.students},
+        },
     }
 
 
@@ -113,26 +106,15 @@ def _drawn(content: Content) -> dict[str, Callable[[Content], go.Figure]]:
 
 def _plain(figure: go.Figure) -> dict[str, Any]:
     """A figure without its template, which the page gives by its own colours."""
-    found: dict[str, Any] = json.loads(figure.to_json())
-    found["layout"].pop("template", None)
-    return found
-
-
-def _details(content: Content) -> dict[str, list[str]]:
-    """By key of a point: its title, how its figures were obtained, and its hyperparameters as `name: value`."""
-    shown = _figures.front_shown(content.rounds[-1]) if content.rounds else []
-    return {
-        **{f"trial-{student.trial}": _detail(f"Trial {student.trial}: predicted", student) for student in shown},
-        **{
-            f"job-{student.job}": _detail(f"Student {student.job}: distilled and measured", student)
-            for student in content.students
-        },
-    }
+    values: dict[str, Any] = json.loads(figure.to_json())
+    values["layout"].pop("template", None)
+    return values
 
 
 def _detail(title: str, student: DistilledStudent | PredictedStudent) -> list[str]:
+    """Of a point: its title, how its figures were obtained, and its hyperparameters as `name: value`."""
     values = student.hyperparameters.to_dict()
-    work = f"FLOPs: {_words.megaflops(student.flops)} (by formula)"
+    work = f"FLOPs: {_words.amount('flops', student.flops)} (by formula)"
     obtained = "measured" if isinstance(student, DistilledStudent) else "by formula"
     size = f"size: {student.size_bytes:,} bytes ({obtained})"
     return [title, size, work, *(f"{name.replace('_', ' ')}: {value}" for name, value in values.items())]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from avatar_optuna.report._words import milliseconds, percent, points
+from avatar_optuna.report._words import amount, percent, points
 from avatar_optuna.view import DistilledStudent
 
 _Z = 1.96
@@ -13,12 +13,7 @@ _Z = 1.96
 
 @dataclass(frozen=True, kw_only=True)
 class Recommendation:
-    """A student, and why this one.
-
-    Args:
-        student: A distilled student.
-        reason: In sentences.
-    """
+    """A distilled student, and in sentences why it is this one."""
 
     student: DistilledStudent
     reason: str
@@ -32,7 +27,7 @@ def recommend(students: Sequence[DistilledStudent], metric: str) -> Recommendati
 
     Args:
         students: Distilled.
-        metric: What counts as effectiveness; its interval says the standard error (f1 has none: then the best is it).
+        metric: What counts as effectiveness; its interval says the standard error; without one the best is it.
 
     Returns:
         None where there is none.
@@ -71,7 +66,8 @@ def _reason(
     )
     return (
         f"{compared}. {len(as_good)} students lie within one standard error ({points(error)}) of the best, so this "
-        f"validation split cannot tell them apart, and of these it is the fastest ({milliseconds(chosen.latency_ms)})."
+        f"validation split cannot tell them apart, and of these it is the fastest "
+        f"({amount('latency_ms', chosen.latency_ms)})."
     )
 
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from avatar_optuna.objectives import EFFECTIVENESS, OBJECTIVES
 from avatar_optuna.report._content import Content
-from avatar_optuna.report._words import interval, joules, megabytes, megaflops, milliseconds, percent, points, times
-from avatar_optuna.schema import Energy
+from avatar_optuna.report._words import amount, figure, interval, joules, percent, points, times
 from avatar_optuna.view import DistilledStudent
 
 _REFERENCES = {"teacher": "the teacher", "codebert": "CodeBERT"}
+_RATIOS = {"size": "smaller", "latency": "faster", "energy": "less J"}
 
 Cell = str | tuple[str, str]
 """Of a table: text, or text and what stands below it in small."""
@@ -19,14 +20,7 @@ Cell = str | tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
-    """A figure shown large.
-
-    Args:
-        value: The figure with its unit.
-        what: What it is.
-        note: Below it; may be empty.
-        how: How it was obtained, such as "measured".
-    """
+    """A figure shown large, with its unit; `note` stands below it, `how` says how it was obtained."""
 
     value: str
     what: str
@@ -44,18 +38,15 @@ def tiles(content: Content, student: DistilledStudent) -> list[Tile]:
         name: f"{times(ratio[name])} {word} than the teacher" if name in ratio else ""
         for name, word in (("size", "smaller"), ("latency", "faster"), ("energy", "less"), ("flops", "fewer"))
     }
+    metric = content.metric.replace("_", " ")
     shown = [
-        Tile(
-            value=percent(result.effectiveness),
-            what=f"{content.metric.replace('_', ' ')} on validation",
-            note=under,
-        ),
-        Tile(value=megabytes(result.size_bytes), what="weights on disk", note=than["size"]),
-        Tile(value=milliseconds(student.latency_ms), what="one input, median", note=than["latency"]),
+        Tile(value=percent(result.effectiveness), what=f"{metric} on validation", note=under),
+        Tile(value=amount("size_bytes", student.size_bytes), what="weights on disk", note=than["size"]),
+        Tile(value=amount("latency_ms", student.latency_ms), what="one input, median", note=than["latency"]),
     ]
     if student.energy is not None:
         return [*shown, Tile(value=joules(student.energy.joules), what="one input", note=than["energy"])]
-    return [*shown, Tile(value=megaflops(result.flops), what="one input", note=than["flops"], how="by formula")]
+    return [*shown, Tile(value=amount("flops", result.flops), what="one input", note=than["flops"], how="by formula")]
 
 
 def against_teacher(content: Content, student: DistilledStudent) -> str:
@@ -71,9 +62,20 @@ def against_teacher(content: Content, student: DistilledStudent) -> str:
     return f"{sentence}, and their 95 % intervals overlap." if overlap else f"{sentence}."
 
 
-def has_energy(content: Content) -> bool:
-    """Whether the energy of any student was measured."""
-    return any(student.energy is not None for student in content.students)
+def costs(content: Content) -> list[str]:
+    """Names of the objectives besides effectiveness that any student has a figure of: a column each."""
+    names = dict.fromkeys(name for student in content.students for name in student.figures)
+    return [name for name in names if name != EFFECTIVENESS]
+
+
+def units(content: Content) -> list[str]:
+    """Headings of these columns."""
+    return [OBJECTIVES.get(name).unit for name in costs(content)]
+
+
+def ratios(content: Content) -> list[str]:
+    """Headings of what is compared with each reference; energy only where it was measured."""
+    return [word for key, word in _RATIOS.items() if key in _ratio_keys(content)]
 
 
 def references(content: Content) -> list[str]:
@@ -93,21 +95,27 @@ def rows(content: Content) -> list[list[Cell]]:
     return own + [_reference(content, name, len(own[0])) for name in _REFERENCES if _is_measured(content, name)]
 
 
+def _ratio_keys(content: Content) -> list[str]:
+    return [key for key in _RATIOS if key != "energy" or "energy_j" in costs(content)]
+
+
 def _compared(content: Content) -> list[str]:
     return [name for name in _REFERENCES if any(name in student.times_less_than for student in content.students)]
 
 
 def _row(content: Content, student: DistilledStudent) -> list[Cell]:
-    result, prediction = student.result, student.prediction
-    ratio = student.times_less_than
-    keys = ["size", "latency", *(["energy"] if has_energy(content) else [])]
+    result, prediction, ratio = student.result, student.prediction, student.times_less_than
     return [
         f"{student.job}{' •' if student.on_front else ''}",
         f"{100 * prediction.effectiveness:.1f} ± {196 * prediction.std:.1f}" if prediction is not None else "",
         _with_interval(result.valid, content.metric),
         _with_interval(result.test, content.metric),
-        *_costs(content, result.size_bytes, result.flops, student.latency_ms, student.energy),
-        *(times(ratio[n][key]) if key in ratio.get(n, {}) else "" for n in _compared(content) for key in keys),
+        *(figure(name, student.figures.get(name)) for name in costs(content)),
+        *(
+            times(ratio[name][key]) if key in ratio.get(name, {}) else ""
+            for name in _compared(content)
+            for key in _ratio_keys(content)
+        ),
     ]
 
 
@@ -118,38 +126,21 @@ def _is_measured(content: Content, name: str) -> bool:
 def _reference(content: Content, name: str, width: int) -> list[Cell]:
     """The row of the teacher or of the CodeBERT architecture, whose weights are random: it has costs alone."""
     model, teacher = content.model(name), content.teacher if name == "teacher" else None
+    figures: dict[str, float | None] = {}
+    if teacher is not None:
+        figures = {"size_bytes": teacher.size_bytes, "flops": teacher.flops}
+    if model is not None:
+        figures |= {"size_bytes": model.size_bytes, "latency_ms": model.latency_ms}
+        figures["flops"] = figures.get("flops") or model.flops
+        figures["energy_j"] = model.energy.joules if model.energy is not None else None
     cells: list[Cell] = [
         name if name == "teacher" else "CodeBERT",
         "",
         _with_interval(teacher.valid if teacher is not None else None, content.metric),
         _with_interval(teacher.test if teacher is not None else None, content.metric),
-        *_costs(
-            content,
-            model.size_bytes if model is not None else teacher.size_bytes if teacher is not None else None,
-            (teacher.flops if teacher is not None else None) or (model.flops if model is not None else None),
-            model.latency_ms if model is not None else None,
-            model.energy if model is not None else None,
-        ),
+        *(figure(name, figures.get(name)) for name in costs(content)),
     ]
     return cells + [""] * (width - len(cells))
-
-
-def _costs(
-    content: Content,
-    size_bytes: int | None,
-    flops: float | None,
-    latency_ms: float | None,
-    energy: Energy | None,
-) -> list[str]:
-    """Cells without units, which the headings name; empty where a figure is not known."""
-    cells = [
-        megabytes(size_bytes).removesuffix(" MB") if size_bytes is not None else "",
-        megaflops(flops).removesuffix(" MFLOPs") if flops is not None else "",
-        milliseconds(latency_ms).removesuffix(" ms") if latency_ms is not None else "",
-    ]
-    if has_energy(content):
-        cells.append(f"{energy.joules:.3g}" if energy is not None else "")
-    return cells
 
 
 def _with_interval(figures: Mapping[str, Any] | None, metric: str) -> Cell:

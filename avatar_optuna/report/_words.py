@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from avatar_optuna.carbon import carbon_g
+from avatar_optuna.objectives import OBJECTIVES
 
 
 def percent(fraction: float) -> str:
@@ -23,19 +24,14 @@ def interval(bounds: Sequence[float]) -> str:
     return f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}"
 
 
-def megabytes(size_bytes: float) -> str:
-    """`0.09 MB`, of 1,000,000 bytes."""
-    return f"{_digits(size_bytes / 1e6)} MB"
+def figure(name: str, value: float | None) -> str:
+    """The value of an objective in three digits, without its unit: `0.0862` of 86,200 bytes; nothing of None."""
+    return _digits(value * OBJECTIVES.get(name).scale) if value is not None else ""
 
 
-def megaflops(flops: float) -> str:
-    """`1.3 MFLOPs`."""
-    return f"{_digits(flops / 1e6)} MFLOPs"
-
-
-def milliseconds(latency_ms: float) -> str:
-    """`0.48 ms`."""
-    return f"{_digits(latency_ms)} ms"
+def amount(name: str, value: float) -> str:
+    """The same with its unit: `0.0862 MB`."""
+    return f"{figure(name, value)} {OBJECTIVES.get(name).unit}"
 
 
 def joules(energy_j: float) -> str:

@@ -65,7 +65,10 @@ def test_an_empty_study_says_what_is_missing(empty: Content) -> None:
 
 def test_energy_is_shown_where_it_was_measured(content: Content) -> None:
     energy = Energy(joules=0.0123, idle_watts=1.0, gross_joules=0.02, passes=9, window_s=3.0, source="rapl")
-    students = tuple(replace(student, energy=energy) for student in content.students)
+    students = tuple(
+        replace(student, energy=energy, figures={**student.figures, "energy_j": energy.joules})
+        for student in content.students
+    )
     page = render(replace(content, students=students))
     assert '<th scope="col">J</th>' in page
     assert "<td>0.0123</td>" in page
