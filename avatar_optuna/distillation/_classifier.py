@@ -73,7 +73,6 @@ class Classifier:
             task_shape: The form of the task; None takes the student's own, or what the checkpoint's files show.
             label_names: The task's: a classifier that names the same labels in another order answers in this one. None
                 keeps its own.
-            device: cpu, cuda or cuda:N.
             threads: Threads that torch computes with on the CPU, in this whole process; None leaves them.
 
         Raises:

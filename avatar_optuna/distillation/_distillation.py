@@ -77,13 +77,10 @@ def distil(
     pairs of a batch are learnt from; `batch_size` then counts functions. Else it counts inputs.
 
     Args:
-        hyperparameters: The student.
         task: What it learns; the test split is not touched.
         teacher: Whose soft labels it learns from (and the labels, by `settings.hard_label_weight`).
-        settings: The section `[distillation]`.
         out_dir: The student's directory, created; a checkpoint lies below it until the end.
         epochs: In place of `settings.epochs`.
-        device: cpu, cuda or cuda:N.
         seed: Of weights, order and dropout, in place of `settings.seed`.
         cache_dir: For trained tokenizers; None trains anew.
         checkpoint: Where each epoch's checkpoint is kept besides.

@@ -40,12 +40,7 @@ class FixedSteps:
     """Updates a network, its optimizer and its average by the steps of an epoch.
 
     Args:
-        network: What is trained (see `Network`).
-        recipe: How.
-        tokens: Of the training texts.
-        lesson: What is learnt.
         optimizer: AdamW whose learning rate is a tensor on the device.
-        average: The average of the weights.
         is_captured: Capture graphs, on a GPU; else each step is launched kernel by kernel.
     """
 
@@ -86,7 +81,6 @@ class FixedSteps:
             reading: The text of each function in this epoch.
             rates: Learning rate of each step.
             weights: Weight of the new parameters in their average, of each step.
-            seed: Of dropout.
 
         Returns:
             The sum of the steps' losses.

@@ -32,7 +32,6 @@ class Lesson:
     """Turns what a step was dealt (functions, or listed inputs) into texts, joined vectors and targets.
 
     Args:
-        train: The training split.
         soft_labels: The teacher's, or None. With its function vectors, pairs are learnt from all at once.
         num_functions: Functions of the split, views not counted.
     """

@@ -27,13 +27,7 @@ _BATCH = 32
 
 @torch.no_grad()
 def start_as_similarity(student: StudentForSequenceClassification, train: Examples, *, seed: int) -> None:
-    """Set the weights of an untrained pair head; the encoder stays as it is.
-
-    Args:
-        student: Of pairs, untrained.
-        train: Its training examples; some hundred pairs of them are looked at.
-        seed: Chooses the pairs.
-    """
+    """Set the weights of an untrained pair head; the encoder stays as it is."""
     rows = np.random.default_rng(seed).permutation(len(train.labels))[:_PAIRS]
     functions, places = np.unique(train.inputs[rows].astype(np.int64), return_inverse=True)
     vectors = _encoded(student, train, functions, seed)  # (functions, w)

@@ -30,7 +30,6 @@ class Teacher:
     Args:
         source: What the study file named, such as "checkpoint: /models/codebert".
         fingerprint: SHA-256 over what its answers depend on.
-        task: What it answers for.
         classifier: The model, or None where only its soft labels are known.
         soft_labels: Logits by split, where there is no model.
         cache_dir: For function vectors; None keeps them in memory alone.
@@ -104,7 +103,6 @@ class Teacher:
         """What the training engine needs of it, on a device.
 
         Args:
-            device: cpu, cuda or cuda:N.
             views: Texts besides the training functions, whose vectors follow theirs.
 
         Raises:

@@ -43,10 +43,7 @@ class Trainer:
 
     Args:
         network: What is trained, on its device (see `Network`).
-        train: The training split.
         valid: The validation split; the best epoch is the one with the best balanced accuracy on it.
-        soft_labels: The teacher's, or None to learn from labels alone.
-        directory: For the checkpoint.
         fingerprint: Names the run; a checkpoint of another run is left unread and replaced.
         store: Where the checkpoint is kept besides, or None.
         has_fixed_steps: Whether steps have fixed shapes (see `FixedSteps`); None: on a GPU. Where the memory is too

@@ -22,8 +22,6 @@ def with_views(functions: Sequence[str], count: int, *, seed: int) -> tuple[str,
     (each line left out at one probability of 10 to 50 %), or the start of the function and the end of another one.
 
     Args:
-        functions: Source texts.
-        count: Views of each, 0 or more.
         seed: The views are a pure function of it, the functions and the count.
     """
     lines = [function.splitlines(keepends=True) for function in functions]

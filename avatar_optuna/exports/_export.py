@@ -25,10 +25,8 @@ def export_student(study: AvatarStudy, job_number: int, out: Path, *, format_nam
     """Write a distilled student; the directory appears with all its files or not at all.
 
     Args:
-        study: The study.
         job_number: Number of the student's trial among the distilled.
         out: A directory that does not exist yet.
-        format_name: One of `FORMATS`.
 
     Raises:
         InputError: There is no such student or format, the format needs a package that is missing, or `out` exists.

@@ -54,7 +54,6 @@ def time_students(
     """Time one input at full length, the students by turns, as many at a time as 2 GB hold.
 
     Args:
-        students: What is built, with random weights.
         task_shape: Single functions or pairs: a pair is two passes of the encoder.
         repeats: Timed passes of each.
         on_progress: Called with the number of timed passes done.

@@ -88,9 +88,6 @@ def add_jobs(study: AvatarStudy, phase: str, purpose: Purpose, meter: Meter) -> 
     """Add the jobs of a purpose that were done: the time of them all by their own records, joules by the counters.
 
     Args:
-        study: The study.
-        phase: Where they are kept.
-        purpose: Which jobs.
         meter: Runs since the jobs of this run began, on the devices of its own workers.
     """
     trials = study.distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))

@@ -15,12 +15,9 @@ class Deletion:
     """What is removed.
 
     Args:
-        study: Name of the study.
         trials: Trials of its search.
         jobs: Trials of its study of jobs.
         files: Files in the artifact store, students' and checkpoints'.
-        size_bytes: Of those files.
-        artifacts: The artifact store.
     """
 
     study: str
@@ -35,8 +32,6 @@ def delete(study: AvatarStudy, *, is_dry_run: bool, keeps_files: bool = False) -
     """Remove a study, unless somebody works on it; interrupted anywhere, the same call completes it.
 
     Args:
-        study: The study.
-        is_dry_run: Whether only to say what would be removed.
         keeps_files: Whether the files stay in the artifact store, for a copy of the study that refers to them.
 
     Raises:

@@ -33,12 +33,6 @@ def calibrated(
 ) -> dict[str, CostModel]:
     """A cost model for each figure that the study's objectives and constraints name and that has no formula.
 
-    Args:
-        settings: Name the figures, the device and the space.
-        task_shape: Single functions or pairs.
-        progress: Where it says what it does.
-        known: Cost models that were calibrated before.
-
     Raises:
         InputError: `energy_j` is named and the device has no counter.
     """
@@ -75,10 +69,6 @@ def _said(cost_model: CostModel) -> str:
 
 def calibrated_elsewhere(cost_models: Iterable[CostModel], settings: StudySettings) -> dict[str, str]:
     """Of cost models that were calibrated on another device than the study's device on this machine: a sentence each.
-
-    Args:
-        cost_models: As a study stores them.
-        settings: Name the device and its threads.
 
     Returns:
         By figure, such as "latency_ms"; empty where all of them were calibrated on such a device.

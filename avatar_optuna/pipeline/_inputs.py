@@ -46,12 +46,8 @@ def begin(
     """Create a study, or open it where it is there: the run that does what is missing.
 
     Args:
-        settings: Of the study.
-        storage_url: Of its database.
         artifacts: Folder or URL for the students' files.
-        cache_dir: For what can be computed again.
         slots: Where its own workers run; empty leaves the jobs to others.
-        progress: Where it says what it does.
 
     Raises:
         InputError: The settings cannot be met, or a new study's data or teacher cannot be read.

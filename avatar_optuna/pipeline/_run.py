@@ -75,11 +75,7 @@ class Run:
     """One run of a study.
 
     Args:
-        study: The study.
-        storage_url: Of its database, for the workers.
         slots: Where its own workers run; empty leaves the jobs to others.
-        cache_dir: For what can be computed again.
-        progress: Where it says what it does.
     """
 
     study: AvatarStudy

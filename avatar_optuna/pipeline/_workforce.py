@@ -25,11 +25,7 @@ class Workforce:
     """Who does the jobs of a study.
 
     Args:
-        study: The study.
-        storage_url: Of its database, for the workers.
         slots: Where workers of this run work; empty leaves the jobs to others.
-        cache_dir: For what can be computed again.
-        progress: Where it says what it does.
     """
 
     study: AvatarStudy

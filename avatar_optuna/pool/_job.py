@@ -61,14 +61,7 @@ class Executor(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorSettings:
-    """What an executor is made from.
-
-    Args:
-        storage: The database.
-        study_name: The study, without "/distilled".
-        cache_dir: For what can be computed again.
-        slot: Where the jobs will run.
-    """
+    """What an executor is made from."""
 
     storage: Storage
     study_name: str
@@ -80,9 +73,6 @@ class ArtifactCheckpoints:
     """The last checkpoint of one job, in the artifact store: a new one is stored and named before the old one goes.
 
     Args:
-        store: Where the files are kept.
-        queue: Where the job is.
-        claim: The right to work on it.
         patiently: Repeats an operation until the database is there.
     """
 

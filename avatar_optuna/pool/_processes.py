@@ -76,13 +76,9 @@ class WorkerProcesses:
     """Worker processes of this machine; leaving the context stops them, and they hand their jobs back.
 
     Args:
-        storage_url: The database.
-        study_name: The study, without "/distilled".
         slots: One process each, or one for each four slots of a GPU.
-        cache_dir: For what can be computed again.
         until_empty: Each ends when no job waits or runs.
         executor: Who does the jobs, as "module:name".
-        timing: How often what happens.
     """
 
     def __init__(

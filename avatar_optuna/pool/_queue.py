@@ -16,10 +16,6 @@ from avatar_optuna.storage import Storage, add_missing, open_storage, study_attr
 class Pool:
     """The jobs of a study, seen by whoever asks for them.
 
-    Args:
-        storage: The database, or its URL.
-        study_name: The study, without "/distilled".
-
     Raises:
         InputError: There is no such study.
     """

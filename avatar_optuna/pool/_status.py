@@ -24,11 +24,6 @@ class RunningStatus:
     """A job at work.
 
     Args:
-        number: Number of its trial.
-        worker: Who has it.
-        host: Where.
-        device: On what.
-        epoch: Epochs done.
         epochs: Epochs asked for; None where it is no distillation job.
         since: When this attempt began, ISO 8601 in UTC.
         attempt: How many times it was begun.
@@ -51,9 +46,7 @@ class FailedStatus:
     """A job that failed for good.
 
     Args:
-        number: Number of its trial.
         key: Its key, or None if it was not enqueued by avatar_optuna.
-        reason: Why, as a sentence.
         attempts: How many times it was begun.
     """
 
@@ -68,10 +61,6 @@ class WorkerStatus:
     """A worker that is alive.
 
     Args:
-        worker: Its name.
-        host: Where.
-        device: On what.
-        since: Since when, ISO 8601 in UTC.
         job: Number of the job it has, or None where it is idle.
     """
 
@@ -87,10 +76,6 @@ class PoolStatus:
     """The pool of one study.
 
     Args:
-        queued: Jobs that wait.
-        running: Jobs at work.
-        done: Jobs that are done.
-        failed: Jobs that failed for good.
         workers: Workers that were heard within a minute and whose process is not known to be gone.
         jobs_per_minute: Jobs done in the last ten minutes by the minute, or None where none was.
         seconds_to_go: For all jobs queued and running, by the epochs of those done last; None where unknown.
@@ -116,10 +101,6 @@ class PoolStatus:
 
 def pool_status(storage: BaseStorage, study_name: str) -> PoolStatus:
     """What the pool of a study is doing.
-
-    Args:
-        storage: Opened by `open_storage`.
-        study_name: The study, without "/distilled".
 
     Raises:
         InputError: There is no such study.

@@ -74,14 +74,9 @@ class Worker:
     times. Where the database is away, the worker waits for it; where the job was taken back meanwhile, it drops it.
 
     Args:
-        storage: The database.
-        study_name: The study, without "/distilled".
-        execute: Does a job.
         artifacts: Where students and checkpoints go.
-        slot: Where the jobs run.
         max_retries: How many times a job that raised is begun again.
         until_empty: End when no job waits or runs, instead of waiting for more.
-        timing: How often what happens.
         on_claim: Called whenever a job was claimed.
     """
 

@@ -353,16 +353,14 @@ def _hover(title: str, student: DistilledStudent | PredictedStudent) -> str:
 
 def _interval_bars(students: Sequence[DistilledStudent], content: Content) -> dict[str, Any] | None:
     """Error bars of the measured effectiveness, around percentages; None where a student has no interval."""
-    intervals = [student.result.valid.get(f"{content.metric}_interval") for student in students]
-    if None in intervals:
+    name = f"{content.metric}_interval"
+    if any(name not in student.result.valid for student in students):
         return None
-    bounds = [
-        (100 * low, 100 * s.effectiveness, 100 * high) for s, (low, high) in zip(students, intervals, strict=True)
-    ]
+    bounds = [(*student.result.valid[name], student.effectiveness) for student in students]
     return {
         **_BARS,
-        "array": _rounded(high - value for _, value, high in bounds),
-        "arrayminus": _rounded(value - low for low, value, _ in bounds),
+        "array": _rounded(100 * (high - value) for _, high, value in bounds),
+        "arrayminus": _rounded(100 * (value - low) for low, _, value in bounds),
     }
 
 

@@ -23,7 +23,6 @@ def load_task(settings: TaskSettings, *, cache_dir: Path | None = None) -> Task:
     """Read or make the task.
 
     Args:
-        settings: The section `[task]` of a study file.
         cache_dir: Where a built-in task is kept once made, for this version of Python; None makes it anew.
 
     Raises:

@@ -23,11 +23,6 @@ def teacher_of_directory(
     """The teacher of a directory.
 
     Args:
-        directory: Of a fine-tuned model and its tokenizer.
-        source: What the study file named.
-        task: What it answers for.
-        cache_dir: For function vectors.
-        device: cpu, cuda or cuda:N.
         max_sequence_length: Cut longer functions, where the model would take more; None takes the model's own.
 
     Raises:

@@ -50,15 +50,9 @@ def fine_tuned_teacher(
     """Train a teacher on the labels, or take the one that was trained before.
 
     Args:
-        settings: How it is trained.
-        task: Its labels.
-        source: What the study file named.
         identity: SHA-256 of the files that it is trained from, or "": with the settings and the task it names the
             trained teacher, as in the version before.
         untrained: Makes the network; called after torch is seeded.
-        cache_dir: For the trained teacher.
-        device: cpu, cuda or cuda:N.
-        on_epoch: Called after each epoch.
     """
     values = {**dict.fromkeys(_NAMES), **settings.to_dict(), "pretrained": None}  # its files count, not its path
     key = json.dumps([values, identity, task.fingerprint], sort_keys=True)
