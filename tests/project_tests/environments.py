@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import tomllib
 import venv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +30,13 @@ class Environment:
     folder: Path
 
     @classmethod
-    def create(cls, folder: Path) -> Environment:
-        """An empty environment with pip."""
-        venv.create(folder, with_pip=True)
-        return cls(folder=folder)
+    @contextmanager
+    def created(cls) -> Iterator[Environment]:
+        """An empty environment with pip, removed in the end; every user can read it, as a PostgreSQL server must."""
+        with tempfile.TemporaryDirectory(prefix="avatar-venv-") as name:
+            Path(name).chmod(0o755)
+            venv.create(name, with_pip=True)
+            yield cls(folder=Path(name))
 
     def program(self, name: str) -> str:
         """Path of an installed program."""
@@ -67,7 +72,7 @@ def build_wheel(folder: Path) -> Path:
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file() and name.startswith(("avatar_optuna/", "pyproject.toml", "README.md", "LICENSE")):
+        if (ROOT / name).is_file() and name.startswith(("avatar_optuna", "pyproject.toml", "README.md", "LICENSE")):
             target = folder / "source" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((ROOT / name).read_bytes())

@@ -52,20 +52,19 @@ def test_it_holds_its_data_and_its_licence(wheel: Path) -> None:
 
 
 def test_it_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
-    environment = Environment.create(tmp_path / "venv")
-    environment.install("--constraint", str(ROOT / "constraints.txt"), str(wheel))
-    (tmp_path / "study").mkdir()
-    _runs_a_study(environment, tmp_path / "study")
+    with Environment.created() as environment:
+        environment.install("--constraint", str(ROOT / "constraints.txt"), str(wheel))
+        _runs_a_study(environment, tmp_path)
 
 
 def test_it_runs_on_the_lowest_versions(wheel: Path, tmp_path: Path) -> None:
     """The lower end of each range is true: the same study, and the core tests, on exactly those versions."""
-    environment = Environment.create(tmp_path / "venv")
-    environment.install(str(wheel), *lowest_versions(), *TEST_TOOLS)
-    (tmp_path / "study").mkdir()
-    _runs_a_study(environment, tmp_path / "study")
-    for folder in ("tests", "benchmarks"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
-    words = ["-m", "pytest", "-m", "not slow", "-c", str(ROOT / "pyproject.toml")]
-    paths = [f"tests/{name}" for name in CORE_TESTS]
-    environment.run("python", *words, "--rootdir", str(tmp_path), *paths, cwd=tmp_path, timeout_s=900)
+    with Environment.created() as environment:
+        environment.install(str(wheel), *lowest_versions(), *TEST_TOOLS)
+        (tmp_path / "study").mkdir()
+        _runs_a_study(environment, tmp_path / "study")
+        for folder in ("tests", "benchmarks"):
+            shutil.copytree(ROOT / folder, tmp_path / folder)
+        words = ["-m", "pytest", "-m", "not slow", "-c", str(ROOT / "pyproject.toml")]
+        paths = [f"tests/{name}" for name in CORE_TESTS]
+        environment.run("python", *words, "--rootdir", str(tmp_path), *paths, cwd=tmp_path, timeout_s=900)
