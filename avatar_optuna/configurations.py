@@ -88,12 +88,16 @@ class Lattice:
 
     Args:
         space: Ranges without a step are cut into `CONTINUOUS_STEPS`, evenly or in the logarithm.
+        points: Further values of such ranges; those outside of a range are left out.
     """
 
-    def __init__(self, space: SearchSpace) -> None:
+    def __init__(self, space: SearchSpace, *, points: Mapping[str, Sequence[float]] | None = None) -> None:
         self.family, self.names = space.family, space.family.names
-        self.axes: list[npt.NDArray[Any]] = [_axis(spec, space) for spec in space.family.hyperparameters]
+        self.axes: list[npt.NDArray[Any]] = [
+            _axis(spec, space, (points or {}).get(spec.name, ())) for spec in space.family.hyperparameters
+        ]
         self.sizes: Codes = np.asarray([len(axis) for axis in self.axes], dtype=np.int64)
+        self.is_continuous = [_is_continuous(space, name) for name in self.names]
         self.is_numeric: npt.NDArray[np.bool_] = np.asarray([not s.is_category for s in space.family.hyperparameters])
 
     @cached_property
@@ -130,7 +134,12 @@ class Lattice:
         )
 
 
-def _axis(spec: Hyperparameter, space: SearchSpace) -> npt.NDArray[Any]:
+def _is_continuous(space: SearchSpace, name: str) -> bool:
+    distribution = space.distributions[name]
+    return isinstance(distribution, FloatDistribution) and distribution.step is None
+
+
+def _axis(spec: Hyperparameter, space: SearchSpace, points: Sequence[float]) -> npt.NDArray[Any]:
     distribution = space.distributions[spec.name]
     if isinstance(distribution, IntDistribution):
         return np.arange(distribution.low, distribution.high + 1, distribution.step, dtype=np.int64)
@@ -139,7 +148,9 @@ def _axis(spec: Hyperparameter, space: SearchSpace) -> npt.NDArray[Any]:
         if low == high:
             return np.asarray([low])
         axis = np.geomspace(low, high, count) if distribution.log else np.linspace(low, high, count)
-        return np.clip(axis, low, high)
+        axis = np.clip(axis, low, high)
+        inside = [point for point in points if low <= point <= high]
+        return np.union1d(axis, np.asarray(inside)) if inside else axis
     values = values_of(distribution)
     return spec.column(values if spec.is_category else sorted(values))
 

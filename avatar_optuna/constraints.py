@@ -1,25 +1,32 @@
 """Constraints of a study file: expressions over a student, parsed here and never evaluated as Python.
 
-One expression, several readings: a student's values, columns of many students (arrays) or the terms of a solver. What
-the names mean is a `Names`; this module knows neither NumPy's nor the solver's operators beyond the common ones.
+One expression, several readings: a student's exact values, intervals, or the terms of a solver. What the names mean is
+an `ExpressionReading`; this module knows neither NumPy's nor the solver's operators beyond the common ones.
 """
 
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeGuard
 
-from avatar_optuna.costs import Shape, TaskShape, num_parameters, size_bytes
+from avatar_optuna.costs import TaskShape, num_parameters
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.objectives import BUILT_IN, calibrated, formulas, has_formula
-from avatar_optuna.students import Hyperparameter, Reading, StudentFamily
+from avatar_optuna.students import Divides, Hyperparameter, Reading, StudentFamily
 
 COST_NAMES = ("size_bytes", "size_mb", "parameters", "flops")
 PREDICTED_NAMES = tuple(sorted(calibrated(BUILT_IN)))
 BYTES_PER_MB = 1_000_000
 MAX_POWER = 4
+MAX_DEGREE = 8
+MAX_TERMS = 2_000
+"""Of an expression multiplied out, which a solver does before it looks at the time."""
+_COST_TERMS = 8
 MAX_LENGTH = 1_000
 
 
@@ -35,61 +42,168 @@ def number_names(family: StudentFamily) -> tuple[str, ...]:
     return (*numeric, *COST_NAMES, *family.quotients, *PREDICTED_NAMES)
 
 
-class Names(Protocol):
-    """What the names of an expression mean."""
-
-    def number(self, name: str) -> Any:
-        """One of `number_names`: an int or a float, an array, or a term."""
-
-    def is_category(self, name: str, value: str) -> Any:
-        """Whether a categorical hyperparameter has this value: a bool, an array of bools, or a term."""
+def exact(value: float) -> int | Fraction:
+    """What a number's decimal text stands for, to twelve digits: 0.1 + 0.2 is meant to be 0.3."""
+    return value if isinstance(value, int) else Fraction(f"{value:.12g}")
 
 
-_Expression = Callable[[Names], Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudentReading:
-    """Reads one student, or columns of students whose attributes are arrays.
+class ExpressionReading(Reading):
+    """Reads the names of an expression, and divides as its numbers do.
 
     Args:
-        student: A configuration, or a table of them.
-        task_shape: Single functions or pairs.
-        predicted: Functions of a student for names that only a calibrated cost model gives.
+        family: Whose configurations it reads.
+        task_shape: Functions an input, and labels.
+        predicted: Functions of a shape for names that only a calibrated cost model gives.
     """
 
-    student: Reading
     task_shape: TaskShape
-    predicted: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+    predicted: Mapping[str, Callable[[Any], Any]]
 
     def number(self, name: str) -> Any:
-        """The value of one of `number_names`.
+        """One of `number_names`; megabytes are 1,000,000 bytes.
 
         Raises:
             InputError: The name needs a cost model that this study has not calibrated.
         """
-        value = read_number(name, self.student, self.task_shape, self.predicted)
-        # Arrays of whole numbers overflow without a word; as floats they are exact to 2^53.
-        return value * 1.0 if hasattr(value, "dtype") else value
+        if name == "size_mb":
+            return self.divided(self.number("size_bytes"), BYTES_PER_MB)
+        if name == "parameters":
+            return num_parameters(self, self.task_shape)
+        if name in PREDICTED_NAMES:
+            if name not in self.predicted:
+                raise InputError(
+                    f"a constraint on {name} needs a cost model calibrated on this device, and there is none"
+                )
+            return self.predicted[name](self)
+        if name in BUILT_IN or not (name in self.family.by_name or name in self.family.quotients):
+            return formulas([name], self.task_shape)[name](self)
+        return getattr(self, name)
 
-    def is_category(self, name: str, value: str) -> Any:
-        """Whether a categorical hyperparameter has this value."""
-        return self.student.is_category(name, value)
+    def constant(self, value: float) -> Any:
+        """A number that stands in an expression; a float stands for its decimal text."""
+        raise NotImplementedError
+
+    def divided(self, left: Any, right: Any) -> Any:
+        """A quotient that need not be whole."""
+        return left / right
 
 
-def read_number(name: str, shape: Shape, task_shape: TaskShape, predicted: Mapping[str, Callable[[Any], Any]]) -> Any:
-    """One of `number_names` for a shape of ints, arrays or terms; megabytes are 1,000,000 bytes."""
-    if name == "size_mb":
-        return size_bytes(shape, task_shape) * 1.0 / BYTES_PER_MB
-    if name == "parameters":
-        return num_parameters(shape, task_shape)
-    if name in PREDICTED_NAMES:
-        if name not in predicted:
-            raise InputError(f"a constraint on {name} needs a cost model calibrated on this device, and there is none")
-        return predicted[name](shape)
-    if name in BUILT_IN or (not hasattr(shape, name) and has_formula(name)):
-        return formulas([name], task_shape)[name](shape)
-    return getattr(shape, name)
+_Expression = Callable[[ExpressionReading], Any]
+
+
+class Exact:
+    """A rational number; a float beside it stands for its decimal text, as the solver reads it.
+
+    Args:
+        value: Whole where it can be: that is faster.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: int | Fraction) -> None:
+        self.value = value
+
+    def __add__(self, other: Any) -> Exact:
+        return Exact(self.value + _rational(other))
+
+    def __sub__(self, other: Any) -> Exact:
+        return Exact(self.value - _rational(other))
+
+    def __rsub__(self, other: Any) -> Exact:
+        return Exact(_rational(other) - self.value)
+
+    def __mul__(self, other: Any) -> Exact:
+        return Exact(self.value * _rational(other))
+
+    def __truediv__(self, other: Any) -> Exact:
+        return Exact(Fraction(self.value) / _rational(other))
+
+    def __rtruediv__(self, other: Any) -> Exact:
+        return Exact(Fraction(_rational(other)) / self.value)
+
+    def __floordiv__(self, other: Any) -> Exact:
+        return Exact(self.value // _rational(other))
+
+    def __rfloordiv__(self, other: Any) -> Exact:
+        return Exact(_rational(other) // self.value)
+
+    def __mod__(self, other: Any) -> Exact:
+        return Exact(self.value % _rational(other))
+
+    def __rmod__(self, other: Any) -> Exact:
+        return Exact(_rational(other) % self.value)
+
+    def __neg__(self) -> Exact:
+        return Exact(-self.value)
+
+    def __abs__(self) -> Exact:
+        return Exact(max(self.value, -self.value))
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __lt__(self, other: Any) -> bool:
+        return bool(self.value < _rational(other))
+
+    def __le__(self, other: Any) -> bool:
+        return bool(self.value <= _rational(other))
+
+    def __gt__(self, other: Any) -> bool:
+        return bool(self.value > _rational(other))
+
+    def __ge__(self, other: Any) -> bool:
+        return bool(self.value >= _rational(other))
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.value == _rational(other))
+
+    __radd__, __rmul__ = __add__, __mul__
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _rational(number: Any) -> Any:
+    if isinstance(number, Exact):
+        return number.value
+    return Fraction(repr(number)) if isinstance(number, float) else number
+
+
+class ExactReading(ExpressionReading):
+    """Reads one configuration by its exact numbers.
+
+    Args:
+        family: Whose configuration it is.
+        values: Of the hyperparameters that are read.
+        task_shape: Functions an input, and labels.
+        predicted: Functions of a shape for names that only a calibrated cost model gives.
+    """
+
+    def __init__(
+        self,
+        family: StudentFamily,
+        values: Mapping[str, Any],
+        task_shape: TaskShape,
+        predicted: Mapping[str, Callable[[Any], Any]] = MappingProxyType({}),
+    ) -> None:
+        self.family, self.values, self.task_shape, self.predicted = family, values, task_shape, predicted
+
+    def constant(self, value: float) -> Exact:
+        return Exact(_rational(value))
+
+    def value(self, name: str) -> Exact:
+        return Exact(exact(self.values[name]))
+
+    def place(self, name: str) -> Exact:
+        return Exact(self.family.by_name[name].choices.index(self.values[name]))
+
+    def is_category(self, name: str, value: str) -> bool:
+        return bool(self.values[name] == value)
+
+    def flag(self, name: str, value: str) -> Exact:
+        return Exact(int(self.is_category(name, value)))
+
+    def quotient(self, rule: Divides) -> Exact:
+        """Rounded down where the divisor does not divide, but at least 1."""
+        return Exact(max(self.values[rule.dividend] // self.values[rule.divisor], 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,18 +213,20 @@ class Constraint:
     Args:
         text: As the user wrote it.
         names: The hyperparameters and costs that it mentions.
+        constants: The numbers that it mentions.
     """
 
     text: str
     names: frozenset[str]
+    constants: frozenset[float]
     _condition: _Expression = field(repr=False, compare=False)
     _gap: _Expression | None = field(repr=False, compare=False)
 
-    def holds(self, reading: Names) -> Any:
+    def holds(self, reading: ExpressionReading) -> Any:
         """Whether it holds: a bool, an array of bools or a term, as the reading gives."""
         return self._condition(reading)
 
-    def violation(self, reading: Names) -> float:
+    def violation(self, reading: ExpressionReading) -> float:
         """How far a student is from holding it: positive where it is broken, at most 0 where it holds.
 
         For a single comparison this is the difference of its sides, in their unit; otherwise 1 or 0.
@@ -142,9 +258,15 @@ def parse_constraint(text: str, family: StudentFamily) -> Constraint:
     except _RefusedError as error:
         raise InputError(f"{error} in the constraint {text!r}") from error
     names = frozenset(_names(root))
-    if not names:
-        raise InputError(f"a constraint must mention a hyperparameter or a cost, got {text!r}")
-    return Constraint(text=text.strip(), names=names, _condition=condition, _gap=_gap(root, family))
+    if (size := _size(root, family)).degree > MAX_DEGREE or size.terms > MAX_TERMS:
+        raise InputError(
+            f"a constraint multiplied out must have at most degree {MAX_DEGREE} and {MAX_TERMS:,} terms, got degree "
+            f"{size.degree} and about {size.terms:,} terms in {text!r}"
+        )
+    constants = frozenset(n.value for n in ast.walk(root) if isinstance(n, ast.Constant) and _is_number(n.value))
+    return Constraint(
+        text=text.strip(), names=names, constants=constants, _condition=condition, _gap=_gap(root, family)
+    )
 
 
 def implied_constraints(family: StudentFamily) -> tuple[str, ...]:
@@ -162,6 +284,29 @@ class _RefusedError(Exception):
 
 def _names(root: ast.expr) -> Iterator[str]:
     return (node.id for node in ast.walk(root) if isinstance(node, ast.Name))
+
+
+class _Size(NamedTuple):
+    """Of an expression multiplied out: the degree in its names, and the number of terms."""
+
+    degree: int
+    terms: int
+
+
+def _size(node: ast.AST, family: StudentFamily) -> _Size:
+    if isinstance(node, ast.Name):
+        return _Size(1, 1 if node.id in family.by_name or node.id in family.quotients else _COST_TERMS)
+    inner = [_size(child, family) for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+    if not inner:
+        return _Size(0, 1)
+    degrees, terms = [part.degree for part in inner], [part.terms for part in inner]
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        power = node.right.value if isinstance(node.right, ast.Constant) else 1
+        power = power if isinstance(power, int) else 1
+        return _Size(degrees[0] * power, math.comb(terms[0] + power - 1, power))
+    if isinstance(node, ast.BinOp) and not isinstance(node.op, ast.Add | ast.Sub):
+        return _Size(sum(degrees), math.prod(terms))
+    return _Size(max(degrees), sum(terms) if isinstance(node, ast.BinOp) else max(terms))
 
 
 def _source(node: ast.expr) -> str:
@@ -185,7 +330,7 @@ def _condition(node: ast.expr, family: StudentFamily) -> _Expression:
 
 
 def _all_of(parts: list[_Expression]) -> _Expression:
-    def both(reading: Names) -> Any:
+    def both(reading: ExpressionReading) -> Any:
         result = parts[0](reading)
         for part in parts[1:]:
             result = result & part(reading)
@@ -195,7 +340,7 @@ def _all_of(parts: list[_Expression]) -> _Expression:
 
 
 def _any_of(parts: list[_Expression]) -> _Expression:
-    def either(reading: Names) -> Any:
+    def either(reading: ExpressionReading) -> Any:
         result = parts[0](reading)
         for part in parts[1:]:
             result = result | part(reading)
@@ -222,6 +367,9 @@ def _comparison(left: ast.expr, op: ast.cmpop, right: ast.expr, family: StudentF
     if type(op) not in _COMPARISONS:
         raise _RefusedError(f"{_source(left)!r} is a number, which 'in' and 'is' do not compare,")
     compare, first, second = _COMPARISONS[type(op)], _number(left, family), _number(right, family)
+    if not any(_names(left)) and not any(_names(right)):
+        compared = _source(ast.Compare(left, [op], [right]))
+        raise _RefusedError(f"a comparison must mention a hyperparameter or a cost, got {compared!r},")
     return lambda reading: compare(first(reading), second(reading))
 
 
@@ -245,12 +393,10 @@ def _is_category(name: str, value: str) -> _Expression:
 
 # Numbers --------------------------------------------------------------------------------------------------------------
 
-# A float makes the division of two whole terms exact, whatever reads them.
 _OPERATORS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: lambda left, right: left + right,
     ast.Sub: lambda left, right: left - right,
     ast.Mult: lambda left, right: left * right,
-    ast.Div: lambda left, right: left * 1.0 / right,
     ast.Mod: lambda left, right: left % right,
 }
 
@@ -271,12 +417,16 @@ def _number(node: ast.expr, family: StudentFamily) -> _Expression:
     raise _RefusedError(f"{_source(node)!r} is not allowed")
 
 
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _constant(node: ast.Constant) -> _Expression:
     value = node.value
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e18:
+    if not _is_number(value) or abs(value) > 1e18:
         raise _RefusedError(f"{_source(node)} must be a number below 1e18")
-    exact = int(value) if float(value).is_integer() else value
-    return lambda reading: exact
+    constant = int(value) if float(value).is_integer() else value
+    return lambda reading: reading.constant(constant)
 
 
 def _operation(node: ast.BinOp, family: StudentFamily) -> _Expression:
@@ -292,6 +442,8 @@ def _operation(node: ast.BinOp, family: StudentFamily) -> _Expression:
         if isinstance(power, bool) or not isinstance(power, int) or not 1 <= power <= MAX_POWER:
             raise _RefusedError(f"{_source(node)!r} must be raised to 1 to {MAX_POWER}")
         return _power(left, power)
+    if isinstance(node.op, ast.Div):
+        return lambda reading: reading.divided(left(reading), right(reading))
     if isinstance(node.op, ast.FloorDiv):
         return lambda reading: _floor_divided(left(reading), right(reading))
     if type(node.op) not in _OPERATORS:
@@ -326,7 +478,7 @@ def _is_whole(node: ast.expr, family: StudentFamily) -> bool:
 
 
 def _power(base: _Expression, power: int) -> _Expression:
-    def product(reading: Names) -> Any:
+    def product(reading: ExpressionReading) -> Any:
         value = result = base(reading)
         for _ in range(power - 1):
             result = result * value

@@ -129,16 +129,6 @@ class SearchSpace:
             contains_value(dist, configuration.values[name]) for name, dist in self.distributions.items()
         )
 
-    def num_configurations(self) -> int | None:
-        """How many configurations the space holds; None where a range is continuous."""
-        total = 1
-        for dist in self.distributions.values():
-            size = _num_values(dist)
-            if size is None:
-                return None
-            total *= size
-        return total
-
 
 def values_of(distribution: BaseDistribution) -> tuple[Any, ...]:
     """Every value of a discrete distribution, in order.
@@ -163,13 +153,6 @@ def contains_value(distribution: BaseDistribution, value: Any) -> bool:
     except ValueError:
         return False
     return bool(distribution._contains(internal))
-
-
-def _num_values(distribution: BaseDistribution) -> int | None:
-    try:
-        return len(values_of(distribution))
-    except ValueError:
-        return None
 
 
 def _family(entry: Any) -> StudentFamily:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 
 from avatar_optuna.configurations import ConfigurationTable
-from avatar_optuna.constraints import StudentReading, parse_constraint
+from avatar_optuna.constraints import ExactReading, parse_constraint
 from avatar_optuna.costs import TaskShape, flops, size_bytes
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.feasibility._intervals import IntervalReading, verdict
 from avatar_optuna.students import Configuration
 from avatar_optuna.students.transformer import TRANSFORMER
 from tests.strategies import small_students
@@ -47,16 +48,18 @@ CASES: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(("text", "oracle"), CASES)
 def test_an_expression_means_what_python_would_mean(text: str, oracle: Any, student: Configuration) -> None:
     constraint = parse_constraint(text, TRANSFORMER)
-    reading = StudentReading(student=student, task_shape=TaskShape(arity=2))
+    reading = ExactReading(TRANSFORMER, student.values, TaskShape(arity=2))
     assert bool(constraint.holds(reading)) == oracle(student)
-    columns = ConfigurationTable.from_students([student, student])
-    held = constraint.holds(StudentReading(student=columns, task_shape=TaskShape(arity=2)))
-    assert np.asarray(held).tolist() == [oracle(student)] * 2
+    values = ConfigurationTable.from_students([student, student]).values
+    known = verdict(constraint, IntervalReading(TRANSFORMER, TaskShape(arity=2), {}, lambda n: (values[n], values[n])))
+    assert np.all(known.can >= oracle(student))
+    assert np.all(known.must <= oracle(student))
+    assert "/" in text or np.all(known.can == known.must), "whole numbers are decided without rational arithmetic"
     assert (constraint.violation(reading) <= 0) == oracle(student)
 
 
 def test_a_violation_is_in_the_unit_of_its_sides(student_values: dict[str, Any]) -> None:
-    reading = StudentReading(student=TRANSFORMER.configure(**student_values), task_shape=TaskShape(arity=1))
+    reading = ExactReading(TRANSFORMER, student_values, TaskShape(arity=1))
     assert parse_constraint("hidden_size <= 90", TRANSFORMER).violation(reading) == 6
     assert parse_constraint("hidden_size < 96", TRANSFORMER).violation(reading) == 1.0
     assert parse_constraint("tokenizer == 'Word'", TRANSFORMER).violation(reading) == 1.0
@@ -77,7 +80,11 @@ def test_a_violation_is_in_the_unit_of_its_sides(student_values: dict[str, Any])
         ("hidden_size % (vocab_size - 1000) == 0", "must be divided by a name"),
         ("learning_rate % 2 == 0", "must divide whole numbers"),
         ("size_mb // 2 == 0", "must divide whole numbers"),
-        ("1 < 2", "must mention a hyperparameter or a cost"),
+        ("1 < 2", "a comparison must mention a hyperparameter or a cost, got"),
+        ("1 < 2 and hidden_size > 3", "a comparison must mention a hyperparameter or a cost, got"),
+        ("1 < 2 < hidden_size", "a comparison must mention a hyperparameter or a cost, got"),
+        ("((flops ** 4) ** 4) % 3 == 1", "at most degree 8 and 2,000 terms, got degree 16"),
+        ("flops ** 4 * size_bytes ** 4 % 3 == 1", "at most degree 8 and 2,000 terms, got degree 8 and about 108,900"),
         ("(lambda: 1)() < 3", "is not allowed"),
         ("hidden_size < 1e300", "must be a number below"),
         ("flops <= True", "must be a number"),
@@ -90,10 +97,9 @@ def test_what_is_not_allowed_is_said(text: str, message: str) -> None:
 
 
 def test_a_figure_without_a_predictor_is_refused(student_values: dict[str, Any]) -> None:
-    student = TRANSFORMER.configure(**student_values)
     constraint = parse_constraint("latency_ms <= 5", TRANSFORMER)
     with pytest.raises(InputError, match="latency_ms needs a cost model calibrated on this device"):
-        constraint.holds(StudentReading(student=student, task_shape=TaskShape(arity=1)))
+        constraint.holds(ExactReading(TRANSFORMER, student_values, TaskShape(arity=1)))
     predicted = {"latency_ms": lambda shape: shape.hidden_size * 0.1}
-    reading = StudentReading(student=student, task_shape=TaskShape(arity=1), predicted=predicted)
+    reading = ExactReading(TRANSFORMER, student_values, TaskShape(arity=1), predicted)
     assert constraint.violation(reading) == pytest.approx(4.6)

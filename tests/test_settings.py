@@ -116,7 +116,9 @@ def test_faulty_expressions_are_faults_of_the_file(tmp_path: Path) -> None:
     first, second, third = caught.value.faults
     assert first.startswith("constraints.sise_mb: sise_mb is unknown, expected one of")
     assert second.startswith("constraints.expressions: 'hidden_size % 0.5' must divide whole numbers")
-    assert third == "constraints.expressions: a constraint must mention a hyperparameter or a cost, got '1 < 2'"
+    assert third.startswith(
+        "constraints.expressions: a comparison must mention a hyperparameter or a cost, got '1 < 2'"
+    )
 
 
 def test_an_absent_file_is_named(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
-"""What is feasible, decided by Z3: check with reasons, tighten, draw, repair. Z3's only home."""
+"""What is feasible, decided exactly: check with reasons, tighten, draw, repair. Z3's only home."""
 
 from avatar_optuna.feasibility._bounds import TightenedSpace, tighten, uniform_codes
 from avatar_optuna.feasibility._boxes import Boxes, judged
 from avatar_optuna.feasibility._feasibility import Feasibility, Verdict
-from avatar_optuna.feasibility._repair import Repairer, candidates, draw, repair, scaled
+from avatar_optuna.feasibility._repair import Repairer, candidates, draw, scaled
 
 __all__ = [
     "Boxes",
@@ -14,7 +14,6 @@ __all__ = [
     "candidates",
     "draw",
     "judged",
-    "repair",
     "scaled",
     "tighten",
     "uniform_codes",

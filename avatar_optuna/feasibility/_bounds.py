@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from avatar_optuna.codec import Stored
-from avatar_optuna.configurations import Codes
-from avatar_optuna.exceptions import StudyError
+from avatar_optuna.configurations import Codes, ConfigurationTable
 from avatar_optuna.feasibility._boxes import Boxes, judged, shaved, whole_space
 from avatar_optuna.feasibility._feasibility import Feasibility, UndecidedError
 
 _TIMEOUT_MS = 1_000
 _MAX_BOXES = 60_000
 _BATCH = 2_000
+_CONFIRMED = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,8 @@ class TightenedSpace(Stored):
     Args:
         ranges: For a number (lowest, highest) that a feasible configuration can have; for a category the values.
         asked: The same, of the space alone.
-        exact: Whether the solver decided every bound; where it ran out of time a range is wider than it need be.
+        exact: Whether every end is the last value that a feasible configuration has: Z3 found such a configuration,
+            and beyond it intervals or Z3 ruled out all. Else a range is wider than it need be.
         share: Share of uniform draws that are feasible.
         share_interval: Its 95 % interval (Wilson).
         draws: Number of draws behind the share.
@@ -103,7 +105,28 @@ class _Asker:
         if not self._is_numeric[index]:
             return tuple(value for code, value in enumerate(axis) if self._possible(index, code))
         low, high = self._farthest(index, upward=False), self._farthest(index, upward=True)
+        if self._feasibility.lattice.is_continuous[index]:
+            low, high = self._between_steps(index, low, upward=False), self._between_steps(index, high, upward=True)
         return (axis[low], axis[high])
+
+    def _between_steps(self, index: int, code: int, *, upward: bool) -> int:
+        """The end of a range without steps, moved outward where the solver cannot rule out what lies beyond it."""
+        axis, name = self._feasibility.lattice.axes[index], self._feasibility.lattice.names[index]
+        end = len(axis) - 1 if upward else 0
+        if code == end:
+            return code
+        variable, limit = self._feasibility.variable(name), self._feasibility.term(name, axis[code])
+        try:
+            beyond = self._feasibility.satisfy(variable > limit if upward else variable < limit, timeout_ms=_TIMEOUT_MS)
+            if beyond is None:
+                return code
+        except UndecidedError:
+            beyond = None
+        self.decided = False
+        if beyond is None:
+            return end
+        # As far as feasible values are known, and one step more, for the solver was not asked for the farthest.
+        return self._between_steps(index, min(code + 1, end) if upward else max(code - 1, end), upward=upward)
 
     def _possible(self, index: int, code: int) -> bool:
         """Whether a feasible configuration has this category."""
@@ -170,10 +193,7 @@ class _Asker:
         Raises:
             StudyError: The solver disagrees.
         """
-        student = self._feasibility.lattice.decode(codes[None]).students()[0]
-        verdict = self._feasibility.check(student.values)
-        if not verdict.feasible:
-            raise StudyError(f"a student found feasible is not, says Z3: {verdict.reason}")
+        self._feasibility.confirm(self._feasibility.lattice.decode(codes[None]), np.ones(1, dtype=np.bool_))
         self._witnesses = np.concatenate([self._witnesses, codes[None]])
 
     def _put_to_the_solver(self, boxes: Boxes, index: int, best: int | None, upward: bool) -> int | None:
@@ -226,13 +246,23 @@ def _count(
     broken, alone, feasible = dict.fromkeys(texts, 0), dict.fromkeys(texts, 0), 0
     for start in range(0, draws, 100_000):
         count = min(100_000, draws - start)
-        held = feasibility.held(feasibility.lattice.decode(uniform_codes(feasibility, count, rng)))
+        columns = feasibility.lattice.decode(uniform_codes(feasibility, count, rng))
+        held = feasibility.held(columns)
         failures = np.sum([~held[text] for text in texts], axis=0)
         feasible += int((failures == 0).sum())
+        if start == 0:
+            _confirm(feasibility, columns, failures == 0)
         for text in texts:
             broken[text] += int((~held[text]).sum())
             alone[text] += int((~held[text] & (failures == 1)).sum())
     return ({t: n / draws for t, n in broken.items()}, {t: n / draws for t, n in alone.items()}, feasible)
+
+
+def _confirm(feasibility: Feasibility, columns: ConfigurationTable, held: npt.NDArray[np.bool_]) -> None:
+    """Have Z3 look at some of what arithmetic found feasible, and at some of what it did not."""
+    rows = np.concatenate([np.flatnonzero(held)[:_CONFIRMED], np.flatnonzero(~held)[:_CONFIRMED]])
+    chosen = {name: column[rows] for name, column in columns.values.items()}
+    feasibility.confirm(ConfigurationTable(family=columns.family, values=chosen), held[rows])
 
 
 def uniform_codes(feasibility: Feasibility, count: int, rng: np.random.Generator) -> Codes:

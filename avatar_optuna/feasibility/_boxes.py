@@ -14,15 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from avatar_optuna.configurations import Codes
-from avatar_optuna.constraints import PREDICTED_NAMES, Constraint, read_number
 from avatar_optuna.feasibility._feasibility import Feasibility
-from avatar_optuna.students import Divides, Reading
+from avatar_optuna.feasibility._intervals import IntervalReading, verdict
 
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
-
-_TOLERANCE = 1e-12
-"""Relative: floats carry whole numbers exactly to 2^53, and what lies within their rounding beyond stays possible."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,192 +75,26 @@ class Boxes:
         )
 
 
-class Interval:
-    """Numbers known to lie between two ends; arithmetic keeps them between.
+def _read(feasibility: Feasibility, boxes: Boxes) -> IntervalReading:
+    """The names of an expression as intervals over boxes."""
+    names, axes = feasibility.lattice.names, feasibility.lattice.axes
 
-    Args:
-        low, high: Shape (n,) or scalars.
-    """
+    def ends(name: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        index = names.index(name)
+        low = axes[index][boxes.low[:, index]]
+        return low, low if not feasibility.lattice.is_numeric[index] else axes[index][boxes.high[:, index]]
 
-    __array_ufunc__ = None  # so that array + interval comes here
-
-    def __init__(self, low: Any, high: Any) -> None:
-        self.low, self.high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
-
-    def __add__(self, other: Any) -> Interval:
-        other = _interval(other)
-        return Interval(self.low + other.low, self.high + other.high)
-
-    __radd__ = __add__
-
-    def __neg__(self) -> Interval:
-        return Interval(-self.high, -self.low)
-
-    def __sub__(self, other: Any) -> Interval:
-        return self + -_interval(other)
-
-    def __rsub__(self, other: Any) -> Interval:
-        return _interval(other) + -self
-
-    def __mul__(self, other: Any) -> Interval:
-        other = _interval(other)
-        corners = [a * b for a in (self.low, self.high) for b in (other.low, other.high)]
-        low, high = np.minimum(corners[0], corners[1]), np.maximum(corners[0], corners[1])
-        for corner in corners[2:]:
-            low, high = np.minimum(low, corner), np.maximum(high, corner)
-        return Interval(low, high)
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, other: Any) -> Interval:
-        other = _interval(other)  # above 0: the parser lets nothing else divide
-        return self * Interval(1 / other.high, 1 / other.low)
-
-    def __rtruediv__(self, other: Any) -> Interval:
-        return _interval(other) / self
-
-    def __floordiv__(self, other: Any) -> Interval:
-        quotient = self / other
-        slack = _TOLERANCE * np.maximum(np.abs(quotient.low), np.abs(quotient.high))
-        return Interval(np.floor(quotient.low - slack), np.floor(quotient.high + slack))
-
-    def __rfloordiv__(self, other: Any) -> Interval:
-        return _interval(other) // self
-
-    def __mod__(self, other: Any) -> Interval:
-        other = _interval(other)
-        same = (other.low == other.high) & (self.low // other.low == self.high // other.low)
-        return Interval(np.where(same, self.low % other.low, 0.0), np.where(same, self.high % other.low, other.high))
-
-    def __rmod__(self, other: Any) -> Interval:
-        return _interval(other) % self
-
-    def __lt__(self, other: Any) -> Possible:
-        return self.__le__(other)
-
-    def __le__(self, other: Any) -> Possible:
-        other = _interval(other)
-        slack = _TOLERANCE * (np.abs(self.low) + np.abs(other.high))
-        certain = _TOLERANCE * (np.abs(self.high) + np.abs(other.low))
-        return Possible(self.low <= other.high + slack, self.high < other.low - certain)
-
-    def __gt__(self, other: Any) -> Possible:
-        return _interval(other).__le__(self)
-
-    def __ge__(self, other: Any) -> Possible:
-        return _interval(other).__le__(self)
-
-    def __eq__(self, other: object) -> Possible:  # type: ignore[override]
-        both = (self <= other) & (self >= other)
-        other = _interval(other)
-        points = (self.low == self.high) & (other.low == other.high) & (self.low == other.low)
-        return Possible(both.can, points & (np.abs(self.low) < 2.0**53))
-
-    def __ne__(self, other: object) -> Possible:  # type: ignore[override]
-        return (self == other) ^ True
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-@dataclass(frozen=True, eq=False)
-class Possible:
-    """What is known of a condition in each box.
-
-    Args:
-        can: Whether it may hold somewhere.
-        must: Whether it surely holds everywhere.
-    """
-
-    can: Any
-    must: Any
-
-    __array_ufunc__ = None
-
-    def __and__(self, other: Any) -> Possible:
-        other = _possible(other)
-        return Possible(self.can & other.can, self.must & other.must)
-
-    __rand__ = __and__
-
-    def __or__(self, other: Any) -> Possible:
-        other = _possible(other)
-        return Possible(self.can | other.can, self.must | other.must)
-
-    __ror__ = __or__
-
-    def __xor__(self, other: bool) -> Possible:
-        assert other is True
-        return Possible(~np.asarray(self.must), ~np.asarray(self.can))
-
-
-def _interval(value: Any) -> Interval:
-    return value if isinstance(value, Interval) else Interval(value, value)
-
-
-def _possible(value: Any) -> Possible:
-    if isinstance(value, Possible):
-        return value
-    known = np.asarray(value, dtype=np.bool_)
-    return Possible(known, known)
-
-
-class BoxReading(Reading):
-    """Reads the names of an expression as intervals over boxes.
-
-    Args:
-        feasibility: Gives the values behind the codes, the form of the task and the cost models.
-        boxes: What is read.
-    """
-
-    def __init__(self, feasibility: Feasibility, boxes: Boxes) -> None:
-        self.family = feasibility.family
-        self._feasibility, self._boxes = feasibility, boxes
-        self._numbers: dict[str, Any] = {}
-
-    def number(self, name: str) -> Any:
-        """A number of an expression."""
-        if name not in self._numbers:
-            self._numbers[name] = read_number(name, self, self._feasibility.task_shape, self._feasibility.predicted)
-        return self._numbers[name]
-
-    def is_category(self, name: str, value: str) -> Any:
-        """A test of a category, all of whose boxes have a single one."""
-        axis, low, _ = self._ends(name)
-        return axis[low] == value
-
-    def flag(self, name: str, value: str) -> Interval:
-        is_value = self.is_category(name, value)
-        return Interval(is_value, is_value)
-
-    def value(self, name: str) -> Interval:
-        axis, low, high = self._ends(name)
-        return Interval(axis[low], axis[high])
-
-    def place(self, name: str) -> Interval:
-        """A single one in each box."""
-        axis, low, _ = self._ends(name)
-        places = np.asarray([self.family.by_name[name].choices.index(choice) for choice in axis.tolist()])[low]
-        return Interval(places, places)
-
-    def quotient(self, rule: Divides) -> Interval:
-        """What is no whole number is ruled out elsewhere."""
-        dividend, divisor = self.value(rule.dividend), self.value(rule.divisor)
-        return Interval(dividend.low // divisor.high, dividend.high // divisor.low)
-
-    def _ends(self, name: str) -> tuple[npt.NDArray[Any], Codes, Codes]:
-        """The values of a hyperparameter, and the codes between which each box has it."""
-        index = self.family.names.index(name)
-        return self._feasibility.lattice.axes[index], self._boxes.low[:, index], self._boxes.high[:, index]
+    return IntervalReading(feasibility.family, feasibility.task_shape, feasibility.predicted, ends)
 
 
 def judged(feasibility: Feasibility, boxes: Boxes) -> tuple[Flags, Flags]:
     """Which boxes may hold a feasible configuration, and which surely hold nothing else; shape (boxes,) each."""
     can, must = np.ones(len(boxes), dtype=np.bool_), np.ones(len(boxes), dtype=np.bool_)
-    reading = BoxReading(feasibility, boxes)
+    reading = _read(feasibility, boxes)
     for constraint in feasibility.constraints:
-        verdict = _verdict(constraint, reading)
-        can &= verdict.can
-        must &= verdict.must
+        known = verdict(constraint, reading)
+        can &= known.can
+        must &= known.must
     return can, must
 
 
@@ -283,16 +113,6 @@ def shaved(feasibility: Feasibility, boxes: Boxes, columns: npt.NDArray[np.int64
         keeps, _ = judged(feasibility, Boxes(low=low, high=lower))
         low[:, index] = np.where(keeps, low[:, index], np.minimum(middle + 1, high[:, index]))
     return Boxes(low=low, high=high)
-
-
-def _verdict(constraint: Constraint, reading: BoxReading) -> Possible:
-    """What the boxes say of one constraint; nothing where it needs a cost model that does not read intervals."""
-    try:
-        return _possible(constraint.holds(reading))
-    except (TypeError, ValueError, AttributeError):
-        if not constraint.names & set(PREDICTED_NAMES):
-            raise
-        return Possible(np.True_, np.False_)
 
 
 def whole_space(feasibility: Feasibility) -> Boxes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,20 +20,27 @@ from avatar_optuna.constraints import (
     COST_NAMES,
     PREDICTED_NAMES,
     Constraint,
-    StudentReading,
+    ExactReading,
     implied_constraints,
     parse_constraint,
 )
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InfeasibleSpaceError, InputError, StudyError
-from avatar_optuna.feasibility._terms import Terms, domains, from_term, make_variables, real_term, to_term
+from avatar_optuna.feasibility._intervals import IntervalReading, verdict
+from avatar_optuna.feasibility._terms import Terms, domains, from_term, make_variables, to_term
 from avatar_optuna.objectives import reads
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.students import Configuration, UncheckedConfiguration
 
 _TIMEOUT_MS = 10_000
+_ONE_CONSTRAINT_TIMEOUT_MS = 1_000
+_GRACE_S = 0.5
+_MEMORY_MB = 4_096
 _ROUNDING = 1e-9
 _WITNESSES = 5_000
+_KEPT_VERDICTS = 65_536
+
+z3.set_param("memory_max_size", _MEMORY_MB)  # of all solvers of the process: Z3 has no limit of one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +62,7 @@ _FEASIBLE = Verdict(feasible=True, violated={}, reason=None)
 
 
 class UndecidedError(StudyError):
-    """The solver ran out of time."""
+    """The solver ran out of time or memory."""
 
 
 class Feasibility:
@@ -69,6 +77,9 @@ class Feasibility:
     Raises:
         InputError: An expression is not allowed, or names a figure that has no cost model.
         InfeasibleSpaceError: No configuration satisfies all constraints; it names those in conflict.
+
+    Attributes:
+        witness: A feasible configuration, as the solver confirmed.
     """
 
     def __init__(
@@ -80,10 +91,12 @@ class Feasibility:
         predicted: Mapping[str, Callable[[Any], Any]] | None = None,
     ) -> None:
         self.space, self.family, self.task_shape = space, space.family, task_shape
-        self.lattice = Lattice(space)
         texts = dict.fromkeys([*implied_constraints(self.family), *constraints])
         self.constraints: tuple[Constraint, ...] = tuple(parse_constraint(text, self.family) for text in texts)
+        self.lattice = Lattice(space, points=self._limits())
         self.predicted = dict(predicted or {})
+        self._read_names = [self._names_read(constraint) for constraint in self.constraints]
+        self._held_exactly = lru_cache(maxsize=_KEPT_VERDICTS)(self._held_exactly_uncached)
         self._one_at_a_time = threading.RLock()  # Z3 crashes where two threads use, or free, terms of one context
         self._context = context = z3.Context()
         self._variables = make_variables(self.family, context)
@@ -96,11 +109,11 @@ class Feasibility:
         self._all = z3.And(self._conditions)
         self._read = frozenset(str(variable) for variable in get_vars(self._all))
         self._solver = z3.Solver(ctx=context)
-        self._solver.set("timeout", _TIMEOUT_MS)
         self._solver.add(domains(self._variables, space))
         self._solver.add(self._predicted_bounds())
         for mark, condition in zip(self._marks, self._conditions, strict=True):
             self._solver.add(z3.Implies(mark, condition))
+        self.witness: UncheckedConfiguration
         self._refuse_conflict()
 
     def _condition(self, constraint: Constraint) -> Any:
@@ -129,14 +142,73 @@ class Feasibility:
             bounds += [term >= min(figures) * (1 - _ROUNDING), term <= max(figures) * (1 + _ROUNDING)]
         return bounds
 
+    def _limits(self) -> dict[str, list[float]]:
+        """The numbers that constraints compare each real hyperparameter with: a lattice of steps may miss them."""
+        return {
+            spec.name: sorted({number for c in self.constraints if spec.name in c.names for number in c.constants})
+            for spec in self.family.hyperparameters
+            if spec.kind == "real"
+        }
+
     def _refuse_conflict(self) -> None:
         if self._has_witness():
             return
-        answer = self._solver.check(self._marks)
+        answer = self._checked(self._marks)
         if answer == z3.unsat:
             raise InfeasibleSpaceError(self._minimal_conflict())
         if answer == z3.unknown:
-            raise InputError("constraints: the solver cannot decide whether any configuration satisfies them")
+            raise InputError(
+                f"constraints: Z3 cannot decide within {_TIMEOUT_MS // 1000} s and {_MEMORY_MB:,} MB whether any "
+                f"configuration satisfies {', '.join(map(repr, self._undecided()))}"
+            )
+        self._take_witness(self._values_of(self._solver.model()))
+
+    def _undecided(self) -> list[str]:
+        """The user's constraints that the solver cannot decide even alone; all of these where there is none."""
+        marks = {
+            constraint.text: mark
+            for constraint, mark in zip(self.constraints, self._marks, strict=True)
+            if constraint.text not in implied_constraints(self.family)
+        }
+        alone = [
+            text for text, mark in marks.items() if self._checked([mark], _ONE_CONSTRAINT_TIMEOUT_MS) == z3.unknown
+        ]
+        return alone or list(marks) or [constraint.text for constraint in self.constraints]
+
+    def _take_witness(self, values: Mapping[str, Any]) -> None:
+        """Make what the solver found a point of the lattice, where a range has no steps of its own.
+
+        Raises:
+            InputError: It cannot be written in twelve digits.
+            StudyError: Exact arithmetic says that it is infeasible.
+        """
+        if not self.check(values).feasible:
+            real = {spec.name: values[spec.name] for spec in self.family.hyperparameters if spec.kind == "real"}
+            raise InputError(
+                f"constraints: the only configuration that Z3 finds has numbers of more than twelve digits: {real}"
+            )
+        self.witness = self._unchecked(values)
+        points = {name: [*limits, float(values[name])] for name, limits in self._limits().items()}
+        self.lattice = Lattice(self.space, points=points)
+        self._confirm(values, held=bool(self.holds(ConfigurationTable.from_students([self.witness]))[0]))
+
+    def _confirm(self, values: Mapping[str, Any], *, held: bool) -> None:
+        if self._is_feasible(values) != held:
+            raise StudyError(
+                f"arithmetic and Z3 disagree, which is a fault of avatar_optuna: {dict(values)} is "
+                f"{'feasible' if held else 'infeasible'}, and not so by Z3"
+            )
+
+    def confirm(self, columns: ConfigurationTable, held: npt.NDArray[np.bool_]) -> None:
+        """Ask Z3 about some configurations whose verdict exact arithmetic gave.
+
+        Raises:
+            StudyError: Z3 disagrees with one, in either direction.
+        """
+        lists = {name: column.tolist() for name, column in columns.values.items()}
+        with self._one_at_a_time:
+            for row, verdict_ in enumerate(held.tolist()):
+                self._confirm({name: values[row] for name, values in lists.items()}, held=verdict_)
 
     def _has_witness(self) -> bool:
         """Whether one of some thousand draws is feasible, as the solver confirms: most spaces need no more proof."""
@@ -147,7 +219,10 @@ class Feasibility:
         feasible = np.flatnonzero(self.holds(columns))
         if not len(feasible):
             return False
-        return self.check({name: column[feasible[0]].item() for name, column in columns.values.items()}).feasible
+        values = {name: column[feasible[0]].item() for name, column in columns.values.items()}
+        self._confirm(values, held=True)
+        self.witness = self._unchecked(values)
+        return True
 
     def _minimal_conflict(self) -> list[str]:
         """An unsat core from which no constraint can be left out."""
@@ -155,7 +230,7 @@ class Feasibility:
         marks = [mark for mark in self._marks if str(mark) in core]
         for mark in list(marks):
             rest = [other for other in marks if other is not mark]
-            if self._solver.check(rest) == z3.unsat:
+            if self._checked(rest) == z3.unsat:
                 marks = rest
         left = {str(mark) for mark in marks}
         return [c.text for c, mark in zip(self.constraints, self._marks, strict=True) if str(mark) in left]
@@ -175,14 +250,18 @@ class Feasibility:
             return self._judged(values)
 
     def _judged(self, values: Mapping[str, Any]) -> Verdict:
-        quotients = {
-            rule.quotient: max(values[rule.dividend] // values[rule.divisor], 1) for rule in self.family.divides
-        }
-        read = [self._equality(name, values[name]) for name in self.family.names if name in self._read]
-        ratios = [self._equality(name, ratio) for name, ratio in quotients.items()]
-        if self._is_true(read + ratios):
-            return _FEASIBLE
-        return self._explain(values, [*(self._equality(name, values[name]) for name in self.family.names), *ratios])
+        return _FEASIBLE if self._is_feasible(values) else self._explain(values)
+
+    def _is_feasible(self, values: Mapping[str, Any]) -> bool:
+        return self._is_true([equality for name, equality in self._equalities(values) if name in self._read])
+
+    def _equalities(self, values: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+        """The variables of the hyperparameters and of the quotients, by name, and the numerals in their places."""
+        for name in self.family.names:
+            yield name, self._equality(name, values[name])
+        for rule in self.family.divides:
+            ratio = max(values[rule.dividend] // values[rule.divisor], 1)
+            yield rule.quotient, self._equality(rule.quotient, ratio)
 
     def _equality(self, name: str, value: Any) -> tuple[Any, Any]:
         """A variable and the numeral in its place, which takes Z3 longer to make than to use."""
@@ -204,8 +283,9 @@ class Feasibility:
         answer = z3.BoolRef(Z3_simplify(context, all_.as_ast()), self._context)
         return bool(Z3_get_bool_value(context, answer.as_ast()) == z3.Z3_L_TRUE)
 
-    def _explain(self, values: Mapping[str, Any], substitution: Sequence[tuple[Any, Any]]) -> Verdict:
-        reading = StudentReading(student=self._unchecked(values), task_shape=self.task_shape, predicted=self.predicted)
+    def _explain(self, values: Mapping[str, Any]) -> Verdict:
+        substitution = [equality for _, equality in self._equalities(values)]
+        reading = ExactReading(self.family, values, self.task_shape, self.predicted)
         broken = [
             constraint
             for constraint, condition in zip(self.constraints, self._conditions, strict=True)
@@ -226,7 +306,7 @@ class Feasibility:
             solver.add(
                 [variable == value for variable, value in substitution if str(variable) not in self.family.quotients]
             )
-            if solver.check(self._marks) != z3.unsat:
+            if self._checked(self._marks) != z3.unsat:
                 return set()
             core = {str(mark) for mark in solver.unsat_core()}
         finally:
@@ -243,12 +323,35 @@ class Feasibility:
         return result
 
     def held(self, columns: ConfigurationTable) -> dict[str, npt.NDArray[np.bool_]]:
-        """Which of many configurations hold each constraint; shape (n,) each."""
-        reading = StudentReading(student=columns, task_shape=self.task_shape, predicted=self.predicted)
-        return {
-            c.text: np.broadcast_to(np.asarray(c.holds(reading), dtype=np.bool_), (len(columns),))
-            for c in self.constraints
-        }
+        """Which of many configurations hold each constraint, exactly; shape (n,) each.
+
+        Floats decide where their rounding cannot change the answer, rational numbers the rest.
+        """
+        values = columns.values
+        reading = IntervalReading(
+            self.family, self.task_shape, self.predicted, lambda name: (values[name], values[name])
+        )
+        held = {}
+        for index, constraint in enumerate(self.constraints):
+            known = verdict(constraint, reading)
+            result = np.broadcast_to(known.must, (len(columns),))
+            if known.can is not known.must:
+                undecided = np.flatnonzero(np.broadcast_to(known.can & ~np.asarray(known.must), (len(columns),)))
+                if len(undecided):
+                    result = result.copy()
+                    result[undecided] = self._decided(index, values, undecided)
+            held[constraint.text] = result
+        return held
+
+    def _decided(self, index: int, values: Mapping[str, npt.NDArray[Any]], rows: npt.NDArray[np.int64]) -> list[bool]:
+        """Whether some configurations hold one constraint, by rational numbers."""
+        lists = [values[name][rows].tolist() for name in self._read_names[index]]
+        return [self._held_exactly(index, row) for row in zip(*lists, strict=True)]
+
+    def _held_exactly_uncached(self, index: int, row: tuple[Any, ...]) -> bool:
+        values = dict(zip(self._read_names[index], row, strict=True))
+        reading = ExactReading(self.family, values, self.task_shape, self.predicted)
+        return bool(self.constraints[index].holds(reading))
 
     # The solver -------------------------------------------------------------------------------------------------------
 
@@ -259,27 +362,44 @@ class Feasibility:
             UndecidedError: The solver could not tell in time.
         """
         with self._one_at_a_time:
-            self._solver.set("timeout", timeout_ms)
-            values = self._solve(conditions)
+            values = self._solve(conditions, timeout_ms)
         return Configuration(self.family, values) if values is not None else None
 
-    def _solve(self, conditions: Sequence[Any]) -> dict[str, Any] | None:
+    def _solve(self, conditions: Sequence[Any], timeout_ms: int) -> dict[str, Any] | None:
         solver = self._solver
         solver.push()
         try:
             solver.add(list(conditions))
-            answer = solver.check(self._marks)
+            answer = self._checked(self._marks, timeout_ms)
             if answer == z3.unknown:
-                raise UndecidedError(f"the solver cannot decide: {solver.reason_unknown()}")
-            if answer == z3.unsat:
-                return None
-            model = solver.model()
-            return {
-                spec.name: from_term(spec, model.eval(self._variables[spec.name], model_completion=True))
-                for spec in self.family.hyperparameters
-            }
+                raise UndecidedError(f"the solver cannot decide within {timeout_ms / 1000:g} s")
+            return self._values_of(solver.model()) if answer == z3.sat else None
         finally:
             solver.pop()
+
+    def _checked(self, marks: Sequence[Any], timeout_ms: int | None = None) -> Any:
+        """The solver's answer, unknown where it ran out of time or memory.
+
+        Z3 minds its own time limit only now and then, so it is interrupted besides.
+        """
+        timeout_ms = _TIMEOUT_MS if timeout_ms is None else timeout_ms
+        self._solver.set("timeout", timeout_ms)
+        timer = threading.Timer(timeout_ms / 1000 + _GRACE_S, self._context.interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            return self._solver.check(marks)
+        except z3.Z3Exception:
+            return z3.unknown
+        finally:
+            timer.cancel()
+            timer.join()
+
+    def _values_of(self, model: Any) -> dict[str, Any]:
+        return {
+            spec.name: from_term(spec, model.eval(self._variables[spec.name], model_completion=True))
+            for spec in self.family.hyperparameters
+        }
 
     def variable(self, name: str) -> Any:
         """The Z3 variable of a hyperparameter."""
@@ -289,37 +409,33 @@ class Feasibility:
         """A value of a hyperparameter as a Z3 numeral."""
         return to_term(self.family.by_name[name], value, self._context)
 
-    def real(self, value: float) -> Any:
-        """A number as a Z3 numeral."""
-        return real_term(value, self._context)
-
     def costly_names(self) -> frozenset[str]:
         """Hyperparameters that some constraint depends on."""
-        named: set[str] = set()
-        for constraint in self.constraints:
-            for name in constraint.names:
-                if name in PREDICTED_NAMES:
-                    named |= self.family.formula_names | self.family.device_names
-                else:
-                    named |= self._read_by(name)
-        return frozenset(named)
+        return frozenset().union(*self._read_names)
+
+    def _names_read(self, constraint: Constraint) -> tuple[str, ...]:
+        """The hyperparameters on which a constraint depends, in the order of the family."""
+        named = frozenset().union(*map(self._read_by, constraint.names))
+        return tuple(name for name in self.family.names if name in named)
 
     def _read_by(self, name: str) -> frozenset[str]:
         """The hyperparameters on which a number of an expression depends."""
         if name in self.family.names:
             return frozenset({name})
-        if name in COST_NAMES or name in self.family.quotients:
-            return self.family.formula_names
-        return reads([name], self.family)
+        if name in self.family.quotients:
+            return frozenset({self.family.quotients[name].dividend, self.family.quotients[name].divisor})
+        if name in PREDICTED_NAMES:
+            return self.family.formula_names | self.family.device_names
+        return self.family.formula_names if name in COST_NAMES else reads([name], self.family)
 
     def _unchecked(self, values: Mapping[str, Any]) -> UncheckedConfiguration:
         return UncheckedConfiguration(self.family, {name: values[name] for name in self.lattice.names})
 
 
-def _what_arrived(constraint: Constraint, reading: StudentReading) -> str:
+def _what_arrived(constraint: Constraint, reading: ExactReading) -> str:
     """Such as ": size_mb is 12.41"."""
     facts = []
     for name in sorted(constraint.names):
-        value = getattr(reading.student, name) if name in reading.student.family.names else reading.number(name)
-        facts.append(f"{name} is {value:.6g}" if isinstance(value, float) else f"{name} is {value}")
+        value = reading.values[name] if name in reading.values else reading.number(name).value
+        facts.append(f"{name} is {value}" if isinstance(value, int | str) else f"{name} is {float(value):.6g}")
     return f": {', '.join(facts)}" if facts else ""

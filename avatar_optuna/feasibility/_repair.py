@@ -1,19 +1,16 @@
-"""Feasible configurations: the nearest to one that is not, and a few that are far from each other."""
+"""Feasible configurations: near ones that are not, and a few that are far from each other."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import z3
 
-from avatar_optuna.configurations import Codes
-from avatar_optuna.exceptions import StudyError
+from avatar_optuna.configurations import Codes, ConfigurationTable
 from avatar_optuna.feasibility._bounds import uniform_codes
 from avatar_optuna.feasibility._feasibility import Feasibility, UndecidedError
-from avatar_optuna.students import Configuration, UncheckedConfiguration
+from avatar_optuna.students import Configuration
 
 _STEPS = 24
 _POINTS = 8_000
@@ -97,15 +94,12 @@ def draw(feasibility: Feasibility, count: int, *, seed: int, pool: int = 20_000)
         pool: Candidates to choose from.
 
     Raises:
-        StudyError: The solver judges a candidate infeasible that the arrays found feasible.
+        StudyError: The solver judges a candidate infeasible that arithmetic found feasible.
     """
     rng = np.random.default_rng(seed)
     codes = np.unique(candidates(feasibility, pool, rng), axis=0)
     students = feasibility.lattice.decode(_spread(feasibility, codes, count, rng)).students()
-    for student in students:
-        verdict = feasibility.check(student.values)
-        if not verdict.feasible:
-            raise StudyError(f"a student drawn as feasible is not, says Z3: {verdict.reason}")
+    feasibility.confirm(ConfigurationTable.from_students(students), np.ones(len(students), dtype=np.bool_))
     return students
 
 
@@ -137,6 +131,9 @@ def _anchors(feasibility: Feasibility, codes: Codes) -> Codes:
             if student is not None:
                 students.append(student)
     solved = lattice.encode_students(students)
+    if any(lattice.is_continuous):  # what lies between their steps was moved to one
+        solved = lattice.encode_students([*students, feasibility.witness])
+        solved = solved[feasibility.holds(lattice.decode(solved))]
     return np.unique(np.concatenate([feasible, solved]), axis=0)
 
 
@@ -180,53 +177,3 @@ def scaled(feasibility: Feasibility, codes: Codes) -> Array:
         else:
             columns.append((codes[:, index][:, None] == np.arange(len(axis))) * 0.5)
     return np.concatenate(columns, axis=1).astype(np.float64)
-
-
-def repair(feasibility: Feasibility, values: Mapping[str, Any], *, seed: int = 0, attempts: int = 256) -> Configuration:
-    """A feasible configuration near the one given.
-
-    Many lines to feasible anchors are tried at once; the solver then looks for a nearer one, until none nearer by a
-    tenth is found in half a second. Distance is the sum over hyperparameters of the difference over the range (1 for a
-    different category).
-
-    Args:
-        feasibility: What is feasible.
-        values: One for each hyperparameter.
-        seed: Draws the lines.
-        attempts: Number of lines.
-    """
-    if feasibility.check(values).feasible:
-        return Configuration(feasibility.family, values)
-    rng = np.random.default_rng(seed)
-    codes = np.repeat(
-        feasibility.lattice.encode_students([UncheckedConfiguration(feasibility.family, values)]),
-        attempts,
-        axis=0,
-    )
-    anchors = candidates(feasibility, attempts, rng)
-    moved = Repairer(feasibility).toward(codes, anchors, rng)
-    spans = np.maximum(feasibility.lattice.sizes - 1, 1)
-    apart = np.where(feasibility.lattice.is_numeric, np.abs(moved - codes) / spans, moved != codes).sum(axis=1)
-    best = feasibility.lattice.decode(moved[[int(apart.argmin())]]).students()[0]
-    distance = float(apart.min())
-    while distance > 0:
-        closer = _distance(feasibility, values) <= feasibility.real(distance * 0.9)
-        nearer = _nearer(feasibility, closer)
-        if nearer is None:
-            return best
-        best, distance = nearer, distance * 0.9
-    return best
-
-
-def _distance(feasibility: Feasibility, wanted: Mapping[str, Any]) -> Any:
-    zero, one = feasibility.real(0), feasibility.real(1)
-    total = zero
-    lattice = feasibility.lattice
-    for name, axis, is_numeric in zip(lattice.names, lattice.axes, lattice.is_numeric, strict=True):
-        variable, value = feasibility.variable(name), feasibility.term(name, wanted[name])
-        if is_numeric:
-            span = float(axis[-1] - axis[0]) or 1.0
-            total = total + z3.If(variable >= value, variable - value, value - variable) * 1.0 / feasibility.real(span)
-        else:
-            total = total + z3.If(variable == value, zero, one)
-    return total

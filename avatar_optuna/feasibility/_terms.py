@@ -9,14 +9,14 @@ from typing import Any
 import z3
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from avatar_optuna.constraints import read_number
+from avatar_optuna.constraints import ExpressionReading, exact
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.space import SearchSpace, values_of
-from avatar_optuna.students import Divides, Hyperparameter, Reading, StudentFamily
+from avatar_optuna.students import Divides, Hyperparameter, StudentFamily
 
 
 @dataclass(frozen=True, kw_only=True)
-class Terms(Reading):
+class Terms(ExpressionReading):
     """Reads a shape, and an expression, as Z3 terms. A category is the place of its name among its choices."""
 
     family: StudentFamily
@@ -40,9 +40,13 @@ class Terms(Reading):
         """The whole number that the divisor times gives the dividend."""
         return self.variables[rule.quotient]
 
-    def number(self, name: str) -> Any:
-        """A number of an expression, as a term."""
-        return read_number(name, self, self.task_shape, self.predicted)
+    def constant(self, value: float) -> Any:
+        context = next(iter(self.variables.values())).ctx
+        return z3.IntVal(value, context) if isinstance(value, int) else z3.RealVal(repr(value), context)
+
+    def divided(self, left: Any, right: Any) -> Any:
+        """As a real number: whole terms would divide wholly."""
+        return (z3.ToReal(left) if left.is_int() else left) / right
 
 
 def make_variables(family: StudentFamily, context: Any) -> dict[str, Any]:
@@ -90,11 +94,13 @@ def to_term(spec: Hyperparameter, value: Any, context: Any) -> Any:
 
 def real_term(value: float, context: Any) -> Any:
     """A real number as a Z3 numeral, to twelve digits: 0.1 + 0.2 is meant to be 0.3."""
-    return z3.RealVal(f"{float(value):.12g}", context)
+    return z3.RealVal(str(exact(float(value))), context)
 
 
 def from_term(spec: Hyperparameter, numeral: Any) -> Any:
     """The value of a hyperparameter that a model gives."""
     if spec.is_category:
         return spec.choices[numeral.as_long()]
-    return numeral.as_long() if spec.is_whole else float(numeral.as_fraction())
+    if spec.is_whole:
+        return numeral.as_long()
+    return float(numeral.as_fraction() if z3.is_rational_value(numeral) else numeral.approx(15).as_fraction())
