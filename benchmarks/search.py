@@ -1,6 +1,6 @@
 """The search engine against what else there is: speed, share of the exact front, growth, the time of a verdict.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.search [--parts speed volume growth checks] [--quick]
+    OMP_NUM_THREADS=1 python -m benchmarks.search [--parts speed versions screening volume growth checks] [--quick]
 
 Prints markdown, medians over seeds. Each measurement is appended to `--ledger` as it comes; the same command goes on
 where one was stopped, and a new ledger begins anew. `--quick` is a smoke run of a few minutes.
@@ -9,19 +9,26 @@ where one was stopped, and a new ledger begins anew. `--quick` is a smoke run of
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import os
 import platform
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import optuna
+from scipy import stats
 
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.feasibility import Feasibility, candidates, tighten
@@ -32,7 +39,7 @@ from avatar_optuna.settings import StudySettings, load_study_file
 from avatar_optuna.storage import open_storage
 from avatar_optuna.students.transformer import TRANSFORMER
 from avatar_optuna.study import create_study, search, searched
-from benchmarks.searchers import LIMIT_MB, POPULATION, SEARCHERS, Problem, constrained, fitted, stand_in
+from benchmarks.searchers import LIMIT_MB, POPULATION, SEARCHERS, Problem, bred, constrained, fitted, ours, stand_in
 from tests.postgres import PostgresServer
 
 BUDGETS = (200, 1000, 5000)
@@ -87,13 +94,13 @@ def speed(ledger: Ledger, options: argparse.Namespace) -> None:
     counts: dict[str, str] = {}
     with databases() as urls:
         for kind, new_url in urls.items():
-            ours, stock = [], []
+            own_runs, stock = [], []
             for seed in range(options.seeds):
                 key = f"speed/{kind}/ours/{trials}/{seed}"
-                ours.append(ledger.measured(key, lambda url=new_url, seed=seed: our_speed(url(), trials, seed)))
+                own_runs.append(ledger.measured(key, lambda url=new_url, seed=seed: our_speed(url(), trials, seed)))
                 key = f"speed/{kind}/stock/{box_s:g}/{seed}"
                 stock.append(ledger.measured(key, lambda url=new_url, seed=seed: stock_speed(url(), box_s, seed)))
-            rates[kind, "ours"] = float(np.median([entry["feasible"] / entry["seconds"] for entry in ours]))
+            rates[kind, "ours"] = float(np.median([entry["feasible"] / entry["seconds"] for entry in own_runs]))
             feasible, drawn, seconds = (sum(entry[k] for entry in stock) for k in ("feasible", "trials", "seconds"))
             rates[kind, "stock"] = max(feasible, 1) / seconds
             counts[kind] = f"{feasible} feasible of {drawn:,} trials in {seconds:.0f} s" + (
@@ -181,6 +188,99 @@ def memory_speed(trials: int, seed: int) -> dict[str, float]:
     begun = time.perf_counter()
     study.optimize(lambda trial: (constrained(problem, trial)[0] * [-1, 1, 1])[0].tolist(), n_trials=trials)
     return {"trials": trials, "seconds": time.perf_counter() - begun}
+
+
+# Beside an earlier version --------------------------------------------------------------------------------------------
+
+SEARCH_ONCE = """
+import json, sys, time
+from avatar_optuna.storage import open_storage
+from avatar_optuna.study import create_study, search
+from benchmarks.search import objective_of, settings_of
+
+url, trials, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+settings = settings_of(trials, seed)
+study = create_study(settings, open_storage(url), artifacts="nowhere")
+objective, feasibility = objective_of(settings)
+begun = time.perf_counter()
+found = search(study, objective, feasibility)
+seconds = time.perf_counter() - begun
+print(json.dumps({"seconds": seconds, "values": found.values.tolist()}))
+"""
+"""Runs in the tree of this version and of earlier ones alike."""
+
+
+def versions(ledger: Ledger, options: argparse.Namespace) -> None:
+    """Feasible trials stored a second, and hypervolume, of this version beside an earlier one, by turns."""
+    counts = (200,) if options.quick else (1_000, 10_000)
+    problem = Problem.paper(fitted().rank_columns)
+    share = share_of(exact_front(problem.feasibility, problem.effectiveness, problem.costs).values)
+    with databases() as urls, tempfile.TemporaryDirectory() as folder:
+        archive = subprocess.run(["git", "archive", options.before], check=True, capture_output=True).stdout
+        subprocess.run(["tar", "-x", "-C", folder], check=True, input=archive)
+        trees = {options.before: Path(folder), "this version": Path.cwd()}
+        print("\n### Feasible trials stored a second, and share of the exact front's hypervolume\n")
+        print("| database | trials | version | trials a second (lowest to highest) | hypervolume |")
+        print("| --- | ---: | --- | ---: | ---: |")
+        for kind, trials in itertools.product(urls, counts):
+            runs: dict[str, list[dict[str, Any]]] = {version: [] for version in trees}
+            for seed, version in itertools.product(range(options.version_seeds), trees):
+                key = f"versions/{kind}/{trials}/{version}/{seed}"
+                once = partial(searched_once, trees[version], urls[kind], trials, seed, share)
+                runs[version].append(ledger.measured(key, once))
+            for version, measured in runs.items():
+                rates = [run["trials"] / run["seconds"] for run in measured]
+                volumes = [run["share"] for run in measured]
+                print(
+                    f"| {kind} | {trials:,} | {version} | {np.median(rates):,.0f} ({min(rates):,.0f} to "
+                    f"{max(rates):,.0f}) | {np.median(volumes):.2%} ({min(volumes):.2%} to {max(volumes):.2%}) |"
+                )
+
+
+def searched_once(
+    tree: Path, new_url: Callable[[], str], trials: int, seed: int, share: Callable[[Values], float]
+) -> dict[str, Any]:
+    """One search in a process of its own, of the version that lies in a folder; with the load of the machine before."""
+    load = os.getloadavg()[0]
+    command = [sys.executable, "-c", SEARCH_ONCE, new_url(), str(trials), str(seed)]
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    ended = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tree, env=environment)
+    found = json.loads(ended.stdout.splitlines()[-1])
+    values = np.asarray(found["values"]) * [-1, 1, 1]
+    return {"trials": len(values), "seconds": found["seconds"], "share": share(values), "load": load}
+
+
+# Screening ------------------------------------------------------------------------------------------------------------
+
+
+def screening(ledger: Ledger, options: argparse.Namespace) -> None:
+    """What screening adds to the share of the exact front's hypervolume: differences paired by seed."""
+    budgets = (100,) if options.quick else (100, 300, 1_000)
+    print("\n### Screening on and off, share of the exact front's hypervolume\n")
+    print("| problem | trials | on | off | difference in points, 95 % interval |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for title, effectiveness in {"the stand-in": stand_in, "the fitted indicator": fitted().rank_columns}.items():
+        problem = Problem.paper(effectiveness)
+        share = share_of(exact_front(problem.feasibility, problem.effectiveness, problem.costs).values)
+        reached: dict[str, list[list[float]]] = {"on": [], "off": []}
+        for seed, (name, searcher) in itertools.product(range(options.pairs), (("on", ours), ("off", bred))):
+            key = f"screening/{title}/{name}/{budgets[-1]}/{seed}"
+            once = partial(shares, searcher(problem, seed), share, budgets, float("inf"))
+            reached[name].append(ledger.measured(key, once)["shares"])
+        on, off = np.asarray(reached["on"]), np.asarray(reached["off"])
+        for index, budget in enumerate(budgets):
+            low, middle, high = interval(100 * (on - off)[:, index])
+            print(
+                f"| {title} | {budget:,} | {np.median(on[:, index]):.1%} | {np.median(off[:, index]):.1%} | "
+                f"{middle:.1f} [{low:.1f}, {high:.1f}] |"
+            )
+
+
+def interval(differences: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    """Mean of paired differences and its 95 % interval by Student's t: low, mean, high."""
+    mean, error = float(differences.mean()), float(stats.sem(differences))
+    low, high = stats.t.interval(0.95, len(differences) - 1, loc=mean, scale=error)
+    return float(low), mean, float(high)
 
 
 # Volume ---------------------------------------------------------------------------------------------------------------
@@ -347,6 +447,8 @@ def _verdict_ms(feasibility: Feasibility, rows: list[dict[str, Any]], *, holds: 
 
 PARTS: Mapping[str, Callable[[Ledger, argparse.Namespace], None]] = {
     "speed": speed,
+    "versions": versions,
+    "screening": screening,
     "volume": volume,
     "growth": growth,
     "checks": checks,
@@ -358,6 +460,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=tuple(PARTS), default=list(PARTS))
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--before", default="bfd45f1", help="commit that `versions` runs beside this version")
+    parser.add_argument("--version-seeds", type=int, default=3, help="of the versions part")
+    parser.add_argument("--pairs", type=int, default=10, help="seeds of the screening part")
     parser.add_argument("--growth-seeds", type=int, default=1, help="of the growth part")
     parser.add_argument("--stock-s", type=float, default=60.0, help="seconds that the stock loop gets, a seed")
     parser.add_argument(
@@ -366,8 +471,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a smoke run: one seed, small budgets")
     parser.add_argument("--ledger", type=Path, default=Path("benchmark_search.jsonl"))
     options = parser.parse_args()
-    options.seeds = 1 if options.quick else options.seeds
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, {date.today()}")
+    if options.quick:
+        options.seeds, options.version_seeds, options.pairs = 1, 1, 2
+    print(
+        f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, {date.today()}, "
+        f"load {os.getloadavg()[0]:.1f}"
+    )
     for part in options.parts:
         PARTS[part](Ledger(path=options.ledger), options)
 
