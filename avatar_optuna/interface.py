@@ -13,7 +13,7 @@ from avatar_optuna.places import artifacts_location, cache_folder, storage_url
 from avatar_optuna.progress import Progress
 from avatar_optuna.renderers import front_rows
 from avatar_optuna.settings import StudySettings, load_study_file
-from avatar_optuna.storage import open_storage
+from avatar_optuna.storage import open_for_reading, open_storage
 from avatar_optuna.study import AvatarStudy
 from avatar_optuna.view import DistilledStudent, PredictedStudent, StudyView, read_view
 
@@ -72,7 +72,7 @@ class Study:
 
     def view(self) -> StudyView:
         """Everything that is stored about the study, at this moment."""
-        return read_view(open_storage(self.storage, create=False), self.name)
+        return read_view(open_for_reading(self.storage), self.name)
 
     def front(self) -> Front:
         """Distilled students, and the configurations that are predicted to be on the Pareto front."""

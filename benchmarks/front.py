@@ -19,7 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from avatar_optuna.schema import INDICATOR
-from avatar_optuna.storage import open_storage
+from avatar_optuna.storage import open_for_reading
 from avatar_optuna.view import read_view
 from tests.study_tests.test_search import make_objective, make_settings, run_search
 
@@ -60,7 +60,7 @@ def statements(url: str) -> int:
         count += 1
 
     event.listen(Engine, "before_cursor_execute", add_one)
-    read_view(open_storage(url, create=False), "clones")
+    read_view(open_for_reading(url), "clones")
     event.remove(Engine, "before_cursor_execute", add_one)
     return count
 

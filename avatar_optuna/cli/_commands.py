@@ -19,7 +19,7 @@ from avatar_optuna.places import artifacts_location, cache_folder, storage_url
 from avatar_optuna.progress import Progress, say
 from avatar_optuna.schema import AUDIT, Audit
 from avatar_optuna.settings import load_study_file
-from avatar_optuna.storage import open_storage, study_summaries
+from avatar_optuna.storage import open_for_reading, open_storage, study_summaries
 from avatar_optuna.view import StudyView, read_view
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def _copy(options: Namespace, console: Console) -> None:
 
 
 def _list(options: Namespace, console: Console) -> None:
-    summaries = study_summaries(open_storage(storage_url(options.storage), create=False))
+    summaries = study_summaries(open_for_reading(storage_url(options.storage)))
     if options.format == "table":
         _render.studies(summaries, console)
         return
@@ -279,7 +279,7 @@ def _open(options: Namespace, url: str | None = None) -> AvatarStudy:
 
 
 def _view(options: Namespace) -> StudyView:
-    return read_view(open_storage(storage_url(options.storage), create=False), options.study_name)
+    return read_view(open_for_reading(storage_url(options.storage)), options.study_name)
 
 
 def _print_json(console: Console, values: object) -> None:

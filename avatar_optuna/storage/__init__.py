@@ -13,7 +13,14 @@ from avatar_optuna.storage._artifacts import (
 )
 from avatar_optuna.storage._claims import Claim, JobDuration, JobQueue, RunningJob
 from avatar_optuna.storage._copy import copy_study
-from avatar_optuna.storage._database import Storage, describe_error, has_study, open_storage, study_attributes
+from avatar_optuna.storage._database import (
+    Storage,
+    describe_error,
+    has_study,
+    open_for_reading,
+    open_storage,
+    study_attributes,
+)
 from avatar_optuna.storage._search_lock import search_lock
 from avatar_optuna.storage._search_storage import SearchStorage
 from avatar_optuna.storage._snapshot import StudySnapshot, read_snapshot
@@ -42,6 +49,7 @@ __all__ = [
     "download_directory",
     "has_study",
     "mask_url",
+    "open_for_reading",
     "open_storage",
     "read_snapshot",
     "remove_files",

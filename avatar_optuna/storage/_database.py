@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Container, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
+from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
@@ -71,8 +73,37 @@ def open_storage(url: str, *, create: bool = True) -> Storage:
     return storage
 
 
-def engine_of(storage: BaseStorage) -> Engine:
+def open_for_reading(url: str) -> Engine:
+    """Open a database that is only read: in half the time of `open_storage`, for which Optuna loads all of Alembic.
+
+    Raises:
+        InputError: The URL is refused, or no database of studies is there.
+        StorageError: The database cannot be reached or used.
+    """
+    parsed = parse_url(url)
+    dialect = dialect_of_url(parsed)
+    with clear_errors(url):
+        _refuse_missing(parsed, dialect)
+        engine = sqlalchemy.create_engine(parsed, **dialect.engine_settings(parsed))
+        with engine.connect() as connection:
+            version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        if version != _newest_version():
+            engine.dispose()
+            return open_storage(url, create=False).engine  # Optuna says what is wrong with the schema
+        dialect.prepare(engine)
+    return engine
+
+
+def _newest_version() -> str:
+    """The schema's version for this version of Optuna, whose migrations are files named like `v3.2.0.a_.py`."""
+    migrations = Path(str(models.__file__)).parent / "alembic" / "versions"
+    return max(file.stem.rstrip("_") for file in migrations.glob("v*.py"))
+
+
+def engine_of(storage: BaseStorage | Engine) -> Engine:
     """The engine of a storage that `open_storage` opened, also where Optuna has wrapped it in its cache."""
+    if isinstance(storage, Engine):
+        return storage
     if isinstance(storage, _CachedStorage):
         storage = storage._backend
     if not isinstance(storage, RDBStorage):

@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 
 from avatar_optuna.schema import distilled_name
 from avatar_optuna.storage._attributes import get_attributes
@@ -34,11 +34,11 @@ class StudySnapshot:
     jobs: list[FrozenTrial] | None
 
 
-def read_snapshot(storage: BaseStorage, study_name: str) -> StudySnapshot:
+def read_snapshot(storage: BaseStorage | Engine, study_name: str) -> StudySnapshot:
     """Read a study whole.
 
     Args:
-        storage: Opened by `open_storage`.
+        storage: Opened by `open_storage` or `open_for_reading`.
         study_name: The study, without "/distilled".
     """
     with reading(engine_of(storage)) as connection:

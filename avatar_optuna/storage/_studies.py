@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, Engine, delete, func, select
 
 from avatar_optuna.exceptions import StorageError
 from avatar_optuna.schema import CHECKPOINT, COMPARISON, SETTINGS, distilled_name
@@ -63,7 +63,7 @@ class StudySummary:
         return "finished" if self.is_compared and not self.waiting else "unfinished"
 
 
-def study_summaries(storage: BaseStorage) -> list[StudySummary]:
+def study_summaries(storage: BaseStorage | Engine) -> list[StudySummary]:
     """The studies that avatar_optuna made, by name; six statements, whatever their number."""
     with reading(engine_of(storage)) as connection:
         ids = {

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Engine
 
 from avatar_optuna.codec import StoredT, read_stored
 from avatar_optuna.cost_model import CostModel
@@ -54,11 +55,11 @@ _NOT_COMPARED = "energy_j"
 """A figure in which distilled students do not dominate each other: not every student has it."""
 
 
-def read_view(storage: BaseStorage, study_name: str) -> StudyView:
+def read_view(storage: BaseStorage | Engine, study_name: str) -> StudyView:
     """Read a study, finished or not, in one transaction.
 
     Args:
-        storage: Opened by `open_storage`.
+        storage: Opened by `open_storage` or `open_for_reading`.
         study_name: The study, without "/distilled".
 
     Raises:
