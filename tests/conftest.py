@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import filelock
 import hypothesis
 import pytest
+from sqlalchemy.engine import make_url
 
+from avatar_optuna.storage import open_storage
 from avatar_optuna.students import Configuration
 from avatar_optuna.students.transformer import TRANSFORMER
 from tests.finished_study import FinishedStudy, write_study
@@ -64,19 +67,46 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def postgres_url(postgres_server: PostgresServer) -> str:
-    """The URL of a fresh database."""
+    """The URL of an empty database."""
     return postgres_server.new_database()
 
 
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
+    """The URL of a database that is still to be made."""
     return f"sqlite:///{tmp_path / 'studies.db'}"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def storage_url(request: pytest.FixtureRequest) -> str:
-    """The URL of a fresh database: a test with this fixture runs on both kinds."""
+def empty_storage_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database: a test with this fixture runs on both kinds."""
     return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture(scope="session")
+def sqlite_schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with the schema and nothing in it: a copy is made sooner than another one."""
+    path = tmp_path_factory.mktemp("schema") / "studies.db"
+    open_storage(f"sqlite:///{path}").engine.dispose()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_schema(postgres_server: PostgresServer) -> str:
+    """The name of a database with the schema and nothing in it."""
+    url = postgres_server.new_database()
+    open_storage(url).engine.dispose()
+    return str(make_url(url).database)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database that holds no study: a test with this fixture runs on both kinds."""
+    if request.param == "postgres":
+        template = request.getfixturevalue("postgres_schema")
+        return str(request.getfixturevalue("postgres_server").new_database(template=template))
+    shutil.copyfile(request.getfixturevalue("sqlite_schema"), tmp_path / "studies.db")
+    return f"sqlite:///{tmp_path / 'studies.db'}"
 
 
 @pytest.fixture(scope="session")

@@ -36,10 +36,10 @@ class PostgresServer:
         with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
             connection.execute(statement)  # type: ignore[arg-type]
 
-    def new_database(self) -> str:
-        """The URL of a fresh database."""
+    def new_database(self, *, template: str = "template1") -> str:
+        """The URL of a fresh database, a copy of another one to which nobody is connected."""
         name = f"test_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return str(self._server.get_uri(database=name, driver="psycopg"))
 
     def stop(self) -> None:

@@ -20,23 +20,23 @@ from tests.postgres import PostgresServer
 from tests.storage_tests.studies import complete, new_study, pruned, waiting, write
 
 
-def test_processes_may_create_the_schema_at_once(storage_url: str) -> None:
+def test_processes_may_create_the_schema_at_once(empty_storage_url: str) -> None:
     code = "import sys; from avatar_optuna.storage import open_storage; open_storage(sys.argv[1])"
-    command = [sys.executable, "-c", code, storage_url]
+    command = [sys.executable, "-c", code, empty_storage_url]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     for process in processes:
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
-    with engine_of(open_storage(storage_url)).connect() as connection:
+    with engine_of(open_storage(empty_storage_url)).connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM alembic_version").scalar() == 1
 
 
-def test_plain_optuna_opens_what_we_made_and_we_open_what_it_made(storage_url: str) -> None:
-    theirs = new_study(optuna.storages.RDBStorage(storage_url), "theirs")
+def test_plain_optuna_opens_what_we_made_and_we_open_what_it_made(empty_storage_url: str) -> None:
+    theirs = new_study(optuna.storages.RDBStorage(empty_storage_url), "theirs")
     theirs.add_trial(complete())
-    assert len(optuna.load_study(study_name="theirs", storage=open_storage(storage_url)).trials) == 1
-    new_study(open_storage(storage_url), "ours").add_trial(complete())
-    assert len(optuna.load_study(study_name="ours", storage=storage_url).trials) == 1
+    assert len(optuna.load_study(study_name="theirs", storage=open_storage(empty_storage_url)).trials) == 1
+    new_study(open_storage(empty_storage_url), "ours").add_trial(complete())
+    assert len(optuna.load_study(study_name="ours", storage=empty_storage_url).trials) == 1
 
 
 def test_bulk_reading_equals_optunas(storage_url: str) -> None:
@@ -152,11 +152,11 @@ def test_nothing_is_left_beside_the_database(tmp_path: Path, sqlite_url: str) ->
     assert {path.name for path in tmp_path.iterdir()} <= {"studies.db", "studies.db-wal", "studies.db-shm"}
 
 
-def test_a_study_is_looked_for_without_writing(storage_url: str) -> None:
-    assert not has_study(storage_url, "s")
-    if storage_url.startswith("sqlite"):
-        assert not Path(storage_url.removeprefix("sqlite:///")).exists()
-    storage = open_storage(storage_url)
-    assert not has_study(storage_url, "s")
+def test_a_study_is_looked_for_without_writing(empty_storage_url: str) -> None:
+    assert not has_study(empty_storage_url, "s")
+    if empty_storage_url.startswith("sqlite"):
+        assert not Path(empty_storage_url.removeprefix("sqlite:///")).exists()
+    storage = open_storage(empty_storage_url)
+    assert not has_study(empty_storage_url, "s")
     optuna.create_study(study_name="s", storage=storage)
-    assert has_study(storage_url, "s")
+    assert has_study(empty_storage_url, "s")

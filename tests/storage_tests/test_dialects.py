@@ -20,8 +20,8 @@ from avatar_optuna.testing import dialects
 
 
 @pytest.mark.parametrize("check", dialects.CONTRACT, ids=lambda check: check.__name__)
-def test_a_dialect_keeps_the_contract(check: Callable[[str], None], storage_url: str) -> None:
-    check(storage_url)
+def test_a_dialect_keeps_the_contract(check: Callable[[str], None], empty_storage_url: str) -> None:
+    check(empty_storage_url)
 
 
 def test_a_study_goes_from_one_dialect_to_the_other(sqlite_url: str, postgres_url: str) -> None:
