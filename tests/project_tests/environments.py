@@ -46,14 +46,19 @@ class Environment:
         """`pip install WORDS...`."""
         command = [self.program("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words]
         result = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=INSTALL_TIMEOUT_S, cwd=self.folder
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=INSTALL_TIMEOUT_S,
+            cwd=self.folder,
+            env=_clean_environment(),
         )
         assert result.returncode == 0, result.stdout + result.stderr
 
     def run(self, *words: str, cwd: Path, timeout_s: float = 600) -> str:
         """What a program of this environment prints; it must succeed, and cannot see the checkout."""
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYTEST"))}
-        environment |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+        environment = {**_clean_environment(), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
         result = subprocess.run(
             [self.program(words[0]), *words[1:]],
             capture_output=True,
@@ -65,6 +70,11 @@ class Environment:
         )
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
+
+
+def _clean_environment() -> dict[str, str]:
+    """Variables without those that would show Python the checkout."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYTEST"))}
 
 
 def build_wheel(folder: Path) -> Path:
