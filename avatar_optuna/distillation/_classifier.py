@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from avatar_optuna.costs import TaskShape
@@ -24,7 +24,7 @@ from avatar_optuna.distillation._networks import (
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.exceptions import AvatarError, InputError
 from avatar_optuna.files import sha256_of, write_text
-from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES
+from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES, StudentFamily
 from avatar_optuna.students.packing import is_packed
 from avatar_optuna.students.transformer import POSITION_OFFSET
 from avatar_optuna.students.transformer.network import StudentForSequenceClassification
@@ -87,16 +87,16 @@ class Classifier:
             if task_shape is not None and task_shape != stored:
                 raise InputError(f"{directory}: the student must serve {task_shape}, it serves {stored}")
             task_shape = stored
-            is_student = manifest["is_student"]
-            network = _load_student(path, manifest) if is_student else load_fine_tuned(str(path), stored)
             length = int(manifest["max_sequence_length"])
         else:
-            manifest = {}
+            manifest, length = {}, 0
             task_shape = task_shape if task_shape is not None else shape_of_checkpoint(str(directory))
-            network = load_fine_tuned(str(directory), task_shape)
-            length = 0
-        tokenizer = load_tokenizer(str(directory))
-        require_embeddings(str(directory), network, tokenizer)
+        if manifest.get("is_student"):
+            family = _family(manifest)
+            network, tokenizer = family.load_network(path), family.load_tokenizer(path)
+        else:
+            network, tokenizer = load_fine_tuned(str(directory), task_shape), load_tokenizer(str(directory))
+            require_embeddings(str(directory), network, tokenizer)
         own_names = tuple(manifest.get("label_names") or _label_names(network, task_shape.num_labels))
         if label_names is not None and isinstance(network, SingleClassifier):
             network.reorder(own_names, label_names)
@@ -187,10 +187,9 @@ def _classified(network: Any, vectors: Tensor, places: Tensor) -> Tensor:
     return torch.cat([_classified(network, vectors, half) for half in places.tensor_split(2)])
 
 
-def _load_student(directory: Path, manifest: Mapping[str, Any]) -> nn.Module:
-    """The network of a student, by the family that its manifest names (none did before there were several)."""
-    network: nn.Module = FAMILIES.get(manifest.get("family", DEFAULT_FAMILY)).load_network(directory)
-    return network
+def _family(manifest: Mapping[str, Any]) -> StudentFamily:
+    """The family that a manifest names; none did before there were several."""
+    return FAMILIES.get(manifest.get("family", DEFAULT_FAMILY))
 
 
 def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
@@ -276,7 +275,7 @@ def _checked_manifest(directory: Path) -> dict[str, Any]:
         _ = manifest["form"], manifest["is_student"], manifest["max_sequence_length"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{directory}: {MANIFEST_FILE} must list form, length and hashes, it does not") from error
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+    for name in _family(manifest).files:
         if name not in expected:
             raise InputError(f"{directory}: {MANIFEST_FILE} must list {name}, it does not")
     for name, digest in expected.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from avatar_optuna.costs import TaskShape
+from avatar_optuna.exceptions import InputError
 from avatar_optuna.students._hyperparameter import Divides, Hyperparameter
 from avatar_optuna.students._reading import Configuration, Reading
 
@@ -41,6 +42,9 @@ class StudentFamily(Protocol):
 
     derived: Mapping[str, Callable[[Reading], Any]] = {}
     """Quantities that formulas read besides hyperparameters and quotients."""
+
+    files: tuple[str, ...] = ("config.json", "model.safetensors", "tokenizer.json")
+    """What a stored student consists of, besides the manifest that names and hashes it."""
 
     starts_as_similarity: bool = False
     """Whether a network for pairs has `classifier.dense` and `classifier.out_proj`, to be set to a first guess."""
@@ -84,9 +88,22 @@ class StudentFamily(Protocol):
         """A tokenizer of Hugging Face's kind, trained on a task's training functions where it is trained at all.
 
         It is called with a list of functions, `truncation` and `max_length`, has `pad_token_id` and `mask_token_id`,
-        and `save_pretrained` writes `tokenizer.json`.
+        and `save_pretrained` writes what `load_tokenizer` reads.
         """
         ...
+
+    def load_tokenizer(self, directory: Path) -> Any:
+        """The tokenizer of a stored student; by default `tokenizer.json` is one that transformers knows.
+
+        Raises:
+            InputError: It is not.
+        """
+        from transformers import AutoTokenizer
+
+        try:
+            return AutoTokenizer.from_pretrained(directory)
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{directory}: tokenizer.json must hold a tokenizer that transformers knows") from error
 
     def build_network(
         self, configuration: Configuration, task_shape: TaskShape, label_names: Sequence[str] | None = None

@@ -9,5 +9,10 @@ DEFAULT_FAMILY = "transformer"
 """Of a study that names none, as no study did before there were several."""
 
 FAMILIES: Registry[StudentFamily] = Registry(
-    "students", noun="family", built_in={"transformer": "avatar_optuna.students.transformer:TRANSFORMER"}
+    "students",
+    noun="family",
+    built_in={
+        "transformer": "avatar_optuna.students.transformer:TRANSFORMER",
+        "hashed": "avatar_optuna.students.hashed:HASHED",
+    },
 )

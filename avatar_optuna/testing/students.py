@@ -111,9 +111,10 @@ def check_network(student: Configuration, task_shape: TaskShape, directory: Path
     assert logits.shape == (len(FUNCTIONS) // task_shape.arity, task_shape.num_labels), "logits have a wrong shape"
     assert torch.isfinite(logits).all(), "logits must be finite"
     tokenizer.save_pretrained(directory)
-    assert (directory / "tokenizer.json").is_file(), "the tokenizer must be written as tokenizer.json"
-    again = _logits(family.load_network(directory), tokenizer, student, task_shape)
-    assert torch.equal(logits, again), "a reloaded network must give the same logits"
+    missing = [name for name in family.files if not (directory / name).is_file()]
+    assert not missing, f"a stored student must hold {', '.join(missing)}"
+    again = _logits(family.load_network(directory), family.load_tokenizer(directory), student, task_shape)
+    assert torch.equal(logits, again), "a reloaded network with its tokenizer must give the same logits"
 
 
 @torch.inference_mode()
