@@ -17,6 +17,7 @@ import numpy.typing as npt
 from avatar_optuna.codec import Stored
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import StudyError
+from avatar_optuna.objectives import OBJECTIVES
 from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES, Configuration, Reading, UncheckedConfiguration
 
 Array = npt.NDArray[np.float64]
@@ -25,7 +26,6 @@ MIN_STUDENTS = 12
 
 _FORMAT = 1
 _DIGITS = 9
-_UNITS = {"latency_ms": "ms", "energy_j": "J"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +71,8 @@ class CostModel(Stored):
 
     @property
     def unit(self) -> str:
-        """ms or J."""
-        return _UNITS[self.quantity]
+        """Of the objective that it predicts, such as "ms"."""
+        return OBJECTIVES.get(self.quantity).unit
 
     def is_of(self, device: Mapping[str, Any]) -> bool:
         """Whether it was calibrated on such a device: the same model, with as many threads."""

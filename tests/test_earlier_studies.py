@@ -69,7 +69,7 @@ def _with_compared_latency(front: dict[str, Any], folder: Path) -> dict[str, Any
     """What that version showed, but for a fault of it: its table printed the latency that was timed side by side with
     the teacher, while JSON and CSV gave the one that each worker timed for itself, which also decided `on_front`."""
     study = AvatarStudy(open_storage(f"sqlite:///{folder}/storage/studies.db"), NAME)
-    models = study.attributes[COMPARISON]["models"]
+    models = study.read_attributes()[COMPARISON]["models"]
     students = [{**row, "latency_ms": _median_ms(models[str(row["job"])])} for row in front["students"]]
     names = ("effectiveness", "size_bytes", "flops", "latency_ms")
     values = [[-row["effectiveness"], *(row[name] for name in names[1:])] for row in students]

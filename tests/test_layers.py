@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "objectives": {"registry", "students", "costs"},
     "space": {"exceptions", "students"},
     "configurations": {"students", "space"},
-    "cost_model": {"exceptions", "codec", "students", "costs"},
+    "cost_model": {"exceptions", "codec", "students", "costs", "objectives"},
     "constraints": {"exceptions", "students", "costs", "objectives"},
     "carbon": {"exceptions"},
     "kinds": {"registry"},

@@ -114,7 +114,7 @@ def test_a_run_killed_in_each_phase_ends_like_one_that_never_was(folder: Path, f
     assert set(_jobs(study, "front")) == {TrialState.COMPLETE}
     keys = [trial.user_attrs["key"] for trial in study.distilled.get_trials(deepcopy=False)]
     assert len(keys) == len(set(keys))
-    assert set(study.attributes[COMPARISON]["models"]) >= {"teacher", "codebert"}
+    assert set(study.read_attributes()[COMPARISON]["models"]) >= {"teacher", "codebert"}
     assert "students of tiny" in output
     assert "all is done" in _output(folder, "run", "study.toml")
     _looks_right(folder)

@@ -133,7 +133,7 @@ def _audit(options: Namespace, console: Console) -> None:
     progress = Progress(_beside(options, console))
     run = Run(study=study, storage_url=url, slots=(), cache_dir=cache_folder(None), progress=progress)
     run.audit(task_shape_of(study.settings.task), is_asked=True)
-    stored = study.attributes[AUDIT]
+    stored = study.read_attributes()[AUDIT]
     if options.format == "json":
         _print_json(console, stored)
     else:
@@ -197,15 +197,18 @@ def _delete(options: Namespace, console: Console) -> None:
     from avatar_optuna.pipeline import delete
 
     study = _open(options)
-    planned = delete(study, is_dry_run=True, keeps_files=options.keep_files)
+    cache_dir = cache_folder(options.cache)
+    planned = delete(study, cache_dir=cache_dir, is_dry_run=True, keeps_files=options.keep_files)
     kept = "; its files stay" if options.keep_files else f" and {planned.files} files in {planned.artifacts}"
     amount = f"{planned.trials:,} trials, {planned.jobs:,} jobs{kept} ({planned.size_bytes / 1e6:.1f} MB)"
+    if planned.cached:
+        amount += f", and the {len(planned.cached)} files of the cache {cache_dir}, as no other study is left"
     if options.dry_run:
         say(console, f"would delete {study.name}: {amount}")
         return
     if not options.yes:
         _confirm(f"delete {study.name}: {amount}; copies of the study lose these files too")
-    delete(study, is_dry_run=False, keeps_files=options.keep_files)
+    delete(study, cache_dir=cache_dir, is_dry_run=False, keeps_files=options.keep_files)
     say(console, f"deleted {study.name}: {amount}")
 
 

@@ -109,12 +109,13 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
     ),
     "list": ("the studies of the database: state, trials, students, size", (_STORAGE, _format("table", "json"))),
     "delete": (
-        "remove a study, its students and its checkpoints",
+        "remove a study, its students and its checkpoints, and with the last study of the database the cache",
         (
             *_STORED_STUDY,
+            _CACHE,
             _flag("--dry-run", "only say what would be removed"),
             _flag("--yes", "do not ask"),
-            _flag("--keep-files", "leave the files in the artifact store, for a copy of the study"),
+            _flag("--keep-files", "leave the files in the artifact store and the cache, for a copy of the study"),
         ),
     ),
     "front": ("the Pareto front, predicted and measured", (*_STORED_STUDY, _format("table", "json", "csv"))),

@@ -119,7 +119,7 @@ class Run:
                 device=settings.measurement.device,
                 on_epoch=lambda record: self._teacher_epoch(record, update),
             )
-        if TEACHER not in self.study.attributes:
+        if TEACHER not in self.study.read_attributes():
             with self.progress.busy("measuring the teacher"):
                 record = teacher_record(self.study, task, teacher)
             add(self.study, "teacher", meter.spent())
@@ -133,7 +133,7 @@ class Run:
     def _warn_of_weak(self, record: TeacherRecord, task: Task) -> None:
         """Say where a teacher is no better than chance, or worse than the baseline: its students will not be either."""
         reached, chance = record.valid["balanced_accuracy"], 1 / task.shape.num_labels
-        baseline_reached = self.study.attributes[BASELINE]["valid"]["balanced_accuracy"]
+        baseline_reached = self.study.read_attributes()[BASELINE]["valid"]["balanced_accuracy"]
         if record.valid["balanced_accuracy_interval"][0] <= chance:
             self.progress.say(f"warning    the teacher is not better than chance ({_percent(chance)}): try another one")
         elif reached < baseline_reached:
@@ -145,10 +145,10 @@ class Run:
         self.progress.say(f"teacher    epoch {record.epoch}/{record.epochs}: {_percent(figure)} on validation")
 
     def _baseline(self, task: Task) -> None:
-        if DATA not in self.study.attributes:
+        if DATA not in self.study.read_attributes():
             inputs = {name: len(split) for name, split in task.splits.items()}
             self.study.set_attribute(DATA, {"fingerprint": task.fingerprint, "inputs": inputs})
-        if BASELINE in self.study.attributes:
+        if BASELINE in self.study.read_attributes():
             return
         figures = baseline(task)
         self.study.set_attribute(BASELINE, figures)
@@ -164,7 +164,7 @@ class Run:
     def tightened(self, task: Task) -> Feasibility:
         """What is feasible, its ranges stored once."""
         feasibility = self.feasibility(task.shape)
-        if FEASIBLE not in self.study.attributes:
+        if FEASIBLE not in self.study.read_attributes():
             with self.progress.busy("tightening the space"):
                 found = tighten(feasibility)
             self.study.set_attribute(FEASIBLE, found.to_dict())
@@ -321,7 +321,7 @@ class Run:
             StudyError: No indicator is fitted yet.
         """
         settings = self.study.settings
-        fitted = [r for r in range(settings.search.rounds) if f"{INDICATOR}:{r}" in self.study.attributes]
+        fitted = [r for r in range(settings.search.rounds) if f"{INDICATOR}:{r}" in self.study.read_attributes()]
         if not fitted:
             raise StudyError("the search needs the indicator: `avatar-optuna run` distils its samples and fits it")
         feasibility = self.feasibility(task_shape_of(settings.task))
@@ -398,7 +398,7 @@ class Run:
     def audit(self, task_shape: TaskShape, *, is_asked: bool = False) -> None:
         """Hold FLOPs against time on this device, once, where the study file wants it or somebody asks."""
         settings = self.study.settings
-        if AUDIT in self.study.attributes or not (settings.measurement.audit or is_asked):
+        if AUDIT in self.study.read_attributes() or not (settings.measurement.audit or is_asked):
             return
         with counted(self.study, "audit", settings.measurement.device):
             found = audited(settings, task_shape, self.progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from avatar_optuna.objectives import EFFECTIVENESS, measured, searched
+from avatar_optuna.objectives import BUILT_IN, EFFECTIVENESS, calibrated, measured, searched
 
 # User attributes of the search study.
 SETTINGS = "avatar:settings"  # StudySettings.to_dict()
@@ -14,9 +14,9 @@ BASELINE = "avatar:baseline"  # {"valid": metrics, "test": metrics} of TF-IDF + 
 FEASIBLE = "avatar:feasible"  # {"share": ..., "interval": [low, high], "binding": {...}, "ranges": {...}}
 INDICATOR = "avatar:indicator"  # + ":0", ":1"...: the indicator of a round, as its JSON object
 ATTAINED = "avatar:attained"  # + ":0"...: {"share": ..., "method": ...} of the attainable hypervolume
-LATENCY_MODEL = "avatar:latency_model"  # the calibrated cost model of `latency_ms`, as its JSON object
-ENERGY_MODEL = "avatar:energy_model"  # the same of `energy_j`
-COST_MODELS = {"latency_ms": LATENCY_MODEL, "energy_j": ENERGY_MODEL}
+COST_MODELS = {  # by objective, such as "avatar:latency_model" of `latency_ms`: its calibrated CostModel
+    name: f"avatar:{name.rpartition('_')[0]}_model" for name in BUILT_IN if name in calibrated(BUILT_IN)
+}
 AUDIT = "avatar:audit"  # Audit
 REFERENCE = "avatar:reference"  # the CodeBERT architecture: {"parameters", "size_bytes", "flops", "latency": [...]}
 COMPARISON = "avatar:comparison"  # students, teacher and CodeBERT timed side by side (Comparison)

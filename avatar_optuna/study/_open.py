@@ -69,9 +69,8 @@ class AvatarStudy:
         self.settings = StudySettings.from_dict(attributes[SETTINGS])
         self.artifacts = str(attributes[ARTIFACTS])
 
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """User attributes of the search study."""
+    def read_attributes(self) -> dict[str, Any]:
+        """User attributes of the search study, read from the database."""
         return self.search.user_attrs
 
     def stored(self, kind: type[StoredT], key: str) -> StoredT | None:
@@ -80,7 +79,7 @@ class AvatarStudy:
         Raises:
             StoredValueError: It is not what avatar_optuna stores.
         """
-        return read_stored(kind, self.attributes, key, study_name=self.name)
+        return read_stored(kind, self.read_attributes(), key, study_name=self.name)
 
     def set_attribute(self, key: str, value: Any) -> None:
         """Store one attribute of the search study: plain JSON values only."""

@@ -89,6 +89,22 @@ def test_a_study_is_deleted_and_others_stay(url: str, folder: Path) -> None:
     assert run_command(folder, "delete", "--study-name", NAME, "--storage", url, "--yes").exit_code == 2
 
 
+def test_the_cache_goes_with_the_last_study(folder: Path, tmp_path: Path) -> None:
+    url, cache = f"sqlite:///{folder}/storage/studies.db", tmp_path / "cache"
+    (cache / "teachers" / "one").mkdir(parents=True)
+    (cache / "teachers" / "one" / "vectors.npy").write_text("vectors")
+    (cache / "notes.txt").write_text("of somebody else")
+    other = optuna.create_study(study_name="other", storage=open_storage(url))
+    other.set_user_attr(SETTINGS, {})
+    words = ("delete", "--study-name", NAME, "--storage", url, "--cache", str(cache), "--dry-run")
+    assert "of the cache" not in run_command(folder, *words).stdout
+    optuna.delete_study(study_name="other", storage=open_storage(url))
+    assert f"and the 1 files of the cache {cache}" in run_command(folder, *words).stdout
+    assert (cache / "teachers" / "one" / "vectors.npy").exists()
+    assert run_command(folder, *words[:-1], "--yes").exit_code == 0
+    assert [path.name for path in cache.rglob("*") if path.is_file()] == ["notes.txt"]
+
+
 def test_an_interrupted_deletion_is_completed_by_the_next(url: str, folder: Path) -> None:
     paths = sorted((folder / "storage/artifacts").iterdir())
     for path in paths[: len(paths) // 2]:

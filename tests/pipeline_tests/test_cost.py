@@ -32,7 +32,7 @@ def study(tmp_path: Path) -> AvatarStudy:
 
 
 def _phase(study: AvatarStudy, name: str) -> PhaseCost:
-    return StudyCost.from_dict(study.attributes[COST]).phases[name]
+    return StudyCost.from_dict(study.read_attributes()[COST]).phases[name]
 
 
 def test_phases_add_up_over_runs(study: AvatarStudy) -> None:
@@ -54,7 +54,7 @@ def test_energy_that_was_not_counted_once_is_not_known(study: AvatarStudy) -> No
 def test_a_block_that_fails_costs_nothing_and_one_that_ends_does(study: AvatarStudy) -> None:
     with pytest.raises(ValueError, match="lost"), counted(study, "audit", "cpu"):
         raise ValueError("lost")
-    assert COST not in study.attributes
+    assert COST not in study.read_attributes()
     with counted(study, "audit", "cpu"):
         pass
     assert _phase(study, "audit").seconds >= 0
@@ -82,4 +82,4 @@ def test_jobs_cost_what_their_own_records_say(finished_study: FinishedStudy) -> 
         found = _phase(study, phase)
         assert found.jobs == len(seconds) > 0
         assert found.seconds == pytest.approx(sum(seconds))
-    assert {"teacher", "search", "comparison"} <= set(StudyCost.from_dict(study.attributes[COST]).phases)
+    assert {"teacher", "search", "comparison"} <= set(StudyCost.from_dict(study.read_attributes()[COST]).phases)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avatar_optuna.schema import AUDIT, COST, LATENCY_MODEL, Audit, StudyCost
+from avatar_optuna.schema import AUDIT, COST, COST_MODELS, Audit, StudyCost
 from avatar_optuna.students.transformer import TRANSFORMER
 from avatar_optuna.study import searched, stored_cost_models
 from tests.finished_study import NAME, FinishedStudy, write_study
@@ -40,15 +40,15 @@ def test_values_are_what_the_stored_predictor_says(timed_study: FinishedStudy) -
     found = searched(study, round_=0)
     expected = [float(cost_model(student)) for student in found.students]
     assert np.allclose(found.values[:, 1], expected)
-    assert "calibration" in StudyCost.from_dict(study.attributes[COST]).phases
+    assert "calibration" in StudyCost.from_dict(study.read_attributes()[COST]).phases
 
 
 def test_a_rerun_keeps_the_predictor(timed_study: FinishedStudy) -> None:
-    before = timed_study.open().attributes[LATENCY_MODEL]
+    before = timed_study.open().read_attributes()[COST_MODELS["latency_ms"]]
     said = timed_study.command("run", "study.toml")
     assert "all is done" in said
     assert "calibrated" not in said
-    assert timed_study.open().attributes[LATENCY_MODEL] == before
+    assert timed_study.open().read_attributes()[COST_MODELS["latency_ms"]] == before
 
 
 def test_the_front_shows_predicted_latency(timed_study: FinishedStudy) -> None:
@@ -68,9 +68,9 @@ def moved_study(timed_study: FinishedStudy, tmp_path: Path) -> FinishedStudy:
     path.write_text(path.read_text().replace('data = "data"', f'data = "{timed_study.folder}/data"'))
     moved = FinishedStudy(folder=tmp_path)
     study = moved.open()
-    values = study.attributes[LATENCY_MODEL]
+    values = study.read_attributes()[COST_MODELS["latency_ms"]]
     device = {**values["device"], "model": "Another Processor", "threads": 4}
-    study.set_attribute(LATENCY_MODEL, {**values, "device": device, "host": "elsewhere"})
+    study.set_attribute(COST_MODELS["latency_ms"], {**values, "device": device, "host": "elsewhere"})
     return moved
 
 
@@ -101,9 +101,9 @@ def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_audit_is_made_when_asked_for_and_only_once(timed_study: FinishedStudy) -> None:
-    assert AUDIT not in timed_study.open().attributes  # the study file says: audit = false
+    assert AUDIT not in timed_study.open().read_attributes()  # the study file says: audit = false
     said = timed_study.command("audit", "--study-name", NAME)
-    found = Audit.from_dict(timed_study.open().attributes[AUDIT])
+    found = Audit.from_dict(timed_study.open().read_attributes()[AUDIT])
     assert len(found.students) >= 30
     assert found.verdict in " ".join(said.split())
     again = json.loads(timed_study.command("audit", "--study-name", NAME, "-f", "json"))

@@ -85,7 +85,7 @@ def test_showing_a_front_loads_no_heavy_library(finished_study: FinishedStudy) -
 def test_students_are_what_their_jobs_measured(view: StudyView, finished_study: FinishedStudy) -> None:
     study = finished_study.open()
     trials = study.distilled.get_trials()
-    compared = study.attributes[COMPARISON]["models"]
+    compared = study.read_attributes()[COMPARISON]["models"]
     purposes = {trial.number: trial.user_attrs["purpose"] for trial in trials}
     assert sorted(s.job for s in view.students) == [job for job, purpose in purposes.items() if purpose == "front"]
     assert len(view.indicator_samples) == 5
