@@ -23,44 +23,30 @@ calibrated figure comes from a cost model fitted on a device; a measured one nee
 class ObjectiveKind(Protocol):
     """An entry of the registry of objectives. Entries with a formula or a measurement extend it, see below."""
 
-    @property
-    def name(self) -> str:
-        """In study files, databases, JSON and CSV; the unit of the stored value is part of it, as in `size_bytes`."""
-
-    @property
-    def title(self) -> str:
-        """For people, without the unit, such as "size"."""
-
-    @property
-    def unit(self) -> str:
-        """In which people read it, such as "MB": the heading of its column."""
-
-    @property
-    def scale(self) -> float:
-        """The stored value times this is in `unit`."""
-
-    @property
-    def digits(self) -> int:
-        """Decimals in which people read it, in `unit`."""
-
-    @property
-    def direction(self) -> Direction:
-        """Which way is better."""
-
-    @property
-    def is_logarithmic(self) -> bool:
-        """Whether an axis of it is logarithmic."""
-
-    @property
-    def source(self) -> Source:
-        """How it is obtained."""
+    name: str
+    """In study files, databases, JSON and CSV; the unit of the stored value is part of it, as in `size_bytes`."""
+    title: str
+    """For people, without the unit, such as "size"."""
+    unit: str
+    """In which people read it, such as "MB": the heading of its column."""
+    scale: float
+    """The stored value times this is in `unit`."""
+    digits: int
+    """Decimals in which people read it, in `unit`."""
+    direction: Direction
+    """Which way is better."""
+    is_logarithmic: bool
+    """Whether an axis of it is logarithmic."""
+    source: Source
+    """How it is obtained."""
 
 
 class FormulaObjective(ObjectiveKind, Protocol):
     """An objective whose `source` is "formula". Constraints may name it."""
 
     def reads(self, family: StudentFamily) -> Collection[str]:
-        """The hyperparameters of a family on which the formula depends."""
+        """The hyperparameters of a family on which the formula depends: those of the family's formulas."""
+        return family.formula_names
 
     def formula(self, shape: Any, task_shape: TaskShape) -> Any:
         """The value of a configuration.

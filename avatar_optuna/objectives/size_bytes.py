@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 from avatar_optuna.costs import TaskShape, size_bytes
 from avatar_optuna.objectives._kinds import Direction, FormulaObjective, Source
-from avatar_optuna.students import StudentFamily
 
 
-class SizeBytes:
+class SizeBytes(FormulaObjective):
     """Shown in megabytes of 1,000,000 bytes."""
 
     name = "size_bytes"
@@ -21,10 +19,6 @@ class SizeBytes:
     direction: Direction = "minimize"
     is_logarithmic = True
     source: Source = "formula"
-
-    def reads(self, family: StudentFamily) -> Collection[str]:
-        """What the family's formulas read."""
-        return family.formula_names
 
     def formula(self, shape: Any, task_shape: TaskShape) -> Any:
         """Of the weights file, never less than it will weigh."""

@@ -19,9 +19,9 @@ from avatar_optuna.storage._database import (
     has_study,
     open_for_reading,
     open_storage,
+    search_lock,
     study_attributes,
 )
-from avatar_optuna.storage._search_lock import search_lock
 from avatar_optuna.storage._search_storage import SearchStorage
 from avatar_optuna.storage._snapshot import StudySnapshot, read_snapshot
 from avatar_optuna.storage._studies import StudySummary, delete_study, stored_files, study_summaries

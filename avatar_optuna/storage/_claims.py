@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from optuna.storages import BaseStorage
-from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal_column, or_, select, update
 
@@ -29,6 +28,7 @@ from avatar_optuna.storage._tables import (
     TRIAL_VALUES,
     TRIALS,
 )
+from avatar_optuna.storage._trial_writer import value_rows
 from avatar_optuna.storage._trials import read_trials
 from avatar_optuna.storage.dialects import dialect_of
 
@@ -180,10 +180,7 @@ class JobQueue:
         with self._engine.begin() as connection:
             if not self._hold(connection, claim, unless=TrialState.COMPLETE):
                 return
-            rows = []
-            for objective, value in enumerate(values):
-                stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-                rows.append({"trial_id": claim.trial_id, "objective": objective, "value": stored, "value_type": kind})
+            rows = [{"trial_id": claim.trial_id, **row} for row in value_rows(values)]
             self._dialect.insert_rows(connection, TRIAL_VALUES, rows)
             set_attributes(connection, TRIAL_USER_ATTRIBUTES, claim.trial_id, user_attributes)
             set_attributes(connection, TRIAL_SYSTEM_ATTRIBUTES, claim.trial_id, system_attributes)

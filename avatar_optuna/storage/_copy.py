@@ -16,8 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.schema import PROGRESS, distilled_name
 from avatar_optuna.storage._attributes import get_attributes, set_attributes
-from avatar_optuna.storage._database import engine_of, find_study_id, reading
-from avatar_optuna.storage._search_lock import search_lock
+from avatar_optuna.storage._database import engine_of, find_study_id, reading, search_lock
 from avatar_optuna.storage._tables import (
     STUDIES,
     STUDY_DIRECTIONS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Container, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,16 @@ def reading(engine: Engine) -> Iterator[Connection]:
     options = dialect_of(engine).reading_options()
     with engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
+
+
+def search_lock(storage: BaseStorage, study_name: str) -> AbstractContextManager[None]:
+    """Hold the right to search a study, until the block ends or the process dies, however it dies.
+
+    Raises:
+        StudyBusyError: Another process holds it; nothing has been written.
+    """
+    engine = engine_of(storage)
+    return dialect_of(engine).search_lock(engine, study_name)
 
 
 def find_study_id(connection: Connection, study_name: str) -> int | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from optuna.distributions import (
@@ -29,7 +30,7 @@ from avatar_optuna.storage._tables import (
     TRIAL_VALUES,
     TRIALS,
 )
-from avatar_optuna.storage._times import to_utc
+from avatar_optuna.storage._trials import to_utc
 from avatar_optuna.storage.dialects import dialect_of
 
 
@@ -81,89 +82,56 @@ def insert_trials(connection: Connection, study_id: int, trials: Sequence[Frozen
     first = int(connection.execute(past).scalar_one())
     _refuse_other_directions(connection, study_id, trials)
     _refuse_other_distributions(connection, study_id, trials)
-    texts = _distribution_texts(trials)
     dialect = dialect_of(connection)
     ids = dialect.reserve_ids(connection, TRIALS, len(trials))
-    rows = _Rows()
+    rows: dict[Table, list[dict[str, Any]]] = defaultdict(list)
+    texts: dict[int, str] = {}
     for offset, (trial_id, trial) in enumerate(zip(ids, trials, strict=True)):
-        rows.add(trial, trial_id=trial_id, number=first + offset, study_id=study_id, texts=texts)
-    for table, entries in rows.tables():
+        rows[TRIALS].append({"number": first + offset, "study_id": study_id, **_trial_row(trial, trial_id)})
+        for table, entries in _child_rows(trial, texts):
+            rows[table] += [{"trial_id": trial_id, **entry} for entry in entries]
+    for table, entries in rows.items():
         if entries:
             dialect.insert_rows(connection, table, entries)
     return ids
 
 
-class _Rows:
-    """The rows of many trials, table by table."""
-
-    def __init__(self) -> None:
-        self.trials: list[dict[str, Any]] = []
-        self.params: list[dict[str, Any]] = []
-        self.values: list[dict[str, Any]] = []
-        self.intermediate: list[dict[str, Any]] = []
-        self.user_attributes: list[dict[str, Any]] = []
-        self.system_attributes: list[dict[str, Any]] = []
-
-    def tables(self) -> list[tuple[Table, list[dict[str, Any]]]]:
-        return [
-            (TRIALS, self.trials),
-            (TRIAL_PARAMS, self.params),
-            (TRIAL_VALUES, self.values),
-            (TRIAL_INTERMEDIATE_VALUES, self.intermediate),
-            (TRIAL_USER_ATTRIBUTES, self.user_attributes),
-            (TRIAL_SYSTEM_ATTRIBUTES, self.system_attributes),
-        ]
-
-    def add(
-        self,
-        trial: FrozenTrial,
-        *,
-        trial_id: int,
-        number: int,
-        study_id: int,
-        texts: Mapping[int, str],
-    ) -> None:
-        self.trials.append(
-            {
-                "trial_id": trial_id,
-                "number": number,
-                "study_id": study_id,
-                "state": trial.state,
-                "datetime_start": to_utc(trial.datetime_start),
-                "datetime_complete": to_utc(trial.datetime_complete),
-            }
-        )
-        for name, value in trial.params.items():
-            distribution = trial.distributions[name]
-            self.params.append(
-                {
-                    "trial_id": trial_id,
-                    "param_name": name,
-                    "param_value": distribution.to_internal_repr(value),
-                    "distribution_json": texts[id(distribution)],
-                }
-            )
-        for objective, value in enumerate(trial.values or ()):
-            stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-            self.values.append({"trial_id": trial_id, "objective": objective, "value": stored, "value_type": kind})
-        for step, value in trial.intermediate_values.items():
-            pair = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
-            stored_value = {"intermediate_value": pair[0], "intermediate_value_type": pair[1]}
-            self.intermediate.append({"trial_id": trial_id, "step": step, **stored_value})
-        for key, value in trial.user_attrs.items():
-            self.user_attributes.append({"trial_id": trial_id, "key": key, "value_json": json.dumps(value)})
-        for key, value in trial.system_attrs.items():
-            self.system_attributes.append({"trial_id": trial_id, "key": key, "value_json": json.dumps(value)})
+def _trial_row(trial: FrozenTrial, trial_id: int) -> dict[str, Any]:
+    return {
+        "trial_id": trial_id,
+        "state": trial.state,
+        "datetime_start": to_utc(trial.datetime_start),
+        "datetime_complete": to_utc(trial.datetime_complete),
+    }
 
 
-def _distribution_texts(trials: Sequence[FrozenTrial]) -> dict[int, str]:
-    """JSON of each distribution object, by its `id`: trials of one search share theirs."""
-    texts: dict[int, str] = {}
-    for trial in trials:
-        for distribution in trial.distributions.values():
-            if id(distribution) not in texts:
-                texts[id(distribution)] = distribution_to_json(distribution)
-    return texts
+def _child_rows(trial: FrozenTrial, texts: dict[int, str]) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
+    """Rows of the tables that belong to a trial, without its id.
+
+    Args:
+        trial: The trial.
+        texts: JSON of distributions by the `id` of the object: trials of one search share theirs.
+    """
+    params = []
+    for name, value in trial.params.items():
+        distribution = trial.distributions[name]
+        text = texts.get(id(distribution)) or texts.setdefault(id(distribution), distribution_to_json(distribution))
+        internal = distribution.to_internal_repr(value)
+        params.append({"param_name": name, "param_value": internal, "distribution_json": text})
+    yield TRIAL_PARAMS, params
+    yield TRIAL_VALUES, value_rows(trial.values or ())
+    to_stored = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
+    steps = [(step, *to_stored(value)) for step, value in trial.intermediate_values.items()]
+    columns = ("step", "intermediate_value", "intermediate_value_type")
+    yield TRIAL_INTERMEDIATE_VALUES, [dict(zip(columns, row, strict=True)) for row in steps]
+    for table, attributes in ((TRIAL_USER_ATTRIBUTES, trial.user_attrs), (TRIAL_SYSTEM_ATTRIBUTES, trial.system_attrs)):
+        yield table, [{"key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
+
+
+def value_rows(values: Sequence[float]) -> list[dict[str, Any]]:
+    """Rows of the values of a trial, without its id."""
+    stored = [models.TrialValueModel.value_to_stored_repr(value) for value in values]
+    return [{"objective": number, "value": value, "value_type": kind} for number, (value, kind) in enumerate(stored)]
 
 
 def _refuse_other_distributions(connection: Connection, study_id: int, trials: Sequence[FrozenTrial]) -> None:

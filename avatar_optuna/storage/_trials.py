@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -23,7 +24,6 @@ from avatar_optuna.storage._tables import (
     TRIAL_VALUES,
     TRIALS,
 )
-from avatar_optuna.storage._times import to_local
 
 # Identifiers in one statement: SQLite takes 32,766 variables, older ones 999.
 _IDS_A_STATEMENT = 500
@@ -155,3 +155,13 @@ def _build(
 def _distribution(text: str) -> BaseDistribution:
     """Distributions are immutable and few: trials share them."""
     return json_to_distribution(text)
+
+
+def to_utc(local: datetime | None) -> datetime | None:
+    """A time as Optuna stores it, naive UTC, of the naive local time in a `FrozenTrial`."""
+    return local.astimezone(UTC).replace(tzinfo=None) if local is not None else None
+
+
+def to_local(utc: datetime | None) -> datetime | None:
+    """The inverse of `to_utc`."""
+    return utc.replace(tzinfo=UTC).astimezone().replace(tzinfo=None) if utc is not None else None

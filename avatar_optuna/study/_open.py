@@ -12,10 +12,12 @@ from typing import Any
 import optuna
 
 from avatar_optuna.codec import StoredT, read_stored
+from avatar_optuna.cost_model import CostModel
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.objectives import directions, searched
 from avatar_optuna.schema import (
     ARTIFACTS,
+    COST_MODELS,
     PROVENANCE,
     SETTINGS,
     distilled_metric_names,
@@ -84,6 +86,21 @@ class AvatarStudy:
     def set_attribute(self, key: str, value: Any) -> None:
         """Store one attribute of the search study: plain JSON values only."""
         self.search.set_user_attr(key, value)
+
+
+def stored_cost_models(study: AvatarStudy) -> dict[str, CostModel]:
+    """By figure: `latency_ms`, `energy_j`.
+
+    Raises:
+        StoredValueError: What is stored is no cost model.
+    """
+    stored = ((name, study.stored(CostModel, key)) for name, key in COST_MODELS.items())
+    return {name: cost_model for name, cost_model in stored if cost_model is not None}
+
+
+def store_cost_model(study: AvatarStudy, cost_model: CostModel) -> None:
+    """Keep a cost model; it is what the study's feasibility and values are made with from then on."""
+    study.set_attribute(COST_MODELS[cost_model.quantity], cost_model.to_dict())
 
 
 def create_study(settings: StudySettings, storage: Storage, *, artifacts: str) -> AvatarStudy:

@@ -19,7 +19,7 @@ from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility import Feasibility
 from avatar_optuna.objective import Objective
 from avatar_optuna.objectives import signs
-from avatar_optuna.pareto import front_order
+from avatar_optuna.pareto import front_order, greedy_hypervolume_subset
 from avatar_optuna.sampler import FeasibleNSGAIISampler
 from avatar_optuna.schema import SearchResult
 from avatar_optuna.settings import StudySettings
@@ -127,6 +127,22 @@ def _quiet_optuna() -> Iterator[None]:
 def pareto_indices(found: SearchResult, objectives: Sequence[str]) -> npt.NDArray[np.int64]:
     """Indices of the Pareto front of a round, best predicted effectiveness first."""
     return front_order(found.values * signs(objectives))
+
+
+def choose_students(scored: SearchResult, objectives: Sequence[str], count: int) -> list[int]:
+    """Indices of the students of the front that are worth distilling: the most effective, then by hypervolume gained.
+
+    Returns:
+        At most `count` indices into `scored`, best predicted effectiveness first.
+    """
+    front = pareto_indices(scored, objectives)
+    if len(front) <= count:
+        return [int(index) for index in front]
+    values = scored.values[front] * signs(objectives)
+    span = np.ptp(values, axis=0)
+    scaled = (values - values.min(axis=0)) / np.where(span > 0, span, 1.0)
+    chosen = greedy_hypervolume_subset(scaled, count, reference=np.full(len(objectives), 1.1), first=0)
+    return [int(index) for index in front[np.sort(chosen)]]
 
 
 def _round_seed(seed: int, round_: int) -> int:
