@@ -202,10 +202,10 @@ url, trials, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 settings = settings_of(trials, seed)
 study = create_study(settings, open_storage(url), artifacts="nowhere")
 objective, feasibility = objective_of(settings)
-begun = time.perf_counter()
+begun, begun_cpu = time.perf_counter(), time.process_time()
 found = search(study, objective, feasibility)
-seconds = time.perf_counter() - begun
-print(json.dumps({"seconds": seconds, "values": found.values.tolist()}))
+seconds, cpu_seconds = time.perf_counter() - begun, time.process_time() - begun_cpu
+print(json.dumps({"seconds": seconds, "cpu_seconds": cpu_seconds, "values": found.values.tolist()}))
 """
 """Runs in the tree of this version and of earlier ones alike."""
 
@@ -220,8 +220,10 @@ def versions(ledger: Ledger, options: argparse.Namespace) -> None:
         subprocess.run(["tar", "-x", "-C", folder], check=True, input=archive)
         trees = {options.before: Path(folder), "this version": Path.cwd()}
         print("\n### Feasible trials stored a second, and share of the exact front's hypervolume\n")
-        print("| database | trials | version | trials a second (lowest to highest) | hypervolume |")
-        print("| --- | ---: | --- | ---: | ---: |")
+        print(
+            "| database | trials | version | trials a second (lowest to highest) | a second of the processor | hypervolume, % |"
+        )
+        print("| --- | ---: | --- | ---: | ---: | ---: |")
         for kind, trials in itertools.product(urls, counts):
             runs: dict[str, list[dict[str, Any]]] = {version: [] for version in trees}
             for seed, version in itertools.product(range(options.version_seeds), trees):
@@ -230,11 +232,15 @@ def versions(ledger: Ledger, options: argparse.Namespace) -> None:
                 runs[version].append(ledger.measured(key, once))
             for version, measured in runs.items():
                 rates = [run["trials"] / run["seconds"] for run in measured]
-                volumes = [run["share"] for run in measured]
-                print(
-                    f"| {kind} | {trials:,} | {version} | {np.median(rates):,.0f} ({min(rates):,.0f} to "
-                    f"{max(rates):,.0f}) | {np.median(volumes):.2%} ({min(volumes):.2%} to {max(volumes):.2%}) |"
-                )
+                of_processor = [run["trials"] / run["cpu_seconds"] for run in measured]
+                volumes = [100 * run["share"] for run in measured]
+                cells = [spread(rates, ",.0f"), spread(of_processor, ",.0f"), spread(volumes, ".2f")]
+                print(f"| {kind} | {trials:,} | {version} | {' | '.join(cells)} |", flush=True)
+
+
+def spread(values: list[float], digits: str) -> str:
+    """Median (lowest to highest)."""
+    return f"{np.median(values):{digits}} ({min(values):{digits}} to {max(values):{digits}})"
 
 
 def searched_once(
@@ -247,7 +253,8 @@ def searched_once(
     ended = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tree, env=environment)
     found = json.loads(ended.stdout.splitlines()[-1])
     values = np.asarray(found["values"]) * [-1, 1, 1]
-    return {"trials": len(values), "seconds": found["seconds"], "share": share(values), "load": load}
+    times = {key: found[key] for key in ("seconds", "cpu_seconds")}
+    return {"trials": len(values), **times, "share": share(values), "load": load}
 
 
 # Screening ------------------------------------------------------------------------------------------------------------

@@ -46,24 +46,23 @@ def exact_front(
     costs: Costs,
     *,
     cost_names: Collection[str] | None = None,
-    steps: Mapping[str, int] | None = None,
 ) -> ExactFront:
-    """Look at every feasible point of the lattice.
+    """Look at every feasible point of the lattice, whose steps are the family's, or the space's own where coarser.
+
+    The ends of every range are always points.
 
     Args:
         feasibility: The space and its constraints.
         effectiveness: Of columns, shape (n,); an increasing function of a sum over hyperparameters.
         costs: Of columns, shape (n, costs), to be minimised.
         cost_names: The hyperparameters that costs depend on; None takes those of the family's formulas.
-        steps: Steps of the lattice by hyperparameter, in place of the family's; a space that is coarser keeps its own.
-            The ends of every range are always points.
 
     Raises:
         StudyError: The effectiveness of hyperparameters that cost nothing depends on the shape.
     """
     family = feasibility.family
-    asked = {spec.name: spec.exact_step for spec in family.hyperparameters} | dict(steps or {})
-    axes = _axes(feasibility, effectiveness, family.formula_names if cost_names is None else cost_names, asked)
+    steps = {spec.name: spec.exact_step for spec in family.hyperparameters}
+    axes = _axes(feasibility, effectiveness, family.formula_names if cost_names is None else cost_names, steps)
     values, codes, looked_at = np.zeros((0, 0)), np.zeros((0, len(axes)), dtype=np.int64), 0
     for points in _feasible_points(feasibility, axes):
         columns = _columns(feasibility, points)

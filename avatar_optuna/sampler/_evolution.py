@@ -141,9 +141,6 @@ class Evolution:
 
     def _fresh(self, codes: Codes, beside: Codes | None = None) -> Codes:
         """The rows that were never seen, each once, in their order."""
-        return codes[self._fresh_rows(codes, beside)]
-
-    def _fresh_rows(self, codes: Codes, beside: Codes | None = None) -> npt.NDArray[np.int64]:
         taken = set() if beside is None else {row.tobytes() for row in beside}
         kept = []
         for index, row in enumerate(codes):
@@ -151,7 +148,7 @@ class Evolution:
             if key not in self._seen and key not in taken:
                 taken.add(key)
                 kept.append(index)
-        return np.asarray(kept, dtype=np.int64)
+        return codes[np.asarray(kept, dtype=np.int64)]
 
 
 def survivors(values: Values, count: int) -> npt.NDArray[np.int64]:

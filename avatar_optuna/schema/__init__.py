@@ -36,6 +36,7 @@ from avatar_optuna.schema._attributes import (
     distilled_metric_names,
     distilled_name,
     metric_names,
+    refuse_foreign,
 )
 from avatar_optuna.schema._audit import (
     Audit,
@@ -104,4 +105,5 @@ __all__ = [
     "distilled_metric_names",
     "distilled_name",
     "metric_names",
+    "refuse_foreign",
 ]

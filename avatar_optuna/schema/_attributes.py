@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
 
+from avatar_optuna.exceptions import InputError
 from avatar_optuna.objectives import BUILT_IN, EFFECTIVENESS, calibrated, measured, searched
 
 # User attributes of the search study.
@@ -59,3 +61,23 @@ def metric_names(objectives: tuple[str, ...]) -> list[str]:
 def distilled_metric_names(objectives: tuple[str, ...]) -> list[str]:
     """Metric names of the study of jobs: three that every study measures, then its measured objectives."""
     return [*_DISTILLED, *measured(objectives)]
+
+
+def refuse_foreign(study_name: str, names: Collection[str], attributes: Mapping[str, Any]) -> None:
+    """Refuse a study that avatar_optuna did not make.
+
+    Args:
+        study_name: The study, without "/distilled".
+        names: Of all studies in the database.
+        attributes: User attributes of the study.
+
+    Raises:
+        InputError: There is none of this name, or another program made it.
+    """
+    if study_name not in names:
+        known = ", ".join(sorted(name for name in names if not name.endswith("/distilled"))) or "none"
+        raise InputError(f"--study-name must be a study of the database, got {study_name!r}; it holds: {known}")
+    if SETTINGS not in attributes or distilled_name(study_name) not in names:
+        raise InputError(
+            f"--study-name must be a study made by avatar-optuna, got {study_name!r}, made by another program"
+        )

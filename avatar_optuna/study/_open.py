@@ -23,9 +23,10 @@ from avatar_optuna.schema import (
     distilled_metric_names,
     distilled_name,
     metric_names,
+    refuse_foreign,
 )
 from avatar_optuna.settings import StudySettings
-from avatar_optuna.storage import Storage
+from avatar_optuna.storage import Storage, study_attributes
 from avatar_optuna.tasks import with_labels
 
 # Settings that a resumed study may change: budgets that add to what is there, and how failures are met.
@@ -58,15 +59,9 @@ class AvatarStudy:
         self.storage = storage
         self.name = name
         names = optuna.get_all_study_names(storage)
-        if name not in names:
-            known = ", ".join(sorted(n for n in names if not n.endswith("/distilled"))) or "none"
-            raise InputError(f"--study-name must be a study of the database, got {name!r}; it holds: {known}")
+        attributes = study_attributes(storage, name) if name in names else {}
+        refuse_foreign(name, names, attributes)
         self.search = optuna.load_study(study_name=name, storage=storage)
-        attributes = self.search.user_attrs
-        if SETTINGS not in attributes or distilled_name(name) not in names:
-            raise InputError(
-                f"--study-name must be a study made by avatar-optuna, got {name!r}, made by another program"
-            )
         self.distilled = optuna.load_study(study_name=distilled_name(name), storage=storage)
         self.settings = StudySettings.from_dict(attributes[SETTINGS])
         self.artifacts = str(attributes[ARTIFACTS])

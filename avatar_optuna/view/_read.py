@@ -14,7 +14,6 @@ from sqlalchemy import Engine
 from avatar_optuna.codec import StoredT, read_stored
 from avatar_optuna.cost_model import CostModel
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.exceptions import InputError
 from avatar_optuna.indicator import Indicator
 from avatar_optuna.objectives import EFFECTIVENESS, formulas, signs
 from avatar_optuna.pareto import front_order, non_dominated
@@ -42,6 +41,7 @@ from avatar_optuna.schema import (
     SearchResult,
     StudyCost,
     TeacherRecord,
+    refuse_foreign,
 )
 from avatar_optuna.settings import StudySettings
 from avatar_optuna.storage import mask_url, read_snapshot
@@ -66,13 +66,8 @@ def read_view(storage: BaseStorage | Engine, study_name: str) -> StudyView:
         InputError: The database holds no such study, or one that avatar_optuna did not create.
     """
     snapshot = read_snapshot(storage, study_name)
-    if study_name not in snapshot.names:
-        known = ", ".join(sorted(name for name in snapshot.names if not name.endswith("/distilled"))) or "none"
-        raise InputError(f"--study-name must be a study of the database, got {study_name!r}; it holds: {known}")
-    if SETTINGS not in snapshot.attributes or snapshot.jobs is None:
-        raise InputError(
-            f"--study-name must be a study made by avatar-optuna, got {study_name!r}, made by another program"
-        )
+    refuse_foreign(study_name, snapshot.names, snapshot.attributes)
+    assert snapshot.jobs is not None, "a study that avatar_optuna made has jobs"
     return _Reader(study_name, snapshot.attributes).view(snapshot.scored, snapshot.jobs)
 
 
