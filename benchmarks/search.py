@@ -221,7 +221,7 @@ def versions(ledger: Ledger, options: argparse.Namespace) -> None:
         trees = {options.before: Path(folder), "this version": Path.cwd()}
         print("\n### Feasible trials stored a second, and share of the exact front's hypervolume\n")
         print(
-            "| database | trials | version | trials a second (lowest to highest) | a second of the processor | hypervolume, % |"
+            "| database | trials | version | trials a second (lowest to highest) | of processor time | hypervolume, % |"
         )
         print("| --- | ---: | --- | ---: | ---: | ---: |")
         for kind, trials in itertools.product(urls, counts):
