@@ -40,18 +40,20 @@ def most_valuable(front: Values, candidates: Values, count: int, rng: np.random.
         [np.zeros(0), *(_above(floor, _heights(block, places)).sum(axis=1) for block in _blocks(candidates))]
     )
     chosen: list[int] = []
+    heights: dict[int, Array] = {}  # of the candidates that were looked at again
     heap = [(-gain, index) for index, gain in enumerate(gains.tolist()) if gain > 0]
     heapq.heapify(heap)
     while heap and len(chosen) < count:  # what a candidate adds only shrinks: look again at the first alone
         _, index = heapq.heappop(heap)
-        heights = _heights(candidates[index : index + 1], places)[0]
-        gain = float(_above(floor, heights).sum())
+        if index not in heights:
+            heights[index] = _heights(candidates[index : index + 1], places)[0]
+        gain = float(_above(floor, heights[index]).sum())
         if heap and -heap[0][0] > gain:
             if gain > 0:
                 heapq.heappush(heap, (-gain, index))
         elif gain > 0:
             chosen.append(index)
-            floor = np.minimum(floor, heights)
+            floor = np.minimum(floor, heights[index])
     return np.asarray(chosen, dtype=np.int64)
 
 
