@@ -53,6 +53,7 @@ class DataError(InputError):
     def __init__(self, path: Path | str, row: int | None, fault: str) -> None:
         self.path = Path(path)
         self.row = row
+        self.fault = fault
         place = f"{path}:{row}" if row is not None else str(path)
         super().__init__(f"{place}: {fault}")
 

@@ -1,17 +1,26 @@
-"""Files that several processes share: locked by one at a time, and whole or absent, never half written."""
+"""Files: read or refused in one sentence; shared ones locked by one process at a time, and whole or absent."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import numpy as np
+import numpy.typing as npt
 from filelock import FileLock, Timeout
+
+from avatar_optuna.exceptions import DataError
+
+_DIGEST_BYTES = 32
 
 
 @contextmanager
@@ -64,6 +73,80 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file: whole or not at all."""
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+def cached(path: Path, make: Callable[[], bytes]) -> bytes:
+    """What a file of a cache holds, made where it is missing, or is not what was written, by one process at a time.
+
+    Args:
+        path: The file: a digest, then what was made.
+        make: Makes it.
+
+    Raises:
+        OSError: The folder or the file cannot be written.
+    """
+    with file_lock(path.with_name(f"{path.name}.lock")):
+        stored = path.read_bytes() if path.is_file() else b""
+        digest, content = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
+        if digest == hashlib.sha256(content).digest():
+            return content
+        content = make()
+        with replacing(path) as draft:
+            draft.write_bytes(hashlib.sha256(content).digest() + content)
+        return content
+
+
+def read_text(path: Path) -> str:
+    """A user's text file: UTF-8, with or without a byte order mark.
+
+    Raises:
+        DataError: It cannot be read, or is no such text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(path, None, "must be UTF-8 text") from error
+    except (OSError, ValueError) as error:  # a path may hold a character that no file's name can
+        raise DataError(path, None, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def parse_json(text: str) -> Any:
+    """JSON from outside.
+
+    Raises:
+        ValueError: It is none; or it is nested too deeply, or holds an integer of thousands of digits.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file from outside.
+
+    Raises:
+        DataError: It cannot be read, or is no JSON.
+    """
+    try:
+        return parse_json(read_text(path))
+    except ValueError as error:
+        raise DataError(path, None, f"must be JSON: {error}") from error
+
+
+def read_array(path: Path) -> npt.NDArray[Any]:
+    """A NumPy array from outside; nothing is unpickled, and no memory is taken for more than the file holds.
+
+    Raises:
+        DataError: It cannot be read, or is no array.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, OverflowError, MemoryError, SyntaxError, zipfile.BadZipFile) as error:
+        raise DataError(path, None, "it must be a NumPy array, it is absent or none") from error
+    if not isinstance(array, np.ndarray):
+        raise DataError(path, None, "it must be a NumPy array, it is an archive of several")
+    return np.array(array)
 
 
 @contextmanager

@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from avatar_optuna.distillation import Classifier
 from avatar_optuna.exceptions import DataError, InputError
+from avatar_optuna.files import read_text
+from avatar_optuna.tasks import source_fault
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,9 @@ class ExportedStudent:
         for number, row in enumerate(rows):
             if len(row) != self.arity:
                 raise InputError(f"inputs must hold {self.arity} functions each, input {number} holds {len(row)}")
+            for text in row:
+                if (fault := source_fault(text)) is not None:
+                    raise InputError(f"each function of an input {fault}, input {number}")
         if not rows:
             return []
         places = {text: place for place, text in enumerate(dict.fromkeys(text for row in rows for text in row))}
@@ -135,9 +140,7 @@ def predict_files(directory: Path, files: Sequence[Path]) -> dict[str, Any]:
 
 
 def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(path, None, f"cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(path, None, "must be UTF-8 text") from error
+    text = read_text(path)
+    if (fault := source_fault(text)) is not None:
+        raise DataError(path, None, fault)
+    return text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.places import artifacts_location, cache_folder, storage_url
+from avatar_optuna.places import cache_folder, storage_url
 from avatar_optuna.progress import Progress
 from avatar_optuna.renderers import front_rows
 from avatar_optuna.settings import StudySettings, load_study_file
@@ -158,7 +158,7 @@ def run(
     begin(
         resolved,
         storage_url=url,
-        artifacts=artifacts_location(artifacts),
+        artifacts=artifacts,
         cache_dir=cache_folder(cache),
         slots=parse_devices(devices, workers=workers) if workers != 0 else (),
         progress=Progress(console if console is not None else Console(quiet=True)),

@@ -11,11 +11,8 @@ DEFAULT_CACHE = "storage/cache"
 
 
 def storage_url(given: str | None) -> str:
-    """The database's URL: what was given, else $OPTUNA_STORAGE, else the embedded one (its folder is made)."""
-    url = given or os.environ.get("OPTUNA_STORAGE") or DEFAULT_STORAGE
-    if url == DEFAULT_STORAGE:
-        Path("storage").mkdir(exist_ok=True)
-    return url
+    """The database's URL: what was given, else $OPTUNA_STORAGE, else the embedded one."""
+    return given or os.environ.get("OPTUNA_STORAGE") or DEFAULT_STORAGE
 
 
 def artifacts_location(given: str | None) -> str:
@@ -25,7 +22,5 @@ def artifacts_location(given: str | None) -> str:
 
 
 def cache_folder(given: Path | None) -> Path:
-    """The cache, made where it is missing."""
-    folder = Path(given or os.environ.get("AVATAR_CACHE") or DEFAULT_CACHE).expanduser().resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    """The cache; whoever writes there makes it."""
+    return Path(given or os.environ.get("AVATAR_CACHE") or DEFAULT_CACHE).expanduser().resolve()

@@ -16,7 +16,8 @@ from typing import Any, Self
 
 from avatar_optuna.carbon import is_known_country
 from avatar_optuna.constraints import PREDICTED_NAMES, parse_constraint
-from avatar_optuna.exceptions import InputError, StudyFileError
+from avatar_optuna.exceptions import DataError, InputError, StudyFileError
+from avatar_optuna.files import read_text
 from avatar_optuna.kinds import TASK_KINDS, TEACHER_KINDS, Kind
 from avatar_optuna.objectives import BUILT_IN, EFFECTIVENESS, OBJECTIVES, searched
 from avatar_optuna.registry import Registry
@@ -56,7 +57,7 @@ def _objective(value: Any) -> str | None:
 
 
 def _text(value: Any) -> str | None:
-    return None if isinstance(value, str) and value.strip() else "must be text"
+    return None if isinstance(value, str) and value.strip() and "\0" not in value else "must be text"
 
 
 def _truth(value: Any) -> str | None:
@@ -408,11 +409,12 @@ def load_study_file(path: Path | str) -> StudySettings:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise StudyFileError(path, [f"the study file cannot be read: {reason}"]) from error
-    except tomllib.TOMLDecodeError as error:
+        return tomllib.loads(read_text(path))
+    except DataError as error:
+        raise StudyFileError(path, [f"the study file {error.fault}"]) from error
+    except RecursionError as error:
+        raise StudyFileError(path, ["it must be TOML that is not nested too deeply"]) from error
+    except ValueError as error:  # TOMLDecodeError, or Python's of an integer of thousands of digits
         raise StudyFileError(path, [f"it must be TOML: {error}"]) from error
 
 
@@ -480,7 +482,7 @@ _METRICS = {"predicted_effectiveness": "effectiveness"}
 
 def _resolve(value: Any, study_file: Path) -> Any:
     """A path relative to the study file, absolute; a hub name (nothing on disk, no leading dot) stays as it is."""
-    if not isinstance(value, str) or not value.strip():
+    if _text(value) is not None:
         return value
     resolved = (study_file.parent / Path(value).expanduser()).resolve()
     is_path = resolved.exists() or value.startswith((".", "/", "~"))

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "avatar_optuna"
 MAY_IMPORT: dict[str, set[str]] = {
     "exceptions": set(),
     "progress": set(),
-    "files": set(),
+    "files": {"exceptions"},
     "places": set(),
     "registry": {"exceptions"},
     "codec": {"exceptions"},
@@ -28,7 +28,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "constraints": {"exceptions", "students", "costs", "objectives"},
     "carbon": {"exceptions"},
     "kinds": {"registry"},
-    "settings": {"exceptions", "students", "space", "constraints", "carbon", "registry", "kinds", "objectives"},
+    "settings": {
+        *("exceptions", "files", "students", "space", "constraints", "carbon", "registry", "kinds", "objectives"),
+    },
     "schema": {"exceptions", "codec", "students", "space", "objectives"},
     "feasibility": {"exceptions", "codec", "students", "costs", "objectives", "space", "configurations", "constraints"},
     "pareto": {"exceptions", "students", "costs", "space", "configurations", "feasibility"},
@@ -69,6 +71,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "study": {
         *(
             "exceptions",
+            "places",
             "codec",
             "students",
             "configurations",
@@ -113,7 +116,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("report", "dashboard_notes", "objectives"),
     },
     "dashboard": {"exceptions", "schema", "pareto", "storage", "study", "report", "progress"},
-    "inference": {"exceptions", "distillation"},
+    "inference": {"exceptions", "files", "tasks", "distillation"},
     "exports": {
         *("files", "exceptions", "registry", "students", "costs", "schema", "settings", "storage", "study", "view"),
         *("renderers",),

@@ -41,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `| head` has read enough
         sys.stderr.close()
         return 0
+    except OSError as error:  # a disk that is full, or a folder that may not be written
+        sys.stderr.write(f"avatar-optuna {options.command}: a file cannot be used: {error}\n")
+        return 1
     return 0
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from avatar_optuna.cli import _render
-from avatar_optuna.exceptions import InputError
+from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.places import artifacts_location, cache_folder, storage_url
 from avatar_optuna.progress import Progress, say
 from avatar_optuna.schema import AUDIT, Audit
@@ -89,6 +89,11 @@ def _run(options: Namespace, console: Console) -> None:
     if not run.everything():
         say(console, f"all is done: the study {run.study.name} has nothing left to do")
     front_table(read_view(run.study.storage, run.study.name), console)
+    if failed := run.failed_jobs:
+        numbers = ", ".join(map(str, failed))
+        raise StudyError(
+            f"jobs failed for good: {numbers}; `avatar-optuna status --study-name {run.study.name}` says why"
+        )
 
 
 def _create(options: Namespace, console: Console) -> None:
@@ -97,9 +102,7 @@ def _create(options: Namespace, console: Console) -> None:
 
     settings = load_study_file(options.study_file)
     require_feasible(settings)
-    study = create_study(
-        settings, open_storage(storage_url(options.storage)), artifacts=artifacts_location(options.artifacts)
-    )
+    study = create_study(settings, open_storage(storage_url(options.storage)), artifacts=options.artifacts)
     say(console, f"the study {study.name} is there: search and workers may begin")
 
 
@@ -117,7 +120,7 @@ def _begin(options: Namespace, console: Console, slots: Sequence[Slot]) -> Run:
     return begin(
         load_study_file(options.study_file),
         storage_url=storage_url(options.storage),
-        artifacts=artifacts_location(options.artifacts),
+        artifacts=options.artifacts,
         cache_dir=cache_folder(options.cache),
         slots=slots,
         progress=Progress(console),

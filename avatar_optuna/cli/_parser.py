@@ -21,6 +21,13 @@ def natural(text: str) -> int:
     return int(text)
 
 
+def path(text: str) -> Path:
+    """A path that a file can have, for argparse."""
+    if "\0" in text:
+        raise argparse.ArgumentTypeError(f"must be a path, got {text!r}")
+    return Path(text)
+
+
 def _argument(name: str, help_: str, **options: Any) -> Argument:
     return name, {"help": help_, **options}
 
@@ -33,7 +40,7 @@ def _format(*formats: str) -> Argument:
     return _argument("-f/--format", "how to print it (default: table)", choices=formats, default="table")
 
 
-_STUDY_FILE = _argument("study_file", "the study file", type=Path, metavar="STUDY.toml")
+_STUDY_FILE = _argument("study_file", "the study file", type=path, metavar="STUDY.toml")
 _STUDY_NAME = _argument("--study-name", "name of the study in the database", required=True, metavar="NAME")
 _STORAGE = _argument("--storage", f"database (default: $OPTUNA_STORAGE, else {DEFAULT_STORAGE})", metavar="URL")
 _ARTIFACTS = _argument(
@@ -42,7 +49,7 @@ _ARTIFACTS = _argument(
 _CACHE = _argument(
     "--cache",
     "teacher logits, tokenizers and the like, safe to delete (default: $AVATAR_CACHE, else storage/cache)",
-    type=Path,
+    type=path,
     metavar="DIR",
 )
 _DEVICES = _argument(
@@ -121,7 +128,7 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
     "front": ("the Pareto front, predicted and measured", (*_STORED_STUDY, _format("table", "json", "csv"))),
     "report": (
         "one HTML file that shows a study, finished or not",
-        (*_STORED_STUDY, _argument("--out", "the file (default: NAME-report.html)", type=Path, metavar="FILE")),
+        (*_STORED_STUDY, _argument("--out", "the file (default: NAME-report.html)", type=path, metavar="FILE")),
     ),
     "dashboard": (
         "optuna-dashboard, read-only unless told otherwise",
@@ -141,14 +148,14 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
             _argument(
                 "--format", "hf, or a format of another installed package (default: hf)", default="hf", metavar="NAME"
             ),
-            _argument("--out", "new directory for the student", type=Path, required=True, metavar="DIR"),
+            _argument("--out", "new directory for the student", type=path, required=True, metavar="DIR"),
         ),
     ),
     "predict": (
         "run an exported student on source files",
         (
-            _argument("directory", "an exported student", type=Path, metavar="DIR"),
-            _argument("files", "source files; two for a pair", type=Path, nargs="+", metavar="FILE"),
+            _argument("directory", "an exported student", type=path, metavar="DIR"),
+            _argument("files", "source files; two for a pair", type=path, nargs="+", metavar="FILE"),
             _format("table", "json"),
         ),
     ),

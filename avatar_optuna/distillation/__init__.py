@@ -4,6 +4,7 @@ from avatar_optuna.distillation._checkpoint import CheckpointStore
 from avatar_optuna.distillation._classifier import (
     MANIFEST_FILE,
     Classifier,
+    is_whole,
     load_tokenizer,
     longest_sequence,
     require_embeddings,
@@ -11,7 +12,7 @@ from avatar_optuna.distillation._classifier import (
 )
 from avatar_optuna.distillation._distillation import TrainedStudent, build_student, distil
 from avatar_optuna.distillation._fixed_steps import own_stream
-from avatar_optuna.distillation._networks import load_pretrained, model_directory
+from avatar_optuna.distillation._networks import first_line, load_pretrained, model_directory
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe
 from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._teacher import Teacher
@@ -36,6 +37,8 @@ __all__ = [
     "Trainer",
     "build_student",
     "distil",
+    "first_line",
+    "is_whole",
     "load_pretrained",
     "load_tokenizer",
     "longest_sequence",

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from avatar_optuna.files import replacing
+
+logger = logging.getLogger(__name__)
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 
@@ -30,15 +34,33 @@ class CheckpointStore(Protocol):
 def write_checkpoint(directory: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
     """Write tensors and JSON state as one file, atomically."""
     host = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    text = json.dumps(state)
     with replacing(directory / CHECKPOINT_FILE) as written:
-        save_file(host, written, metadata={"state": json.dumps(state)})
+        save_file(host, written, metadata={"state": text, "sha256": _digest(host, text)})
 
 
 def read_checkpoint(directory: Path, device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """What `write_checkpoint` wrote, or None where there is no checkpoint."""
+    """What `write_checkpoint` wrote, or None where there is no checkpoint, or one that was damaged."""
     path = directory / CHECKPOINT_FILE
     if not path.is_file():
         return None
-    with safe_open(path, "pt", device=str(device)) as stored:
-        state: dict[str, Any] = json.loads(stored.metadata()["state"])
-        return {key: stored.get_tensor(key) for key in stored.keys()}, state  # noqa: SIM118
+    try:
+        with safe_open(path, "pt") as stored:
+            metadata = stored.metadata()
+            tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        logger.warning("the checkpoint %s is damaged, the training begins anew: %s", path, error)
+        return None
+    # Checkpoints of earlier versions have no digest.
+    if metadata.get("sha256", digest := _digest(tensors, metadata["state"])) != digest:
+        logger.warning("the checkpoint %s is damaged, the training begins anew", path)
+        return None
+    return {key: tensor.to(device) for key, tensor in tensors.items()}, json.loads(metadata["state"])
+
+
+def _digest(tensors: Mapping[str, Tensor], state: str) -> str:
+    digest = hashlib.sha256(state.encode())
+    for key in sorted(tensors):
+        digest.update(key.encode())
+        digest.update(tensors[key].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

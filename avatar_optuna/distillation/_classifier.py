@@ -17,13 +17,14 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation._networks import (
     SingleClassifier,
+    first_line,
     load_fine_tuned,
     model_directory,
     shape_of_checkpoint,
 )
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.exceptions import AvatarError, InputError
-from avatar_optuna.files import sha256_of, write_text
+from avatar_optuna.files import read_json, sha256_of, write_text
 from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES, StudentFamily
 from avatar_optuna.students.packing import is_packed
 from avatar_optuna.students.transformer import POSITION_OFFSET
@@ -204,8 +205,10 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
         raise InputError(f"{source}: it must hold a tokenizer (tokenizer.json or a vocabulary), it holds none")
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(directory)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{source}: tokenizer.json must hold a tokenizer that transformers knows") from error
+    except Exception as error:  # of transformers and of tokenizers, which raises bare exceptions
+        raise InputError(
+            f"{source}: tokenizer.json must hold a tokenizer that transformers knows: {first_line(error)}"
+        ) from error
     return tokenizer
 
 
@@ -268,12 +271,21 @@ def write_manifest(
     write_text(directory / MANIFEST_FILE, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
 
 
+def is_whole(directory: Path) -> bool:
+    """Whether a directory holds a student or a trained teacher, each file as it was written."""
+    try:
+        return bool(_checked_manifest(directory))
+    except InputError:
+        return False
+
+
 def _checked_manifest(directory: Path) -> dict[str, Any]:
     try:
-        manifest: dict[str, Any] = json.loads((directory / MANIFEST_FILE).read_text(encoding="utf-8"))
-        expected: dict[str, str] = manifest["sha256"]
-        _ = manifest["form"], manifest["is_student"], manifest["max_sequence_length"]
-    except (ValueError, KeyError, TypeError) as error:
+        manifest: dict[str, Any] = read_json(directory / MANIFEST_FILE)
+        expected = {str(name): str(digest) for name, digest in manifest["sha256"].items()}
+        _ = TaskShape.from_form(manifest["form"], manifest.get("num_labels", 2))
+        _ = int(manifest["max_sequence_length"]), manifest["is_student"]
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{directory}: {MANIFEST_FILE} must list form, length and hashes, it does not") from error
     for name in _family(manifest).files:
         if name not in expected:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 import transformers
 from huggingface_hub import snapshot_download
-from safetensors import safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedModel
@@ -114,8 +114,10 @@ def shape_of_checkpoint(source: str) -> TaskShape:
     directory = model_directory(source)
     config = _config(source, directory)
     if (directory / PAIR_HEAD_FILE).is_file():
-        with safe_open(directory / PAIR_HEAD_FILE, "pt") as head:
-            return TaskShape(arity=2, num_labels=len(head.get_tensor("out_proj.bias")))
+        bias = _head_tensors(source, directory).get("out_proj.bias")
+        if bias is None:
+            raise InputError(f"teacher {source}: {PAIR_HEAD_FILE} must hold out_proj.bias, it does not")
+        return TaskShape(arity=2, num_labels=bias.numel())
     return TaskShape(arity=getattr(config, "num_functions", 1), num_labels=config.num_labels)
 
 
@@ -146,8 +148,9 @@ def load_fine_tuned(source: str, task_shape: TaskShape) -> nn.Module:
         raise InputError(f"teacher {source}: a checkpoint for pairs must hold {PAIR_HEAD_FILE}, it does not")
     encoder = _load(AutoModel, source, directory)
     head = PairHead(encoder.config.hidden_size, task_shape.num_labels)
+    tensors = _head_tensors(source, directory)
     try:
-        head.load_state_dict(load_file(directory / PAIR_HEAD_FILE))
+        head.load_state_dict(tensors)
     except RuntimeError as error:
         width = encoder.config.hidden_size
         raise InputError(
@@ -155,6 +158,15 @@ def load_fine_tuned(source: str, task_shape: TaskShape) -> nn.Module:
             f"and out_proj ({task_shape.num_labels}, {width})"
         ) from error
     return PairClassifier(encoder, head).eval()
+
+
+def _head_tensors(source: str, directory: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(directory / PAIR_HEAD_FILE)
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"teacher {source}: {PAIR_HEAD_FILE} must be a safetensors file: {first_line(error)}"
+        ) from error
 
 
 def load_pretrained(source: str, task_shape: TaskShape, label_names: Sequence[str]) -> nn.Module:
@@ -186,15 +198,24 @@ def model_directory(source: str) -> Path:
     try:
         return Path(snapshot_download(source, allow_patterns=["*.json", "*.safetensors", "*.txt"]))
     except Exception as error:  # the hub client raises a dozen kinds, of three libraries
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"teacher {source}: it must be a directory or a model of the hub: {reason}") from error
+        raise InputError(
+            f"teacher {source}: it must be a directory or a model of the hub: {first_line(error)}"
+        ) from error
 
 
 def _config(source: str, directory: Path) -> Any:
     try:
         return AutoConfig.from_pretrained(directory)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"teacher {source}: config.json must describe a model that transformers knows") from error
+    except Exception as error:  # whatever a configuration's class makes of a value
+        raise InputError(
+            f"teacher {source}: config.json must describe a model that transformers knows: {first_line(error)}"
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """What another library says, in one line."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _load(auto: Any, source: str, directory: Path, *, may_lack: bool = False, **options: Any) -> PreTrainedModel:
@@ -202,9 +223,10 @@ def _load(auto: Any, source: str, directory: Path, *, may_lack: bool = False, **
     try:
         with _quiet():
             model, loading = auto.from_pretrained(directory, use_safetensors=True, output_loading_info=True, **options)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"teacher {source}: {WEIGHTS_FILE} must hold the model of config.json: {reason}") from error
+    except Exception as error:  # of transformers, safetensors and torch
+        raise InputError(
+            f"teacher {source}: {WEIGHTS_FILE} must hold the model of config.json: {first_line(error)}"
+        ) from error
     lacking = sorted(key for key in loading["missing_keys"] if "pooler" not in key)
     if lacking and not may_lack:
         raise InputError(f"teacher {source}: {WEIGHTS_FILE} lacks {', '.join(lacking[:3])}: is it fine-tuned?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from avatar_optuna.distillation._classifier import Classifier, classify_all
 from avatar_optuna.distillation._recipe import SoftLabels
 from avatar_optuna.distillation._training import EVALUATION_BATCH
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.files import file_lock, replacing
+from avatar_optuna.files import cached
 from avatar_optuna.tasks import Task
 
 logger = logging.getLogger(__name__)
@@ -124,11 +125,13 @@ class Teacher:
         batch_size = EVALUATION_BATCH[classifier.device.type]
         if self._cache_dir is None:
             return classifier.encode(texts, batch_size=batch_size)
+
+        def made() -> bytes:
+            logger.info("the teacher reads %d functions (%s)", len(texts), name)
+            stream = io.BytesIO()
+            np.save(stream, classifier.encode(texts, batch_size=batch_size), allow_pickle=False)
+            return stream.getvalue()
+
         path = self._cache_dir / "teachers" / self.fingerprint[:32] / f"vectors_{name}.npy"
-        with file_lock(path.with_name(f"{path.name}.lock")):
-            if not path.is_file():
-                logger.info("the teacher reads %d functions (%s)", len(texts), name)
-                with replacing(path) as draft, draft.open("wb") as stream:
-                    np.save(stream, classifier.encode(texts, batch_size=batch_size), allow_pickle=False)
-        loaded: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
+        loaded: npt.NDArray[np.float32] = np.load(io.BytesIO(cached(path, made)), allow_pickle=False)
         return loaded

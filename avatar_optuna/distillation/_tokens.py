@@ -45,8 +45,13 @@ class Tokens:
         max_sequence_length: int,
         device: torch.device | str = "cpu",
     ) -> Tokens:
-        """Tokenize each function once, cut to at most `max_sequence_length` tokens, special ones included."""
-        encoded = tokenizer(list(functions), truncation=True, max_length=max_sequence_length)["input_ids"]
+        """Tokenize each function once, cut to at most `max_sequence_length` tokens, special ones included.
+
+        The names of special tokens, such as `<s>`, are text where a function holds them, and no control ids.
+        """
+        encoded = tokenizer(
+            list(functions), truncation=True, max_length=max_sequence_length, split_special_tokens=True
+        )["input_ids"]
         lengths = np.array([len(row) for row in encoded], dtype=np.int64)
         flat = np.fromiter((token for row in encoded for token in row), dtype=np.int32, count=int(lengths.sum()))
         starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avatar_optuna.feasibility import Feasibility
-from avatar_optuna.pipeline._run import Run
+from avatar_optuna.measurement import require_device
+from avatar_optuna.pipeline._run import Run, drawn_samples
 from avatar_optuna.pool import Slot
 from avatar_optuna.progress import Progress
 from avatar_optuna.settings import StudySettings
@@ -16,13 +17,15 @@ from avatar_optuna.tasks import load_task, task_shape_of
 from avatar_optuna.teachers import check_teacher
 
 
-def require_feasible(settings: StudySettings) -> None:
+def require_feasible(settings: StudySettings) -> Feasibility:
     """Refuse constraints that no configuration satisfies; those on predicted figures are judged once they can be.
 
     Raises:
         InfeasibleSpaceError: It names the constraints in conflict.
     """
-    Feasibility(space=settings.space, constraints=settings.formula_constraints, task_shape=task_shape_of(settings.task))
+    return Feasibility(
+        space=settings.space, constraints=settings.formula_constraints, task_shape=task_shape_of(settings.task)
+    )
 
 
 def check_inputs(settings: StudySettings, *, cache_dir: Path) -> None:
@@ -38,7 +41,7 @@ def begin(
     settings: StudySettings,
     *,
     storage_url: str,
-    artifacts: str,
+    artifacts: str | None,
     cache_dir: Path,
     slots: Sequence[Slot],
     progress: Progress,
@@ -46,15 +49,17 @@ def begin(
     """Create a study, or open it where it is there: the run that does what is missing.
 
     Args:
-        artifacts: Folder or URL for the students' files.
+        artifacts: Folder or URL for the students' files; None takes the study's own, or the default for a new one.
         slots: Where its own workers run; empty leaves the jobs to others.
 
     Raises:
         InputError: The settings cannot be met, or a new study's data or teacher cannot be read.
     """
-    require_feasible(settings)
+    require_device(settings.measurement.device)
+    feasibility = require_feasible(settings)
     if not has_study(storage_url, settings.name):
         with progress.busy("looking at the data and the teacher"):
+            drawn_samples(feasibility, settings)
             check_inputs(settings, cache_dir=cache_dir)
     study = create_study(settings, open_storage(storage_url), artifacts=artifacts)
     return Run(study=study, storage_url=storage_url, slots=slots, cache_dir=cache_dir, progress=progress)

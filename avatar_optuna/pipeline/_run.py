@@ -28,7 +28,6 @@ from avatar_optuna.measurement import (
     forward_flops,
     measure,
     open_counter,
-    require_device,
 )
 from avatar_optuna.objective import Objective
 from avatar_optuna.objectives import measured, signs
@@ -53,6 +52,7 @@ from avatar_optuna.schema import (
     SearchResult,
     TeacherRecord,
 )
+from avatar_optuna.settings import StudySettings
 from avatar_optuna.storage import artifact_store, download_directory
 from avatar_optuna.students import Configuration
 from avatar_optuna.study import (
@@ -88,7 +88,6 @@ class Run:
     def everything(self) -> bool:
         """Run all phases; returns whether there was anything left to do."""
         settings = self.study.settings
-        require_device(settings.measurement.device)
         task, teacher = self.teacher()
         feasibility = self.tightened(task)
         for round_ in range(settings.search.rounds):
@@ -100,6 +99,12 @@ class Run:
         write_notes(self.study)
         save_figures(self.study)
         return self.did_something
+
+    @property
+    def failed_jobs(self) -> list[int]:
+        """Numbers of the jobs that failed for good."""
+        states = (TrialState.FAIL,)
+        return [trial.number for trial in self.study.distilled.get_trials(deepcopy=False, states=states)]
 
     # Teacher ----------------------------------------------------------------------------------------------------------
 
@@ -221,7 +226,7 @@ class Run:
         if (stored := self.study.stored(Indicator, key)) is not None:
             return stored
         settings = self.study.settings
-        samples = draw(feasibility, settings.indicator.samples, seed=settings.search.seed)
+        samples = drawn_samples(feasibility, settings)
         jobs = [
             Job(
                 key=f"indicator/0/{index}",
@@ -405,6 +410,21 @@ class Run:
         self.study.set_attribute(AUDIT, found.to_dict())
         self.did_something = True
         self.progress.say(f"audit      {found.verdict}")
+
+
+def drawn_samples(feasibility: Feasibility, settings: StudySettings) -> list[Configuration]:
+    """The students that the indicator is fitted on.
+
+    Raises:
+        InputError: The space holds fewer.
+    """
+    samples = draw(feasibility, settings.indicator.samples, seed=settings.search.seed)
+    if len(samples) < settings.indicator.samples:
+        raise InputError(
+            f"indicator.samples must be at most the feasible configurations of the space, of which {len(samples)} were "
+            f"found, got {settings.indicator.samples}"
+        )
+    return samples
 
 
 def teacher_record(study: AvatarStudy, task: Task, teacher: Teacher) -> TeacherRecord:

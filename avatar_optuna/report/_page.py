@@ -26,14 +26,18 @@ from avatar_optuna.view import DistilledStudent, PredictedStudent, StudyView
 def write_report(view: StudyView, out: Path) -> Path:
     """Write the report of a study, finished or not, to one self-contained HTML file, and return the file.
 
-    A file that is there is replaced at once, when the new one is whole.
+    A file that is there is replaced at once, when the new one is whole; a link is followed.
 
     Raises:
-        InputError: The file cannot be written.
+        InputError: It is no file that can be written.
     """
+    if out.exists() and not out.is_file():
+        raise InputError(f"--out must be a regular file, got {str(out)!r}, which is none")
+    if not out.resolve().parent.is_dir():
+        raise InputError(f"--out must be in a folder that is there, got {str(out)!r}")
     page = render(content_of(view))
     try:
-        write_text(out, page)
+        write_text(out.resolve(), page)
     except OSError as error:
         raise InputError(f"--out must be a file that can be written, got {str(out)!r}: {error.strerror}") from error
     return out

@@ -15,6 +15,7 @@ from avatar_optuna.codec import StoredT, read_stored
 from avatar_optuna.cost_model import CostModel
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.objectives import directions, searched
+from avatar_optuna.places import artifacts_location
 from avatar_optuna.schema import (
     ARTIFACTS,
     COST_MODELS,
@@ -98,13 +99,18 @@ def store_cost_model(study: AvatarStudy, cost_model: CostModel) -> None:
     study.set_attribute(COST_MODELS[cost_model.quantity], cost_model.to_dict())
 
 
-def create_study(settings: StudySettings, storage: Storage, *, artifacts: str) -> AvatarStudy:
+def create_study(settings: StudySettings, storage: Storage, *, artifacts: str | None = None) -> AvatarStudy:
     """The study of these settings: made where it is missing, opened where it is there.
 
     Safe to interrupt: the settings are written last, and a study without them is completed by the next call.
 
+    Args:
+        settings: Of the study.
+        storage: The database.
+        artifacts: Folder or URL for the students' files; None takes the study's own, or the default for a new one.
+
     Raises:
-        InputError: A study of this name exists, and its settings differ where they must not.
+        InputError: A study of this name exists, and its settings or its artifacts differ where they must not.
     """
     settings = replace(settings, task=with_labels(settings.task))
     objectives = settings.search.objectives
@@ -112,6 +118,8 @@ def create_study(settings: StudySettings, storage: Storage, *, artifacts: str) -
     stored = search.user_attrs.get(SETTINGS)
     if stored is not None:
         _refuse_other_settings(settings, StudySettings.from_dict(stored))
+        if artifacts is not None and artifacts_location(artifacts) != (known := search.user_attrs[ARTIFACTS]):
+            raise InputError(f"--artifacts must be those of the study {settings.name!r}, {known}, got {artifacts}")
     elif search.get_trials(deepcopy=False):
         raise InputError(
             f"name must be new or a study made by avatar-optuna, got {settings.name!r}, made by another program"
@@ -120,7 +128,7 @@ def create_study(settings: StudySettings, storage: Storage, *, artifacts: str) -
     if stored is None:
         search.set_metric_names(metric_names(objectives))
         distilled.set_metric_names(distilled_metric_names(objectives))
-        search.set_user_attr(ARTIFACTS, artifacts)
+        search.set_user_attr(ARTIFACTS, artifacts_location(artifacts))
         search.set_user_attr(PROVENANCE, provenance())
     if stored != settings.to_dict():
         search.set_user_attr(SETTINGS, settings.to_dict())

@@ -3,7 +3,7 @@
 from avatar_optuna.tasks._baseline import baseline
 from avatar_optuna.tasks._kind import TaskKind, task_kind, task_shape_of, with_labels
 from avatar_optuna.tasks._load import load_task, made_once
-from avatar_optuna.tasks._task import SPLITS, Split, Task, sample
+from avatar_optuna.tasks._task import SPLITS, Split, Task, sample, source_fault
 
 __all__ = [
     "SPLITS",
@@ -14,6 +14,7 @@ __all__ = [
     "load_task",
     "made_once",
     "sample",
+    "source_fault",
     "task_kind",
     "task_shape_of",
     "with_labels",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from avatar_optuna.exceptions import DataError, InputError
+from avatar_optuna.files import parse_json
 from avatar_optuna.settings import TaskSettings
-from avatar_optuna.tasks import Split
+from avatar_optuna.tasks import Split, source_fault
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,7 @@ def _split(functions: tuple[str, ...], inputs: list[list[int]], labels: list[int
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Lines that are not blank, numbered from 1."""
     try:
-        with path.open(encoding="utf-8", newline="\n") as file:
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
             for row, line in enumerate(file, 1):
                 if line.strip():
                     yield row, line.rstrip("\r\n")
@@ -133,8 +133,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for row, line in _lines(path):
         try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
+            record = parse_json(line)
+        except ValueError as error:
             raise DataError(path, row, f"a line must be a JSON object: {error}") from error
         if not isinstance(record, dict):
             raise DataError(path, row, f"a line must be a JSON object, got {line[:80]!r}")
@@ -152,6 +152,6 @@ def _field(record: Mapping[str, Any], key: str, types: tuple[type, ...], path: P
 
 def _function(record: Mapping[str, Any], path: Path, row: int) -> str:
     function = _field(record, "func", (str,), path, row)
-    if not function.strip():
-        raise DataError(path, row, f"func must be source text, got {function!r}")
+    if (fault := source_fault(function)) is not None:
+        raise DataError(path, row, f"func {fault}")
     return str(function)

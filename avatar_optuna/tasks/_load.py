@@ -13,7 +13,7 @@ import numpy as np
 
 from avatar_optuna import __version__
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.files import write_text
+from avatar_optuna.files import cached
 from avatar_optuna.settings import TaskSettings
 from avatar_optuna.tasks._kind import task_kind, task_shape_of
 from avatar_optuna.tasks._task import SPLITS, Split, Task, sample
@@ -63,11 +63,8 @@ def made_once(
     identity = [settings.kind, settings.seed, dict(inputs), platform.python_version(), np.__version__, __version__]
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     path = cache_dir / "tasks" / f"{settings.kind}-{key}.json"
-    if path.exists():
-        return {name: _split(values) for name, values in json.loads(path.read_text(encoding="utf-8")).items()}
-    splits = make()
-    _write(path, splits)
-    return splits
+    written = json.loads(cached(path, lambda: json.dumps(_plain(make())).encode()))
+    return {name: _split(values) for name, values in written.items()}
 
 
 def _split(values: Mapping[str, Any]) -> Split:
@@ -78,10 +75,8 @@ def _split(values: Mapping[str, Any]) -> Split:
     )
 
 
-def _write(path: Path, splits: Mapping[str, Split]) -> None:
-    """Whole or not at all, however many processes write it."""
-    document = {
+def _plain(splits: Mapping[str, Split]) -> dict[str, Any]:
+    return {
         name: {"functions": split.functions, "inputs": split.inputs.tolist(), "labels": split.labels.tolist()}
         for name, split in splits.items()
     }
-    write_text(path, json.dumps(document))

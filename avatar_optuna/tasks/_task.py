@@ -16,6 +16,18 @@ from avatar_optuna.exceptions import InputError
 SPLITS = ("train", "valid", "test")
 
 
+def source_fault(text: str) -> str | None:
+    """The rule that the text of a function breaks, and the text, as the end of a sentence; None if it is sound."""
+    shown = repr(text if len(text) <= 80 else f"{text[:80]}...")
+    if not text.strip("\ufeff \t\r\n\f\v"):
+        return f"must be source text, got {shown}"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return f"must be text that UTF-8 can hold, got {shown}"
+    return None
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
     """One split of a task.
@@ -83,6 +95,8 @@ class Task:
             if split.inputs.shape[1] != self.shape.arity:
                 raise ValueError(f"{name} has {split.inputs.shape[1]} functions an input, not {self.shape.arity}")
             self._check_labels(name, np.unique(split.labels).tolist())
+            if fault := next(filter(None, map(source_fault, split.functions)), None):
+                raise InputError(f"task: each function of the {name} split {fault}")
         object.__setattr__(self, "fingerprint", _fingerprint(self.splits))
 
     def _check_labels(self, split_name: str, labels: Sequence[int]) -> None:

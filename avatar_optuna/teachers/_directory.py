@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from avatar_optuna.distillation import Classifier, Teacher, Tokens
+from avatar_optuna.distillation import Classifier, Teacher, Tokens, first_line
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import sha256_of
 from avatar_optuna.tasks import Task
 from avatar_optuna.teachers._kind import fingerprint
 
+_TRIED_INPUTS, _TRIED_FUNCTIONS = 8, 200
 _READ = (".json", ".safetensors", ".txt", ".model")
 _NOT_READ = ("avatar.json",)  # it says how long the training took, and which hashes the other files have
 
@@ -40,7 +41,26 @@ def teacher_of_directory(
     )
 
 
-def require_distinct_sequences(tokens: Tokens, source: str) -> None:
+def require_answers(classifier: Classifier, source: str, task: Task) -> None:
+    """Refuse a model that cannot classify a few inputs of a task, or reads all functions as the same.
+
+    Raises:
+        InputError: It is one.
+    """
+    few = task.valid.take(np.arange(min(_TRIED_INPUTS, len(task.valid))))
+    try:
+        logits = classifier.predict_logits(few.functions, few.inputs)
+    except Exception as error:  # whatever a model raises for inputs that it does not take
+        raise InputError(
+            f"teacher {source}: it must classify functions in batches, it cannot: {first_line(error)}"
+        ) from error
+    if not np.isfinite(logits).all():
+        row = int(np.flatnonzero(~np.isfinite(logits).all(axis=1))[0])
+        raise InputError(f"teacher {source}: every logit must be finite, got {logits[row].tolist()}")
+    _require_distinct_sequences(classifier.tokens(task.train.functions[:_TRIED_FUNCTIONS]), source)
+
+
+def _require_distinct_sequences(tokens: Tokens, source: str) -> None:
     """Refuse a tokenizer to which all functions are the same.
 
     Raises:

@@ -21,6 +21,7 @@ from avatar_optuna.distillation import (
     Teacher,
     Tokens,
     Trainer,
+    is_whole,
     start_as_similarity,
     write_manifest,
 )
@@ -58,7 +59,8 @@ def fine_tuned_teacher(
     key = json.dumps([values, identity, task.fingerprint], sort_keys=True)
     directory = cache_dir / "teachers" / f"trained-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
     with file_lock(directory.with_name(f"{directory.name}.lock")):
-        if not (directory / MANIFEST_FILE).is_file():
+        if not is_whole(directory):
+            (directory / MANIFEST_FILE).unlink(missing_ok=True)
             _train(settings, task, directory, untrained, device, on_epoch)
     return teacher_of_directory(directory, source, task, cache_dir, device)
 

@@ -5,17 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import TeacherSettings
 from avatar_optuna.tasks import Task
 from avatar_optuna.teachers._paths import path_faults
 
 if TYPE_CHECKING:
     from avatar_optuna.distillation import OnEpoch, Teacher
-
-_TRIED = 200  # functions that a new study's teacher must tell apart
 
 
 class _Checkpoint:
@@ -25,16 +20,12 @@ class _Checkpoint:
         return path_faults(settings)
 
     def check(self, settings: TeacherSettings, task: Task, *, cache_dir: Path) -> None:
-        """Read the model, let it answer for one input and read some functions."""
-        from avatar_optuna.teachers._directory import require_distinct_sequences
+        """Read the model, let it answer for a few inputs and read some functions."""
+        from avatar_optuna.teachers._directory import require_answers
 
         classifier = self.load(settings, task, cache_dir=cache_dir, device="cpu", on_epoch=None).classifier
         assert classifier is not None
-        first = task.valid.take(np.arange(1))
-        logits = classifier.predict_logits(first.functions, first.inputs)
-        if not np.isfinite(logits).all():
-            raise InputError(f"teacher {settings.source}: every logit must be finite, got {logits[0].tolist()}")
-        require_distinct_sequences(classifier.tokens(task.train.functions[:_TRIED]), settings.source)
+        require_answers(classifier, settings.source, task)
 
     def load(
         self, settings: TeacherSettings, task: Task, *, cache_dir: Path, device: str, on_epoch: OnEpoch | None

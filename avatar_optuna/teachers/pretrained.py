@@ -22,7 +22,22 @@ class _Pretrained:
         return path_faults(settings)
 
     def check(self, settings: TeacherSettings, task: Task, *, cache_dir: Path) -> None:
-        _untrained(settings, task)
+        """Read the model, put a new head on it, and let it answer for a few inputs."""
+        import torch
+
+        from avatar_optuna.distillation import Classifier
+        from avatar_optuna.teachers._directory import require_answers
+
+        network, tokenizer, length = _untrained(settings, task)
+        classifier = Classifier(
+            network=network.eval(),
+            tokenizer=tokenizer,
+            task_shape=task.shape,
+            label_names=task.label_names,
+            max_sequence_length=length,
+            device=torch.device("cpu"),
+        )
+        require_answers(classifier, settings.source, task)
 
     def load(
         self, settings: TeacherSettings, task: Task, *, cache_dir: Path, device: str, on_epoch: OnEpoch | None

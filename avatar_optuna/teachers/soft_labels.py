@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.files import read_array
 from avatar_optuna.settings import TeacherSettings
 from avatar_optuna.tasks import Task
 from avatar_optuna.teachers._kind import fingerprint
@@ -47,10 +48,7 @@ class _SoftLabels:
 
 
 def _read(path: Path, inputs: int, labels: int) -> npt.NDArray[np.float32]:
-    try:
-        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: it must be a NumPy array of soft labels, it is absent or none") from error
+    array = read_array(path)
     if array.shape != (inputs, labels) or not np.issubdtype(array.dtype, np.floating):
         raise InputError(f"{path}: it must hold floats of shape {(inputs, labels)}, got {array.dtype} {array.shape}")
     return array.astype(np.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,8 @@ import pytest
 import torch
 from transformers import (
     AutoModelForSequenceClassification,
+    GPT2Config,
+    GPT2Model,
     RobertaConfig,
     RobertaForSequenceClassification,
     RobertaModel,
@@ -22,7 +26,7 @@ from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, train_t
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import TaskSettings, TeacherSettings
 from avatar_optuna.tasks import Task, load_task
-from avatar_optuna.teachers import load_teacher
+from avatar_optuna.teachers import check_teacher, load_teacher
 
 MakeTask = Callable[[TaskShape], Task]
 
@@ -76,11 +80,13 @@ def test_an_interrupted_teacher_goes_on(make_task: MakeTask, architecture: Teach
     np.testing.assert_array_equal(resumed.logits("test"), whole.logits("test"))
 
 
-def test_vectors_are_cached_as_plain_arrays(pair_teacher: Teacher, cache_dir: Path) -> None:
+def test_vectors_are_cached_as_plain_arrays_after_a_digest(pair_teacher: Teacher, cache_dir: Path) -> None:
     vectors = pair_teacher.vectors("train")
     assert vectors is not None
     path = cache_dir / "teachers" / pair_teacher.fingerprint[:32] / "vectors_train.npy"
-    np.testing.assert_array_equal(np.load(path, allow_pickle=False), vectors)
+    digest, content = path.read_bytes()[:32], path.read_bytes()[32:]
+    assert digest == hashlib.sha256(content).digest()
+    np.testing.assert_array_equal(np.load(io.BytesIO(content), allow_pickle=False), vectors)
     assert vectors.shape == (len(pair_teacher.task.train.functions), 32)
 
 
@@ -110,6 +116,36 @@ def test_a_pretrained_encoder_is_fine_tuned(task_shape: TaskShape, make_task: Ma
     if not task_shape.is_pair:
         stock = AutoModelForSequenceClassification.from_pretrained(trained)
         assert stock.config.id2label == {0: "pure", 1: "reads"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("model.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "model.safetensors must"),
+        ("model.safetensors", b"", "model.safetensors must hold the model"),
+        ("tokenizer.json", b'{"version": "9.9"}', "tokenizer.json must hold a tokenizer"),
+        ("config.json", b'{"model_type": "t5"}', "model.safetensors must|must classify functions in batches"),
+    ],
+)
+def test_a_pretrained_encoder_is_tried_before_anything_is_written(
+    name: str, content: bytes, words: str, make_task: MakeTask, tmp_path: Path
+) -> None:
+    task = make_task(TaskShape(arity=1))
+    source = _write_checkpoint(tmp_path / "encoder", task, _tiny_roberta(RobertaModel))
+    settings = TeacherSettings(pretrained=str(source))
+    check_teacher(settings, task, cache_dir=tmp_path / "cache")
+    (source / name).write_bytes(content)
+    with pytest.raises(InputError, match=words):
+        check_teacher(settings, task, cache_dir=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_model_that_takes_no_padding_is_refused(make_task: MakeTask, tmp_path: Path) -> None:
+    task = make_task(TaskShape(arity=1))
+    config = GPT2Config(vocab_size=300, n_embd=16, n_layer=1, n_head=2, n_positions=64, pad_token_id=None)
+    source = _write_checkpoint(tmp_path / "gpt2", task, GPT2Model(config))
+    with pytest.raises(InputError, match="must classify functions in batches, it cannot"):
+        check_teacher(TeacherSettings(pretrained=str(source)), task, cache_dir=tmp_path / "cache")
 
 
 def test_a_fine_tuned_classifier_is_a_teacher(make_task: MakeTask, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from transformers import AutoTokenizer
 
 import avatar_optuna
-from avatar_optuna.distillation import train_tokenizer
+from avatar_optuna.distillation import Tokens, train_tokenizer
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.students.transformer import TOKENIZERS
 from avatar_optuna.students.transformer.tokenizers import SPECIAL_TOKENS, _build, _train
@@ -124,3 +124,14 @@ def test_trained_once_however_many_ask(tmp_path: Path, corpus: Sequence[str], mo
 def test_what_cannot_be_trained_is_refused(kind: str, vocab_size: int, texts: list[str], words: str) -> None:
     with pytest.raises(InputError, match=words):
         train_tokenizer(kind, vocab_size, texts)
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_names_of_special_tokens_in_a_function_are_text(corpus: Sequence[str], kind: str) -> None:
+    tokenizer = train_tokenizer(kind, 600, corpus)
+    text = 'print("<s> <pad> </s> <mask>")'
+    ids = Tokens.tokenize(tokenizer, [text, "x"], max_sequence_length=64).ids.tolist()
+    special = {tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS if token != "<unk>"}
+    first = ids[: ids.index(tokenizer.eos_token_id) + 1]
+    assert [place for place, token in enumerate(first) if token in special] == [0, len(first) - 1]
+    assert len(first) > 8

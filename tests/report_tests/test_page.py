@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from avatar_optuna.report import Content, content_of, render
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.report import Content, content_of, render, write_report
 from avatar_optuna.schema import Energy
 from avatar_optuna.storage import open_storage
 from avatar_optuna.view import read_view
@@ -80,3 +83,17 @@ def test_text_of_a_study_is_escaped(content: Content) -> None:
     assert "<h1>&lt;i&gt;name&lt;/i&gt;</h1>" in page
     assert "Job 3 failed: a &lt;b&gt; &amp; more" in page
     assert "<i>name" not in page
+
+
+def test_a_report_is_written_to_regular_files_and_through_links(tmp_path: Path, finished_study: FinishedStudy) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link.html").symlink_to(tmp_path / "target.html")
+    view = read_view(finished_study.open().storage, NAME)
+    for out in (tmp_path / "pipe", Path("/dev/null"), tmp_path, tmp_path / "absent" / "r.html"):
+        with pytest.raises(InputError, match="--out must be"):
+            write_report(view, out)
+    write_report(view, tmp_path / "link.html")
+    assert (tmp_path / "link.html").is_symlink()
+    assert (tmp_path / "target.html").stat().st_size > 10_000
+    assert Path("/dev/null").is_char_device()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.html", "pipe", "target.html"]

@@ -302,3 +302,20 @@ def test_a_study_of_another_program_is_refused(tmp_path: Path) -> None:
         AvatarStudy(storage, "plain")
     with pytest.raises(InputError, match="it holds: plain"):
         AvatarStudy(storage, "absent")
+
+
+def test_a_search_stores_its_trials_and_no_more(tmp_path: Path, sqlite_url: str) -> None:
+    changes = (("n_trials = 60", "n_trials = 45"), ("population_size = 20", "population_size = 40"))
+    settings = make_settings(tmp_path, *changes)
+    study = create_study(settings, open_storage(sqlite_url), artifacts="a")
+    assert len(search(study, *make_objective(settings))) == 45
+    assert len(study.search.get_trials(deepcopy=False)) == 45
+
+
+def test_other_artifacts_than_those_of_the_study_are_refused(tmp_path: Path, sqlite_url: str) -> None:
+    settings = make_settings(tmp_path)
+    known = create_study(settings, open_storage(sqlite_url), artifacts=str(tmp_path / "a")).artifacts
+    assert create_study(settings, open_storage(sqlite_url)).artifacts == known
+    assert create_study(settings, open_storage(sqlite_url), artifacts=known).artifacts == known
+    with pytest.raises(InputError, match=r"--artifacts must be those of the study 'clones', .*a, got elsewhere"):
+        create_study(settings, open_storage(sqlite_url), artifacts="elsewhere")

@@ -91,6 +91,10 @@ def test_a_bad_row_of_pairs_is_named(clones: Path, file: str, text: str, message
         ('{"func": "x", "target": 2}\n', r"test\.jsonl:1: target must be 0 or 1, got 2"),
         ('{"func": "x", "target": "1"}\n', r"test\.jsonl:1: target must be int, got '1'"),
         ('{"func": " ", "target": 1}\n', r"test\.jsonl:1: func must be source text"),
+        ('{"func": "\\ufeff", "target": 1}\n', r"test\.jsonl:1: func must be source text"),
+        ('{"func": "\\ud800", "target": 1}\n', r"test\.jsonl:1: func must be text that UTF-8 can hold"),
+        ("[" * 100_000 + "\n", r"test\.jsonl:1: a line must be a JSON object: it is nested too deeply"),
+        ('{"func": "f", "target": ' + "9" * 5_000 + "}\n", r"test\.jsonl:1: a line must be a JSON object: Exceeds"),
         ('["x", 1]\n', r"test\.jsonl:1: a line must be a JSON object"),
     ],
 )
@@ -113,3 +117,11 @@ def test_the_real_files_are_read(shared: Path) -> None:
     task = load_task(TaskSettings(kind="clone-detection", data=str(shared / "data/bigclonebench")))
     assert (len(task.train), len(task.train.functions)) == (63_569, 5_285)
     assert int(task.train.labels.sum()) == 43_085
+
+
+def test_a_byte_order_mark_changes_nothing(functions: Path) -> None:
+    settings = TaskSettings(kind="vulnerability-prediction", data=str(functions))
+    before = load_task(settings).fingerprint
+    for path in functions.glob("*.jsonl"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_task(settings).fingerprint == before

@@ -26,6 +26,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.files import read_json
 from avatar_optuna.students._reading import Configuration
 from avatar_optuna.students.packing import LARGEST_HEAD, PackedTokens, packed_attention
 from avatar_optuna.students.transformer._family import POSITION_EMBEDDING_TYPES, POSITION_OFFSET
@@ -454,13 +455,15 @@ def load_student(directory: Path) -> StudentForSequenceClassification:
     Raises:
         InputError: The weights are not those of the configuration.
     """
-    config = StudentConfig.from_dict(json.loads((directory / "config.json").read_text(encoding="utf-8")))
-    with torch.device("meta"):
-        student = StudentForSequenceClassification(config)
     try:
+        config = StudentConfig.from_dict(read_json(directory / "config.json"))
+        with torch.device("meta"):
+            student = StudentForSequenceClassification(config)
         student.load_state_dict(load_file(directory / WEIGHTS_FILE), assign=True)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+    except InputError:
+        raise
+    except Exception as error:  # of safetensors, of torch, and whatever a configuration's class makes of a value
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"{directory}: {WEIGHTS_FILE} must hold the student that config.json describes: {reason}"
         ) from error

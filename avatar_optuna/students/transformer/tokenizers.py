@@ -21,7 +21,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import PreTrainedTokenizerFast
 
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.files import file_lock, write_text
+from avatar_optuna.files import cached
 from avatar_optuna.students.transformer._family import TOKENIZERS
 
 logger = logging.getLogger(__name__)
@@ -79,11 +79,12 @@ def _trained(kind: str, vocab_size: int, corpus: Sequence[str], cache_dir: Path 
         return _train(kind, vocab_size, corpus)
     folder = cache_dir / "tokenizers" / f"{corpus_fingerprint(corpus)[:32]}-{_RECIPE}"
     path = folder / f"{kind}-{vocab_size}.json"
-    with file_lock(path.with_name(f"{path.name}.lock")):
-        if not path.exists():
-            logger.info("training a %s tokenizer of %d on %d functions", kind, vocab_size, len(corpus))
-            write_text(path, json.dumps(_train(kind, vocab_size, corpus)))
-    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+
+    def made() -> bytes:
+        logger.info("training a %s tokenizer of %d on %d functions", kind, vocab_size, len(corpus))
+        return json.dumps(_train(kind, vocab_size, corpus)).encode()
+
+    loaded: dict[str, Any] = json.loads(cached(path, made))
     return loaded
 
 
