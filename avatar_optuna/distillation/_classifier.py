@@ -190,7 +190,7 @@ def _classified(network: Any, vectors: Tensor, places: Tensor) -> Tensor:
 
 def _family(manifest: Mapping[str, Any]) -> StudentFamily:
     """The family that a manifest names; none did before there were several."""
-    return FAMILIES.get(manifest.get("family", DEFAULT_FAMILY))
+    return FAMILIES.get(str(manifest.get("family", DEFAULT_FAMILY)))
 
 
 def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
