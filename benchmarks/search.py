@@ -212,7 +212,7 @@ print(json.dumps({"seconds": seconds, "cpu_seconds": cpu_seconds, "values": foun
 
 def versions(ledger: Ledger, options: argparse.Namespace) -> None:
     """Feasible trials stored a second, and hypervolume, of this version beside an earlier one, by turns."""
-    counts = (200,) if options.quick else (1_000, 10_000)
+    counts = (200,) if options.quick else options.version_trials
     problem = Problem.paper(fitted().rank_columns)
     share = share_of(exact_front(problem.feasibility, problem.effectiveness, problem.costs).values)
     with databases() as urls, tempfile.TemporaryDirectory() as folder:
@@ -469,6 +469,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--before", default="bfd45f1", help="commit that `versions` runs beside this version")
     parser.add_argument("--version-seeds", type=int, default=3, help="of the versions part")
+    parser.add_argument("--version-trials", nargs="+", type=int, default=(1_000, 10_000), help="of the versions part")
     parser.add_argument("--pairs", type=int, default=10, help="seeds of the screening part")
     parser.add_argument("--growth-seeds", type=int, default=1, help="of the growth part")
     parser.add_argument("--stock-s", type=float, default=60.0, help="seconds that the stock loop gets, a seed")
