@@ -9,7 +9,7 @@ import numpy as np
 
 from avatar_optuna.objectives import signs
 from avatar_optuna.pareto import hypervolume, non_dominated
-from avatar_optuna.report._recommendation import Recommendation, recommend
+from avatar_optuna.report._recommendation import Recommendation, better_than, recommend
 from avatar_optuna.schema import SearchResult
 from avatar_optuna.view import StudyView
 
@@ -23,20 +23,25 @@ class Content(StudyView):
 
     Args:
         volumes: By round: (configurations scored so far, share of the round's final hypervolume) as the search went on.
-        recommendation: One of the students, with the reason.
+        recommendation: One of the students that are better than chance and the baseline beyond noise, with the reason.
+        floor: The larger of chance and the baseline's balanced accuracy on validation, which students must be above.
     """
 
     volumes: Mapping[int, tuple[tuple[int, float], ...]]
     recommendation: Recommendation | None
+    floor: float
 
 
 def content_of(view: StudyView) -> Content:
     """All that a report shows of a study, finished or not."""
     objectives = view.settings.search.searched_objectives
+    figures = view.baseline["valid"] if view.baseline is not None else {}
+    floor = max(1 / view.task_shape.num_labels, float(figures.get("balanced_accuracy", 0.0)))
     return Content(
         **{field.name: getattr(view, field.name) for field in fields(StudyView)},
         volumes={round_.number: volumes(round_.scored, objectives) for round_ in view.rounds},
-        recommendation=recommend(view.students, view.metric),
+        recommendation=recommend(better_than(view.students, floor), view.metric),
+        floor=floor,
     )
 
 

@@ -19,6 +19,16 @@ class Recommendation:
     reason: str
 
 
+def better_than(students: Sequence[DistilledStudent], balanced_accuracy: float) -> list[DistilledStudent]:
+    """The students whose balanced accuracy on validation is above a figure beyond noise: its 95 % interval is."""
+    return [
+        student
+        for student in students
+        if (interval := student.result.valid.get("balanced_accuracy_interval")) is None
+        or interval[0] > balanced_accuracy
+    ]
+
+
 def recommend(students: Sequence[DistilledStudent], metric: str) -> Recommendation | None:
     """The one-standard-error rule (Breiman et al. 1984): of those as good as the best, the cheapest.
 

@@ -21,7 +21,15 @@ SECTIONS = ["recommended", "front", "students", "trust", "search", "stand-ins", 
 
 @pytest.fixture(scope="module")
 def content(finished_study: FinishedStudy) -> Content:
-    return content_of(read_view(open_storage(finished_study.url), NAME))
+    """Of students that are better than their baseline: the words of this small study are all that its labels need."""
+    view = read_view(open_storage(finished_study.url), NAME)
+    assert view.baseline is not None
+    worse = {split: {**figures, "balanced_accuracy": 0.0} for split, figures in view.baseline.items()}
+    students = tuple(
+        replace(s, result=replace(s.result, valid={**s.result.valid, "balanced_accuracy_interval": [0.6, 1.0]}))
+        for s in view.students
+    )
+    return content_of(replace(view, baseline=worse, students=students))
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +64,19 @@ def test_a_finished_study_lacks_nothing(content: Content) -> None:
     assert content.recommendation is not None
     assert content.recommendation.reason in page
     assert "What is missing" not in page
+
+
+def test_a_student_that_is_not_better_than_the_baseline_is_not_recommended(finished_study: FinishedStudy) -> None:
+    view = read_view(open_storage(finished_study.url), NAME)
+    assert view.baseline is not None
+    perfect = {split: {**figures, "balanced_accuracy": 1.0} for split, figures in view.baseline.items()}
+    found = content_of(replace(view, baseline=perfect))
+    assert found.students
+    assert found.recommendation is None
+    page = render(found)
+    assert "no distilled student is better than the larger of chance and the TF-IDF baseline" in page
+    assert "balanced accuracy of 100" in page
+    assert "Export it" not in page
 
 
 def test_an_empty_study_says_what_is_missing(empty: Content) -> None:

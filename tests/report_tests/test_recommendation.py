@@ -9,6 +9,7 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from avatar_optuna.report import recommend
+from avatar_optuna.report._recommendation import better_than
 from avatar_optuna.schema import JobResult
 from avatar_optuna.students import Configuration
 from avatar_optuna.view import DistilledStudent
@@ -80,3 +81,12 @@ def test_without_an_interval_the_most_effective_is_it(student: Configuration) ->
     assert found is not None
     assert found.student.job == 1
     assert recommend([], "f1") is None
+
+
+def test_only_students_that_are_better_beyond_noise_remain(student: Configuration) -> None:
+    students = [_student(job, student, 0.6, 1.0, 0.6) for job in range(3)]
+    for index, interval in enumerate(([0.55, 0.65], [0.584, 0.62], [0.59, 0.7])):
+        valid = {**students[index].result.valid, "balanced_accuracy_interval": interval}
+        students[index] = replace(students[index], result=replace(students[index].result, valid=valid))
+    assert [found.job for found in better_than(students, 0.584)] == [2]
+    assert better_than(students[:2], 0.584) == []
