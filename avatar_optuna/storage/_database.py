@@ -148,13 +148,9 @@ def has_study(url: str, study_name: str) -> bool:
     dialect = dialect_of_url(parsed)
     if not dialect.is_present(parsed):
         return False
-    engine = sqlalchemy.create_engine(parsed, **dialect.engine_settings(parsed))
-    try:
-        with clear_errors(url), engine.connect() as connection:
-            tables = sqlalchemy.inspect(connection)
-            return tables.has_table(STUDIES.name) and find_study_id(connection, study_name) is not None
-    finally:
-        engine.dispose()
+    with clear_errors(url), _plain_engine(parsed, dialect) as engine, engine.connect() as connection:
+        tables = sqlalchemy.inspect(connection)
+        return tables.has_table(STUDIES.name) and find_study_id(connection, study_name) is not None
 
 
 def study_id_of(storage: BaseStorage, study_name: str) -> int:
@@ -203,17 +199,14 @@ def describe_error(error: BaseException) -> str:
 
 
 def _ensure_schema(url: URL, dialect: Dialect) -> None:
-    engine = sqlalchemy.create_engine(url, **dialect.engine_settings(url))
-    try:
-        dialect.make_room(url)
+    dialect.make_room(url)
+    with _plain_engine(url, dialect) as engine:
         if _has_schema(engine, dialect):
             return
         with dialect.schema_lock(engine):
             if not _has_schema(engine, dialect):
                 RDBStorage(render(url), engine_kwargs=dialect.engine_settings(url)).engine.dispose()
                 _STATE_INDEX.create(engine, checkfirst=True)
-    finally:
-        engine.dispose()
 
 
 def _has_schema(engine: Engine, dialect: Dialect) -> bool:
@@ -233,9 +226,16 @@ def _refuse_missing(url: URL, dialect: Dialect) -> None:
     shown = url.render_as_string(hide_password=True)
     if not dialect.is_present(url):
         raise InputError(f"storage must be a database of studies, and {shown} does not exist")
-    engine = sqlalchemy.create_engine(url, **dialect.engine_settings(url))
-    try:
+    with _plain_engine(url, dialect) as engine:
         if not sqlalchemy.inspect(engine).has_table("alembic_version"):
             raise InputError(f"storage must be a database of studies, and {shown} holds none")
+
+
+@contextmanager
+def _plain_engine(url: URL, dialect: Dialect) -> Iterator[Engine]:
+    """An engine of the driver's own transactions, for a look before `open_storage`."""
+    engine = sqlalchemy.create_engine(url, **dialect.engine_settings(url))
+    try:
+        yield engine
     finally:
         engine.dispose()

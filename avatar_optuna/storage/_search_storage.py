@@ -257,14 +257,6 @@ class SearchStorage(BaseStorage):
                 return _snapshot(self._created[trial_id][1])
             return self._database.get_trial(trial_id)
 
-    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
-        with self._lock:
-            trials = self._trials_of(study_id)
-            of_study = [*trials.stored, *trials.buffered]
-        if not 0 <= trial_number < len(of_study):
-            raise KeyError(f"there is no trial {trial_number} in study {study_id}")
-        return of_study[trial_number]._trial_id
-
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
