@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--devices", default="cuda:0*16")
     parser.add_argument("--limit-s", type=float, default=300.0, help="the worker is stopped after this many seconds")
     parser.add_argument("--work", type=Path, required=True, help="folder for database, artifacts and caches")
+    parser.add_argument("--task", default="", help="name of task and data, for --out")
     parser.add_argument("--out", type=Path, help="JSON lines to append the finished students to")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -113,22 +114,27 @@ def where_time_went(trials: list[FrozenTrial]) -> str:
 
 
 def row(trial: FrozenTrial, options: argparse.Namespace) -> dict[str, object]:
-    """A student as a line of a collection."""
+    """A student as a line of `benchmarks/data/landscape.jsonl`; its README says what each key is."""
     result, job = JobResult.from_trial(trial), Job.from_trial(trial)
+    figures = ("accuracy", "balanced_accuracy", "f1")
     return {
-        "name": job.key,
-        "study": options.study.stem,
+        "task": options.task,
+        "space": options.study.stem,
         "family": job.hyperparameters.family.name,
+        "name": job.key,
         "hyperparameters": job.hyperparameters.to_dict(),
         "size_bytes": result.size_bytes,
         "flops": result.flops,
-        "latency_ms": result.latency_ms,
-        "device": result.device,
-        "seconds": result.seconds,
         "best_epoch": result.best_epoch,
-        "curve": list(result.history),
-        "valid": result.valid,
-        "test": result.test,
+        "seconds": round(result.seconds, 1),
+        "valid": {name: round(result.valid[name], 4) for name in figures},
+        "test": {name: round(result.test[name], 4) for name in figures},
+        "train_loss": [round(entry["loss"], 4) for entry in result.history],
+        "valid_accuracy": [round(entry["valid"]["accuracy"], 4) for entry in result.history],
+        "valid_balanced_accuracy": [round(entry["valid"]["balanced_accuracy"], 4) for entry in result.history],
+        "valid_loss": [round(entry["valid"]["loss"], 4) for entry in result.history],
+        "epoch_seconds": [round(entry["seconds"], 2) for entry in result.history],
+        "device": options.devices,
     }
 
 

@@ -17,6 +17,7 @@ from avatar_optuna.constraints import number_names
 from avatar_optuna.kinds import TEACHER_KINDS
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.students import FAMILIES
+from avatar_optuna.students.hashed import HASHED
 from avatar_optuna.students.transformer import TRANSFORMER
 
 PAGE = Path(__file__).parents[2] / "docs/settings.md"
@@ -30,7 +31,7 @@ def _tables() -> dict[str, dict[str, list[str]]]:
     for line in PAGE.read_text(encoding="utf-8").splitlines():
         if line.startswith("#"):
             is_planned = line.startswith("### ")
-            heading = re.fullmatch(r"## `\[(\w+)\]`", line)
+            heading = re.fullmatch(r"## (?:`\[|Hyperparameters of `)(\w+)\]?`.*", line)
             section = heading[1] if heading else section if is_planned else ""
         row = re.fullmatch(r"\| `(\w+)` \| (.+) \|", line)
         if row is not None and section and not is_planned:
@@ -74,7 +75,7 @@ def test_a_section_is_described(name: str) -> None:
     assert all(len(row) == 3 and row[2].endswith(".") for row in described.values())
 
 
-def test_the_space_is_the_paper_s() -> None:
+def _ranges(space: SearchSpace) -> dict[str, str]:
     def text(distribution: Any) -> str:
         if isinstance(distribution, CategoricalDistribution):
             return ", ".join(str(choice) for choice in distribution.choices)
@@ -82,9 +83,17 @@ def test_the_space_is_the_paper_s() -> None:
         step = f", step {distribution.step}" if isinstance(distribution, FloatDistribution) else ""
         return f"{distribution.low} to {distribution.high}{step}"
 
-    expected = {name: text(distribution) for name, distribution in SearchSpace.paper().distributions.items()}
-    expected["family"] = ", ".join(FAMILIES.names())
+    return {name: text(distribution) for name, distribution in space.distributions.items()}
+
+
+def test_the_space_is_the_paper_s() -> None:
+    expected = {**_ranges(SearchSpace.paper()), "family": ", ".join(FAMILIES.names())}
     assert {key: row[0] for key, row in _tables()["space"].items()} == expected
+
+
+def test_the_hyperparameters_of_hashed_students_are_the_family_s() -> None:
+    expected = _ranges(SearchSpace.default(HASHED))
+    assert {key: row[0] for key, row in _tables()["hashed"].items()} == expected
 
 
 def test_every_name_of_a_constraint_is_described() -> None:
