@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from avatar_optuna.objectives import OBJECTIVES, written
+from avatar_optuna.objectives import BUILT_IN, OBJECTIVES, written
 from avatar_optuna.schema import distilled_name
 from avatar_optuna.study import AvatarStudy
 from avatar_optuna.view import DistilledStudent, StudyView, read_view
@@ -19,16 +19,11 @@ if TYPE_CHECKING:
     from optuna import Study
 
 _Z = 1.96
-_BUILT_IN = ("effectiveness", "size_bytes", "flops", "latency_ms", "energy_j")
 _REFERENCES = {"teacher": "the teacher", "codebert": "the CodeBERT architecture"}
 
 
 def write_notes(study: AvatarStudy) -> int:
-    """Write the notes of finished jobs that lack one, or whose note says less than is known by now.
-
-    Returns:
-        How many were written.
-    """
+    """Write the notes of finished jobs that lack one, or whose note says less than is known; returns how many."""
     view = read_view(study.storage, study.name)
     students = {student.job: student for student in (*view.students, *view.indicator_samples)}
     trials = study.distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -83,13 +78,15 @@ def student_note(view: StudyView, student: DistilledStudent) -> str:
     ]
     if (energy := student.energy) is not None:
         rows.append(("energy of one input", f"{energy.joules:.3g} J", f"measured, {energy.source}"))
-    rows += [_further(name, value) for name, value in student.figures.items() if name not in _BUILT_IN]
+    rows += [_further(name, value) for name, value in student.figures.items() if name not in BUILT_IN]
     if (prediction := student.prediction) is not None:
         mean, error = prediction.effectiveness, _Z * prediction.std
         rows.insert(0, (name, f"{100 * mean:.1f} ± {100 * error:.1f} %", "predicted"))
     table = "\n".join(f"| {name} | {value} | {how} |" for name, value, how in rows)
     shape = student.hyperparameters.family.describe(student.hyperparameters)
-    return f"""**Student {student.job}** of {view.name}: {kind}{_origin(student)}.
+    origin = f", found by the search as its trial {student.trial}" if student.trial is not None else ""
+    files = ", ".join(f"`{name}`" for name in result.files) or "none were stored"
+    return f"""**Student {student.job}** of {view.name}: {kind}{origin}.
 
 {shape}; epoch {result.best_epoch} of {len(result.history)} kept.
 
@@ -97,7 +94,7 @@ def student_note(view: StudyView, student: DistilledStudent) -> str:
 | --- | --- | --- |
 {table}
 
-{_times(student)}Files: {_files(student)}, in the artifact store and below. To take it away:
+{_times(student)}Files: {files}, in the artifact store and below. To take it away:
 
     avatar-optuna export --study-name {view.name} --trial {student.job} --out student-{student.job}
 """
@@ -107,10 +104,6 @@ def _further(name: str, value: float) -> tuple[str, str, str]:
     """The row of an objective that another package defines."""
     kind = OBJECTIVES.get(name)
     return kind.title, f"{written(name, value)} {kind.unit}", "by formula" if kind.source == "formula" else kind.source
-
-
-def _origin(student: DistilledStudent) -> str:
-    return f", found by the search as its trial {student.trial}" if student.trial is not None else ""
 
 
 def _percent(figures: Any, metric: str) -> str:
@@ -131,10 +124,6 @@ def _times(student: DistilledStudent) -> str:
 
 def _ratio(value: float) -> str:
     return f"{value:,.0f}" if value >= 20 else f"{value:.1f}"
-
-
-def _files(student: DistilledStudent) -> str:
-    return ", ".join(f"`{name}`" for name in student.result.files) or "none were stored"
 
 
 def _write(study: Study, trial: FrozenTrial | None, body: str) -> bool:

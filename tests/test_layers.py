@@ -93,7 +93,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("codec", "exceptions", "students", "costs", "cost_model", "objectives", "settings", "schema", "pareto"),
         *("indicator", "tasks", "storage"),
     },
-    "renderers": {"cost_model", "objectives", "schema", "indicator", "view"},
+    "renderers": {"progress", "cost_model", "objectives", "schema", "indicator", "view"},
     "report": {
         *("files", "exceptions", "students", "costs", "objectives", "schema", "pareto", "carbon", "tasks", "view"),
     },

@@ -11,7 +11,8 @@ from rich.table import Table
 from avatar_optuna.cost_model import CostModel
 from avatar_optuna.indicator import Indicator
 from avatar_optuna.objectives import OBJECTIVES, written
-from avatar_optuna.renderers._order import like_previous
+from avatar_optuna.progress import say
+from avatar_optuna.renderers._values import like_previous
 from avatar_optuna.schema import TeacherRecord
 from avatar_optuna.view import DistilledStudent, PredictedStudent, Prediction, StudyView
 
@@ -28,20 +29,19 @@ def front_table(view: StudyView, console: Console) -> None:
         _distilled(view, console)
     if view.rounds:
         if (share := view.rounds[-1].hypervolume_share) is not None:
-            console.print(
+            say(
+                console,
                 f"\nthe search reached {share['share']:.1%} of the attainable hypervolume ({share['method']}: "
                 f"{share['lattice_points']:,} points)",
-                highlight=False,
-                soft_wrap=True,
             )
         _predicted(view, console)
     if not view.students and not view.rounds:
-        console.print(f"the study {view.name} has no students yet", highlight=False)
+        say(console, f"the study {view.name} has no students yet")
 
 
 def _distilled(view: StudyView, console: Console) -> None:
     metric = view.metric.replace("_", " ")
-    console.print(f"students of {view.name} ({metric} in %; valid selects, test is only reported)", highlight=False)
+    say(console, f"students of {view.name} ({metric} in %; valid selects, test is only reported)")
     names = (*_MEASURED, *_further(view.students))
     table = Table(box=None)
     units = [OBJECTIVES.get(name).unit for name in names]
@@ -52,15 +52,12 @@ def _distilled(view: StudyView, console: Console) -> None:
     if view.teacher is not None:
         table.add_row(*_teacher_cells(view, view.teacher, names))
     console.print(table)
-    provisional = (
-        "; p: provisional, timed by the student's own worker"
-        if not all(student.is_compared for student in view.students)
-        else ""
-    )
-    console.print(
+    are_compared = all(student.is_compared for student in view.students)
+    provisional = "" if are_compared else "; p: provisional, timed by the student's own worker"
+    say(
+        console,
         "ms: median latency of one input, tokenization apart; smaller, faster: than the teacher; *: on the front"
         f"{provisional}.",
-        highlight=False,
     )
 
 
@@ -111,11 +108,8 @@ def _teacher_cells(view: StudyView, teacher: TeacherRecord, names: Sequence[str]
 def _predicted(view: StudyView, console: Console) -> None:
     students, indicator = view.predicted_front, view.indicator
     shown = students if not view.students else students[:_PREDICTED_ROWS]
-    console.print(
-        f"\npredicted front: {len(students)} configurations"
-        + (f", the first {len(shown)}:" if len(shown) < len(students) else ":"),
-        highlight=False,
-    )
+    part = f", the first {len(shown)}" if len(shown) < len(students) else ""
+    say(console, f"\npredicted front: {len(students)} configurations{part}:")
     names = (*_BY_FORMULA, *_further(students))
     units = [OBJECTIVES.get(name).unit for name in (*names, *view.cost_models)]
     shape = view.settings.space.family.table_columns
@@ -133,9 +127,9 @@ def _predicted(view: StudyView, console: Console) -> None:
         )
     console.print(table)
     for cost_model in view.cost_models.values():
-        console.print(_cost_model(cost_model), highlight=False, markup=False, soft_wrap=True)
+        say(console, _cost_model(cost_model))
     if indicator is not None:
-        console.print(_trust(students, indicator), highlight=False, soft_wrap=True)
+        say(console, _trust(students, indicator))
 
 
 def _cost_model(cost_model: CostModel) -> str:

@@ -1,10 +1,12 @@
-"""The front as plain values."""
+"""The front as plain values, nested for JSON and flat for CSV."""
 
 from __future__ import annotations
 
-from typing import Any
+import csv
+from collections.abc import Sequence
+from typing import IO, Any
 
-from avatar_optuna.renderers._order import like_previous
+from avatar_optuna.indicator import Indicator
 from avatar_optuna.view import DistilledStudent, PredictedStudent, StudyView
 
 
@@ -75,3 +77,28 @@ def _costs(student: PredictedStudent | DistilledStudent) -> dict[str, float]:
         "flops": student.flops,
         **{name: value for name, value in student.figures.items() if name not in _PLACED},
     }
+
+
+def like_previous(students: Sequence[PredictedStudent], indicator: Indicator | None) -> list[bool]:
+    """For each student, whether the indicator cannot tell it from the one before."""
+    if indicator is None or not students:
+        return [False] * len(students)
+    return [False, *(~indicator.can_rank_neighbours([student.hyperparameters for student in students])).tolist()]
+
+
+def front_rows(view: StudyView) -> list[dict[str, Any]]:
+    """A flat dictionary a student, nested figures left out: distilled students, then the predicted front."""
+    values = front_values(view)
+    return [
+        {name: value for name, value in row.items() if not isinstance(value, dict)}
+        for row in (*values["students"], *values["predicted"])
+    ]
+
+
+def front_csv(view: StudyView, stream: IO[str]) -> None:
+    """Write the rows of the front."""
+    rows = front_rows(view)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(stream, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
