@@ -50,6 +50,19 @@ class TeacherKind(Kind, Protocol):
         """
 
 
+class PathKind:
+    """What kinds have in common that are selected by one key, whose value is a path or the name of a model."""
+
+    def __init__(self, name: str) -> None:
+        self.option_names = self.path_names = (name,)
+
+    def faults(self, settings: TeacherSettings) -> list[str]:
+        """The fault of a source that is no text, if it is none."""
+        if isinstance(settings.source, str) and settings.source.strip():
+            return []
+        return [f"{settings.kind} must be text, got {settings.source!r}"]
+
+
 def fingerprint(task: Task, *parts: Any) -> str:
     """SHA-256 (hex) over a task and further JSON values, such as the SHA-256 of each file that is read."""
     return hashlib.sha256(json.dumps([*parts, task.fingerprint], sort_keys=True).encode()).hexdigest()

@@ -7,18 +7,13 @@ from typing import TYPE_CHECKING
 
 from avatar_optuna.settings import TeacherSettings
 from avatar_optuna.tasks import Task
-from avatar_optuna.teachers._paths import path_faults
+from avatar_optuna.teachers._kind import PathKind
 
 if TYPE_CHECKING:
     from avatar_optuna.distillation import OnEpoch, Teacher
 
 
-class _Checkpoint:
-    option_names = path_names = ("checkpoint",)
-
-    def faults(self, settings: TeacherSettings) -> list[str]:
-        return path_faults(settings)
-
+class _Checkpoint(PathKind):
     def check(self, settings: TeacherSettings, task: Task, *, cache_dir: Path) -> None:
         """Read the model, let it answer for a few inputs and read some functions."""
         from avatar_optuna.teachers._directory import require_answers
@@ -43,4 +38,4 @@ class _Checkpoint:
         )
 
 
-KIND = _Checkpoint()
+KIND = _Checkpoint("checkpoint")

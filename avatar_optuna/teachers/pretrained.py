@@ -8,19 +8,14 @@ from typing import TYPE_CHECKING
 
 from avatar_optuna.settings import TeacherSettings
 from avatar_optuna.tasks import Task
-from avatar_optuna.teachers._paths import path_faults
+from avatar_optuna.teachers._kind import PathKind
 
 if TYPE_CHECKING:
     from avatar_optuna.distillation import OnEpoch, Teacher
     from avatar_optuna.teachers._fine_tuning import Untrained
 
 
-class _Pretrained:
-    option_names = path_names = ("pretrained",)
-
-    def faults(self, settings: TeacherSettings) -> list[str]:
-        return path_faults(settings)
-
+class _Pretrained(PathKind):
     def check(self, settings: TeacherSettings, task: Task, *, cache_dir: Path) -> None:
         """Read the model, put a new head on it, and let it answer for a few inputs."""
         import torch
@@ -68,4 +63,4 @@ def _untrained(settings: TeacherSettings, task: Task) -> Untrained:
     return network, tokenizer, min(settings.max_sequence_length, longest_sequence(network, tokenizer))
 
 
-KIND = _Pretrained()
+KIND = _Pretrained("pretrained")

@@ -12,8 +12,7 @@ from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import read_array
 from avatar_optuna.settings import TeacherSettings
 from avatar_optuna.tasks import Task
-from avatar_optuna.teachers._kind import fingerprint
-from avatar_optuna.teachers._paths import path_faults
+from avatar_optuna.teachers._kind import PathKind, fingerprint
 
 if TYPE_CHECKING:
     from avatar_optuna.distillation import OnEpoch, Teacher
@@ -21,12 +20,7 @@ if TYPE_CHECKING:
 _SPLITS = ("train", "valid")
 
 
-class _SoftLabels:
-    option_names = path_names = ("soft_labels",)
-
-    def faults(self, settings: TeacherSettings) -> list[str]:
-        return path_faults(settings)
-
+class _SoftLabels(PathKind):
     def check(self, settings: TeacherSettings, task: Task, *, cache_dir: Path) -> None:
         self.load(settings, task, cache_dir=cache_dir, device="cpu", on_epoch=None)
 
@@ -54,4 +48,4 @@ def _read(path: Path, inputs: int, labels: int) -> npt.NDArray[np.float32]:
     return array.astype(np.float32)
 
 
-KIND = _SoftLabels()
+KIND = _SoftLabels("soft_labels")
