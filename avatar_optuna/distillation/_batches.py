@@ -48,7 +48,7 @@ def plan_functions(
 
 
 def plan_reading(num_functions: int, views: int, rng: np.random.Generator) -> Indices:
-    """Which text an epoch reads for each function, by equal chances: itself, or one of its views (see `with_views`).
+    """Which text an epoch reads for each function, by equal chances: itself, or one of its views (see `views_of`).
 
     Returns:
         Places of texts, shape (functions,).

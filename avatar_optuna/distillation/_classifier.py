@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,43 +150,48 @@ class Classifier:
 def encode_all(network: Any, tokens: Tokens, *, batch_size: int) -> Tensor:
     """Vectors (functions, k) of all functions in float32, by batches of like length."""
     chunks = list(tokens.chunks(np.arange(len(tokens)), batch_size))
-    vectors = torch.cat([_encoded(network, tokens, chunk) for chunk in chunks])
+    what, encode = "one function's vectors", partial(_encoded, network, tokens)
+    vectors = torch.cat([_in_halves(encode, chunk, what) for chunk in chunks])
     order = torch.from_numpy(np.concatenate(chunks)).to(vectors.device)
     return torch.empty_like(vectors).index_copy_(0, order, vectors)
 
 
 def _encoded(network: Any, tokens: Tokens, functions: npt.NDArray[np.int64]) -> Tensor:
-    """Vectors (n, k) of functions; one half after the other where the memory does not hold both."""
+    """Vectors (n, k) of functions."""
     device = tokens.ids.device
+    if is_packed(network, device):
+        size = int(tokens.host_lengths[functions].sum())
+        packed = tokens.packed(torch.from_numpy(functions).to(device), size)
+        return network.encode_packed(packed).float()  # type: ignore[no-any-return]
+    return network.encode(*tokens.batch(functions)).float()  # type: ignore[no-any-return]
+
+
+def _in_halves(compute: Callable[[npt.NDArray[np.int64]], Tensor], rows: npt.NDArray[np.int64], what: str) -> Tensor:
+    """What is computed of rows; one half after the other where the memory does not hold both.
+
+    Raises:
+        AvatarError: It does not hold one row.
+    """
     try:
-        if is_packed(network, device):
-            size = int(tokens.host_lengths[functions].sum())
-            packed = tokens.packed(torch.from_numpy(functions).to(device), size)
-            return network.encode_packed(packed).float()  # type: ignore[no-any-return]
-        return network.encode(*tokens.batch(functions)).float()  # type: ignore[no-any-return]
+        return compute(rows)
     except torch.OutOfMemoryError as error:
-        if len(functions) == 1:
-            raise AvatarError("the device's memory must hold one function's vectors, it does not") from error
+        if len(rows) == 1:
+            raise AvatarError(f"the device's memory must hold {what}, it does not") from error
     torch.cuda.empty_cache()
-    return torch.cat([_encoded(network, tokens, half) for half in np.array_split(functions, 2)])
+    return torch.cat([_in_halves(compute, half, what) for half in np.array_split(rows, 2)])
 
 
 @torch.inference_mode()
 def classify_all(network: Any, vectors: Tensor, inputs: npt.NDArray[np.integer[Any]], rows: int = 8192) -> Tensor:
     """Logits (m, labels) of inputs (m, f) over function vectors (functions, k), some thousand inputs at a time."""
-    places = torch.from_numpy(np.asarray(inputs, dtype=np.int64)).to(vectors.device)  # (m, f)
-    return torch.cat([_classified(network, vectors, part) for part in places.split(rows)])
 
-
-def _classified(network: Any, vectors: Tensor, places: Tensor) -> Tensor:
-    """Logits (m, labels) of inputs (m, f); one half after the other where the memory does not hold both."""
-    try:
+    def classify(part: npt.NDArray[np.int64]) -> Tensor:
+        places = torch.from_numpy(part).to(vectors.device)  # (m, f)
         return network.classify(vectors[places].flatten(1)).float()  # type: ignore[no-any-return]
-    except torch.OutOfMemoryError as error:
-        if len(places) == 1:
-            raise AvatarError("the device's memory must hold the head's work on one input, it does not") from error
-    torch.cuda.empty_cache()
-    return torch.cat([_classified(network, vectors, half) for half in places.tensor_split(2)])
+
+    places = np.asarray(inputs, dtype=np.int64)
+    what = "the head's work on one input"
+    return torch.cat([_in_halves(classify, places[at : at + rows], what) for at in range(0, len(places), rows)])
 
 
 def _family(manifest: Mapping[str, Any]) -> StudentFamily:

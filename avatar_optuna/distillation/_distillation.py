@@ -19,12 +19,11 @@ from avatar_optuna.distillation._randomness import seeded
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe
 from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._teacher import Teacher
-from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.distillation._training import Trainer
-from avatar_optuna.distillation._views import with_views
+from avatar_optuna.distillation._views import views_of
 from avatar_optuna.settings import DistillationSettings
 from avatar_optuna.students import Configuration
-from avatar_optuna.tasks import Split, Task
+from avatar_optuna.tasks import Task
 
 VIEWS_SEED = 0
 """Students of all seeds read the same views, so that the teacher labels them once."""
@@ -109,22 +108,17 @@ def distil(
     tokenizer.model_max_length = hyperparameters.max_sequence_length
     student = build_student(hyperparameters, task.shape, label_names=task.label_names, seed=chosen_seed)
     student.to(device)
-    texts = with_views(task.train.functions, recipe.views, seed=VIEWS_SEED)
-
-    def examples(split: Split, functions: Sequence[str]) -> Examples:
-        length = hyperparameters.max_sequence_length
-        tokens = Tokens.tokenize(tokenizer, functions, max_sequence_length=length, device=device)
-        return Examples(tokens=tokens, inputs=split.inputs, labels=split.labels)
-
-    train = examples(task.train, texts)
+    views = views_of(task.train.functions, recipe.views, seed=VIEWS_SEED)
+    length = hyperparameters.max_sequence_length
+    train = Examples.of(task.train, tokenizer, max_sequence_length=length, device=device, views=views)
     if task.shape.is_pair and family.starts_as_similarity:
         start_as_similarity(student, train, seed=chosen_seed)
     trainer = Trainer(
         student,
         recipe=recipe,
         train=train,
-        valid=examples(task.valid, task.valid.functions),
-        soft_labels=teacher.soft_labels(device, texts[len(task.train.functions) :]),
+        valid=Examples.of(task.valid, tokenizer, max_sequence_length=length, device=device),
+        soft_labels=teacher.soft_labels(device, views),
         directory=out_dir / "checkpoint",
         fingerprint=_fingerprint(hyperparameters, recipe, task, teacher),
         store=checkpoint,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from avatar_optuna.distillation._batches import Indices
 from avatar_optuna.distillation._lesson import Lesson
-from avatar_optuna.distillation._losses import mixed_loss
 from avatar_optuna.distillation._randomness import drawing_from, seeded
 from avatar_optuna.distillation._recipe import Recipe
 from avatar_optuna.distillation._tokens import Tokens
@@ -138,19 +137,7 @@ class FixedSteps:
         dealt = self.order[self.begin + torch.arange(count, device=self.device)]
         self.rate.copy_(self.rates.take(self.number))
         self.optimizer.zero_grad(set_to_none=True)
-        texts = self.lesson.texts(dealt)
-        targets = self.lesson.targets(dealt, texts)
-        with autocast(self.device):
-            vectors = self._encoded(texts, size)
-            logits = self.network.classify(self.lesson.joined(vectors))
-        loss = mixed_loss(
-            logits.float(),
-            labels=targets.labels,
-            teacher=targets.teacher,
-            counted=targets.counted,
-            temperature=self.recipe.temperature,
-            hard_label_weight=self.recipe.hard_label_weight,
-        )
+        loss = self.lesson.loss(self.network, dealt, lambda texts: self._encoded(texts, size), self.recipe)
         loss.backward()
         nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT_NORM, foreach=True)
         self.optimizer.step()
@@ -192,9 +179,3 @@ def own_stream(device: torch.device | str) -> Iterator[None]:
     with torch.cuda.stream(own):
         yield
     default.wait_stream(own)
-
-
-def autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """bf16 on a GPU that has it."""
-    is_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.autocast("cuda", torch.bfloat16) if is_bf16 else nullcontext()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from avatar_optuna.codec import Stored
 from avatar_optuna.distillation._tokens import Tokens
+from avatar_optuna.tasks import Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,7 @@ class Examples:
     """A split, tokenized on the device.
 
     Args:
-        tokens: Its functions, and behind them their views if there are any (see `with_views`).
+        tokens: Its functions, and behind them their views if there are any (see `views_of`).
         inputs: Places of functions, shape (n, 1 or 2).
         labels: Shape (n,).
     """
@@ -63,6 +65,21 @@ class Examples:
     tokens: Tokens
     inputs: npt.NDArray[np.int32]
     labels: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        split: Split,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_sequence_length: int,
+        device: str,
+        views: Sequence[str] = (),
+    ) -> Examples:
+        """A split, tokenized, with views of its functions behind them."""
+        texts = (*split.functions, *views)
+        tokens = Tokens.tokenize(tokenizer, texts, max_sequence_length=max_sequence_length, device=device)
+        return cls(tokens=tokens, inputs=split.inputs, labels=split.labels)
 
 
 @dataclass(frozen=True, kw_only=True)

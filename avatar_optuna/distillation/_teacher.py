@@ -12,8 +12,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
-from transformers import PreTrainedTokenizerBase
 
 from avatar_optuna.distillation._classifier import Classifier, classify_all
 from avatar_optuna.distillation._recipe import SoftLabels
@@ -54,16 +52,6 @@ class Teacher:
         self._vectors: dict[str, npt.NDArray[np.float32]] = {}
         self._logits = {name: self._checked(logits, name) for name, logits in (soft_labels or {}).items()}
 
-    @property
-    def model(self) -> nn.Module | None:
-        """The network (see `Network`), or None."""
-        return self.classifier.network if self.classifier is not None else None
-
-    @property
-    def tokenizer(self) -> PreTrainedTokenizerBase | None:
-        """Its tokenizer, or None."""
-        return self.classifier.tokenizer if self.classifier is not None else None
-
     def vectors(self, split_name: str) -> npt.NDArray[np.float32] | None:
         """Vectors (functions, k) of a split's functions, computed once and cached; None where there is no model."""
         if self.classifier is None:
@@ -83,11 +71,9 @@ class Teacher:
             vectors = self.vectors(split_name)
             if vectors is None or self.classifier is None:
                 raise InputError(f"teacher {self.source}: it has no soft labels for the {split_name} split")
-            device = self.classifier.device
-            joined = classify_all(
-                self.classifier.network, torch.from_numpy(vectors).to(device), self.task.splits[split_name].inputs
-            )
-            self._logits[split_name] = self._checked(joined.cpu().numpy(), split_name)
+            on_device = torch.from_numpy(vectors).to(self.classifier.device)
+            logits = classify_all(self.classifier.network, on_device, self.task.splits[split_name].inputs)
+            self._logits[split_name] = self._checked(logits.cpu().numpy(), split_name)
         return self._logits[split_name]
 
     def _checked(self, logits: npt.NDArray[np.float32], split_name: str) -> npt.NDArray[np.float32]:

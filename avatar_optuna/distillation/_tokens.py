@@ -76,11 +76,7 @@ class Tokens:
         longest = int(lengths.max())
         if self.ids.is_cuda:
             longest = min(-(-longest // 8) * 8, self.max_sequence_length)  # tensor cores want multiples of 8
-        rows = torch.from_numpy(functions).to(self.ids.device)  # (n,)
-        columns = torch.arange(longest, device=self.ids.device)  # (t,)
-        mask = columns < self.lengths[rows, None]  # (n, t)
-        places = (self.starts[rows, None] + columns).clamp_(max=len(self.ids) - 1)  # (n, t)
-        ids = torch.where(mask, self.ids[places], self.pad_token_id).long()  # (n, t)
+        ids, mask = self.padded(torch.from_numpy(functions).to(self.ids.device), longest)  # (n, t) each
         return ids, mask if longest > int(lengths.min()) else None
 
     def padded(self, functions: Tensor, longest: int) -> tuple[Tensor, Tensor]:

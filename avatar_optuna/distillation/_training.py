@@ -19,9 +19,8 @@ from torch.utils.checkpoint import checkpoint as recompute
 from avatar_optuna.distillation._batches import Indices, plan_functions, plan_inputs, plan_reading
 from avatar_optuna.distillation._checkpoint import CheckpointStore, read_checkpoint, write_checkpoint
 from avatar_optuna.distillation._classifier import classify_all, encode_all
-from avatar_optuna.distillation._fixed_steps import MAX_GRADIENT_NORM, FixedSteps, autocast, own_stream
+from avatar_optuna.distillation._fixed_steps import MAX_GRADIENT_NORM, FixedSteps, own_stream
 from avatar_optuna.distillation._lesson import Lesson
-from avatar_optuna.distillation._losses import mixed_loss
 from avatar_optuna.distillation._randomness import seed_of, seeded
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe, SoftLabels
 from avatar_optuna.exceptions import AvatarError, DivergenceError
@@ -128,10 +127,8 @@ class Trainer:
 
     def _groups(self) -> list[dict[str, Any]]:
         """Weight decay on matrices, none on biases and norms."""
-        decay = self.recipe.weight_decay
-        matrices = [p for p in self.parameters if p.ndim > 1]
         return [
-            {"params": matrices, "weight_decay": decay},
+            {"params": [p for p in self.parameters if p.ndim > 1], "weight_decay": self.recipe.weight_decay},
             {"params": [p for p in self.parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
 
@@ -217,7 +214,8 @@ class Trainer:
         while True:
             try:
                 self.optimizer.zero_grad(set_to_none=True)
-                loss = self._loss(torch.from_numpy(dealt).to(self.device))
+                places = torch.from_numpy(dealt).to(self.device)
+                loss = self.lesson.loss(self.network, places, self._encoded, self.recipe)
                 loss.backward()
                 break
             except torch.OutOfMemoryError as error:
@@ -245,21 +243,6 @@ class Trainer:
         torch.cuda.empty_cache()
         logger.warning("out of memory: going on with at most %d functions at a time", self.chunk)
 
-    def _loss(self, dealt: Tensor) -> Tensor:
-        texts = self.lesson.texts(dealt)
-        targets = self.lesson.targets(dealt, texts)
-        vectors = self._encoded(texts)  # (n, k)
-        with autocast(self.device):
-            logits = self.network.classify(self.lesson.joined(vectors))  # (m, labels)
-        return mixed_loss(
-            logits.float(),
-            labels=targets.labels,
-            teacher=targets.teacher,
-            counted=targets.counted,
-            temperature=self.recipe.temperature,
-            hard_label_weight=self.recipe.hard_label_weight,
-        )
-
     def _encoded(self, texts: Tensor) -> Tensor:
         """Vectors (n, k) of texts (n,), each distinct one encoded once, in chunks of like length."""
         functions, places = np.unique(texts.cpu().numpy(), return_inverse=True)
@@ -269,11 +252,10 @@ class Trainer:
             if self.recipe.token_dropout_prob:
                 is_first = torch.arange(ids.shape[1], device=self.device) == 0
                 ids = self.train.tokens.with_dropout(ids, is_first, self.recipe.token_dropout_prob)
-            with autocast(self.device):
-                if self.is_recomputing:
-                    parts.append(recompute(self._encode, ids, mask, use_reentrant=False))
-                else:
-                    parts.append(self._encode(ids, mask))
+            if self.is_recomputing:
+                parts.append(recompute(self._encode, ids, mask, use_reentrant=False))
+            else:
+                parts.append(self._encode(ids, mask))
             order.append(chunk)
         inverse = torch.from_numpy(np.argsort(np.concatenate(order))[places]).to(self.device)
         return torch.cat(parts)[inverse]
@@ -311,12 +293,12 @@ class Trainer:
 
     def _resume(self) -> None:
         """Take up the checkpoint of this very run, if there is one here or in the store."""
-        found = read_checkpoint(self.directory, self.device)
-        if found is None and self.store is not None and self.store.load(self.directory):
-            found = read_checkpoint(self.directory, self.device)
-        if found is None or found[1]["fingerprint"] != self.fingerprint:
+        checkpoint = read_checkpoint(self.directory, self.device)
+        if checkpoint is None and self.store is not None and self.store.load(self.directory):
+            checkpoint = read_checkpoint(self.directory, self.device)
+        if checkpoint is None or checkpoint[1]["fingerprint"] != self.fingerprint:
             return
-        tensors, state = found
+        tensors, state = checkpoint
         self.history = [EpochRecord(**record) for record in state["history"]]
         self._restore(tensors)
         logger.info("resumed after epoch %d of %d", len(self.history), self.recipe.epochs)

@@ -15,8 +15,8 @@ _SHARE_KEPT = (0.3, 0.9)  # of a function's lines, by a part of it
 _SHARE_DROPPED = (0.1, 0.5)  # by a function with holes
 
 
-def with_views(functions: Sequence[str], count: int, *, seed: int) -> tuple[str, ...]:
-    """Functions, and behind them `count` views of each: view k of function i stands at i + k * len(functions).
+def views_of(functions: Sequence[str], count: int, *, seed: int) -> tuple[str, ...]:
+    """`count` views of each function: view k of function i, k from 0, stands at i + k * len(functions).
 
     By equal chances a view is a part of its function (30 to 90 % of its lines, in one piece), the function with holes
     (each line left out at one probability of 10 to 50 %), or the start of the function and the end of another one.
@@ -26,7 +26,7 @@ def with_views(functions: Sequence[str], count: int, *, seed: int) -> tuple[str,
     """
     lines = [function.splitlines(keepends=True) for function in functions]
     rng = np.random.default_rng(seed)
-    return (*functions, *(_view(own, lines, rng) for _ in range(count) for own in lines))
+    return tuple(_view(own, lines, rng) for _ in range(count) for own in lines)
 
 
 def _view(own: Lines, others: Sequence[Lines], rng: np.random.Generator) -> str:

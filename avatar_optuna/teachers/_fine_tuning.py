@@ -19,7 +19,6 @@ from avatar_optuna.distillation import (
     Recipe,
     StudentForSequenceClassification,
     Teacher,
-    Tokens,
     Trainer,
     is_whole,
     start_as_similarity,
@@ -27,7 +26,7 @@ from avatar_optuna.distillation import (
 )
 from avatar_optuna.files import file_lock
 from avatar_optuna.settings import TeacherSettings
-from avatar_optuna.tasks import Split, Task
+from avatar_optuna.tasks import Task
 from avatar_optuna.teachers._directory import teacher_of_directory
 
 Untrained = tuple[nn.Module, PreTrainedTokenizerBase, int]
@@ -78,12 +77,7 @@ def _train(
         torch.manual_seed(settings.seed)
         network, tokenizer, length = untrained()
     network.to(device)
-
-    def examples(split: Split) -> Examples:
-        tokens = Tokens.tokenize(tokenizer, split.functions, max_sequence_length=length, device=device)
-        return Examples(tokens=tokens, inputs=split.inputs, labels=split.labels)
-
-    train = examples(task.train)
+    train = Examples.of(task.train, tokenizer, max_sequence_length=length, device=device)
     if isinstance(network, StudentForSequenceClassification) and task.shape.is_pair:
         start_as_similarity(network, train, seed=settings.seed)
     trainer = Trainer(
@@ -97,7 +91,7 @@ def _train(
             seed=settings.seed,
         ),
         train=train,
-        valid=examples(task.valid),
+        valid=Examples.of(task.valid, tokenizer, max_sequence_length=length, device=device),
         soft_labels=None,
         directory=directory / "checkpoint",
         fingerprint=directory.name,

@@ -153,8 +153,8 @@ def test_a_fine_tuned_classifier_is_a_teacher(make_task: MakeTask, tmp_path: Pat
     source = _write_checkpoint(tmp_path / "model", task, _tiny_roberta(RobertaForSequenceClassification))
     teacher = load_teacher(TeacherSettings(checkpoint=str(source)), task, cache_dir=tmp_path / "cache")
     stock = AutoModelForSequenceClassification.from_pretrained(source).eval()
-    assert teacher.tokenizer is not None
-    encoded = teacher.tokenizer(task.test.functions[0], return_tensors="pt", truncation=True, max_length=64)
+    assert teacher.classifier is not None
+    encoded = teacher.classifier.tokenizer(task.test.functions[0], return_tensors="pt", truncation=True, max_length=64)
     with torch.no_grad():
         expected = stock(encoded["input_ids"]).logits.numpy()
     np.testing.assert_allclose(teacher.logits("test")[:1], expected, atol=1e-4)
@@ -197,7 +197,7 @@ def test_soft_labels_alone(make_task: MakeTask, tmp_path: Path) -> None:
     for name in ("train", "valid"):
         np.save(tmp_path / f"soft_labels_{name}.npy", np.zeros((len(task.splits[name]), 2), dtype=np.float16))
     teacher = load_teacher(TeacherSettings(soft_labels=str(tmp_path)), task, cache_dir=tmp_path / "cache")
-    assert teacher.model is None
+    assert teacher.classifier is None
     assert teacher.vectors("train") is None
     assert teacher.logits("valid").dtype == np.float32
     with pytest.raises(InputError, match="no soft labels for the test split"):

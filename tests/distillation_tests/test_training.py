@@ -16,7 +16,7 @@ from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation import Teacher, build_student, distil, train_tokenizer
 from avatar_optuna.distillation._batches import plan_functions, plan_inputs
 from avatar_optuna.distillation._classifier import classify_all, encode_all
-from avatar_optuna.distillation._losses import UNKNOWN, ListedPairs, all_pairs, mixed_loss
+from avatar_optuna.distillation._lesson import UNKNOWN, ListedPairs, all_pairs, mixed_loss
 from avatar_optuna.distillation._recipe import Examples
 from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._tokens import Tokens

@@ -14,7 +14,7 @@ from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation import Teacher, distil
 from avatar_optuna.distillation._batches import plan_reading
 from avatar_optuna.distillation._recipe import SoftLabels
-from avatar_optuna.distillation._views import with_views
+from avatar_optuna.distillation._views import views_of
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import DistillationSettings, TeacherSettings
 from avatar_optuna.students import Configuration
@@ -27,10 +27,10 @@ TEXTS = st.lists(st.text("ab{}\n", min_size=1, max_size=40), min_size=1, max_siz
 @settings(max_examples=60, deadline=None)
 @given(TEXTS, st.integers(0, 4), st.integers(0, 5))
 def test_views_are_made_of_lines_that_are_there(functions: list[str], count: int, seed: int) -> None:
-    texts = with_views(functions, count, seed=seed)
+    texts = (*functions, *views_of(functions, count, seed=seed))
     assert texts[: len(functions)] == tuple(functions)
     assert len(texts) == len(functions) * (1 + count)
-    assert with_views(functions, count, seed=seed) == texts
+    assert (*functions, *views_of(functions, count, seed=seed)) == texts
     lines = {line for function in functions for line in function.splitlines(keepends=True)}
     for place, view in enumerate(texts[len(functions) :]):
         assert view, "a view holds something to read"
@@ -57,7 +57,7 @@ def test_the_teacher_labels_views_as_it_labels_functions(
 ) -> None:
     teacher = single_teacher if not task_shape.is_pair else pair_teacher
     functions = teacher.task.train.functions
-    views = with_views(functions, 2, seed=0)[len(functions) :]
+    views = views_of(functions, 2, seed=0)
     soft = teacher.soft_labels("cpu", views)
     assert soft.vectors is not None
     assert soft.classify is not None
