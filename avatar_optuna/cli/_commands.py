@@ -149,13 +149,14 @@ def _beside(options: Namespace, console: Console) -> Console:
 
 
 def _worker(options: Namespace, console: Console) -> None:
-    from avatar_optuna.pool import parse_devices, run_workers
+    from avatar_optuna.pool import WorkerProcesses, parse_devices, run_workers
 
     url = storage_url(options.storage)
     study = _open(options, url)
     slots = parse_devices(options.devices)
     say(console, f"worker: {len(slots)} slot(s) of {study.name}: {', '.join(slot.name for slot in slots)}")
-    run_workers(url, study.name, slots=slots, cache_dir=cache_folder(options.cache), until_empty=options.once)
+    cache_dir = cache_folder(options.cache)
+    run_workers(WorkerProcesses(url, study.name, slots=slots, cache_dir=cache_dir, until_empty=options.once))
 
 
 def _status(options: Namespace, console: Console) -> None:

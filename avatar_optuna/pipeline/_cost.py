@@ -34,9 +34,9 @@ class Meter:
     @classmethod
     def start(cls, devices: Collection[str]) -> Meter:
         """Begin to count the energy of some devices; of none, time alone."""
-        found = [open_counter(device) for device in sorted(set(devices))]
-        counters = tuple(counter for counter in found if counter is not None)
-        if len(counters) < len(found):
+        opened = [open_counter(device) for device in sorted(set(devices))]
+        counters = tuple(counter for counter in opened if counter is not None)
+        if len(counters) < len(opened):
             counters = ()
         begun_j = _read(counters)
         return cls(begun_s=time.monotonic(), counters=counters if begun_j is not None else (), begun_j=begun_j or 0.0)
@@ -93,12 +93,8 @@ def add_jobs(study: AvatarStudy, phase: str, purpose: Purpose, meter: Meter) -> 
     trials = study.distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     seconds = [JobResult.from_trial(t).seconds for t in trials if Job.from_trial(t).purpose == purpose]
     before = _stored(study).phases.get(phase, PhaseCost(seconds=0.0))
-    known = PhaseCost(seconds=before.seconds, jobs=before.jobs)
-    add(
-        study,
-        phase,
-        replace(meter.spent(), seconds=sum(seconds) - known.seconds, jobs=len(seconds) - known.jobs),
-    )
+    spent = meter.spent(jobs=len(seconds) - before.jobs)
+    add(study, phase, replace(spent, seconds=sum(seconds) - before.seconds))
 
 
 def _stored(study: AvatarStudy) -> StudyCost:

@@ -34,8 +34,6 @@ from avatar_optuna.objectives import measured, signs
 from avatar_optuna.pipeline._cost import Meter, add, counted
 from avatar_optuna.pipeline._device import audited, calibrated, calibrated_elsewhere
 from avatar_optuna.pipeline._workforce import Workforce
-from avatar_optuna.pool import Slot
-from avatar_optuna.progress import Progress
 from avatar_optuna.schema import (
     ATTAINED,
     AUDIT,
@@ -70,19 +68,14 @@ from avatar_optuna.tasks import Task, baseline, load_task, task_shape_of
 from avatar_optuna.teachers import load_teacher
 
 
-@dataclass
-class Run:
-    """One run of a study.
+@dataclass(kw_only=True)
+class Run(Workforce):
+    """One run of a study: a workforce, and what it is to do.
 
     Args:
-        slots: Where its own workers run; empty leaves the jobs to others.
+        did_something: Whether there was anything left to do.
     """
 
-    study: AvatarStudy
-    storage_url: str
-    slots: Sequence[Slot]
-    cache_dir: Path
-    progress: Progress
     did_something: bool = field(default=False, init=False)
 
     def everything(self) -> bool:
@@ -92,8 +85,7 @@ class Run:
         feasibility = self.tightened(task)
         for round_ in range(settings.search.rounds):
             indicator = self.indicator(feasibility, round_)
-            found = self.search(feasibility, indicator, round_)
-            self.distil_front(found, round_)
+            self.distil_front(self.search(feasibility, indicator, round_), round_)
         self.compare(task, teacher)
         self.audit(task.shape)
         write_notes(self.study)
@@ -171,11 +163,11 @@ class Run:
         feasibility = self.feasibility(task.shape)
         if FEASIBLE not in self.study.read_attributes():
             with self.progress.busy("tightening the space"):
-                found = tighten(feasibility)
-            self.study.set_attribute(FEASIBLE, found.to_dict())
+                tightened = tighten(feasibility)
+            self.study.set_attribute(FEASIBLE, tightened.to_dict())
             self.did_something = True
-            binding = found.binding or "nothing"
-            self.progress.say(f"space      {found.share:.2%} of uniform draws are feasible; what binds: {binding}")
+            binding = tightened.binding or "nothing"
+            self.progress.say(f"space      {tightened.share:.2%} of uniform draws are feasible; what binds: {binding}")
         return feasibility
 
     def feasibility(self, task_shape: TaskShape) -> Feasibility:
@@ -198,11 +190,11 @@ class Run:
         self._refuse_other_device([known[name] for name in sorted(settings.predicted_names & set(known))])
         is_missing = bool(settings.predicted_names - set(known))
         with counted(self.study, "calibration", settings.measurement.device) if is_missing else nullcontext():
-            found = calibrated(settings, task_shape, self.progress, known=known)
-        for name in found.keys() - known.keys():
-            store_cost_model(self.study, found[name])
+            cost_models = calibrated(settings, task_shape, self.progress, known=known)
+        for name in cost_models.keys() - known.keys():
+            store_cost_model(self.study, cost_models[name])
             self.did_something = True
-        return found
+        return cost_models
 
     def _refuse_other_device(self, cost_models: Sequence[CostModel]) -> None:
         """All configurations of a study are scored for one device; a searched study only says for which."""
@@ -227,16 +219,12 @@ class Run:
             return stored
         settings = self.study.settings
         samples = drawn_samples(feasibility, settings)
+        epochs = settings.indicator.epochs
         jobs = [
-            Job(
-                key=f"indicator/0/{index}",
-                purpose="indicator",
-                hyperparameters=student,
-                epochs=settings.indicator.epochs,
-            )
+            Job(key=f"indicator/0/{index}", purpose="indicator", hyperparameters=student, epochs=epochs)
             for index, student in enumerate(samples)
         ]
-        self._work(jobs, "samples", phase="samples")
+        self.did_something |= self.work(jobs, "samples", phase="samples")
         indicator = Indicator.fit(*measured_students(self.study, round_), space=settings.space)
         self.study.set_attribute(key, indicator.to_dict())
         self.did_something = True
@@ -274,30 +262,24 @@ class Run:
         )
         meter = Meter.start([settings.measurement.device])
         with self.progress.bar("search: trials", settings.search.n_trials) as update:
-            found = search(
-                self.study,
-                objective,
-                feasibility,
-                round_=round_,
-                initial=self._last_front(round_),
-                on_generation=update,
-            )
-        if len(found) > len(before):
+            initial = self._last_front(round_)
+            scored = search(self.study, objective, feasibility, round_=round_, initial=initial, on_generation=update)
+        if len(scored) > len(before):
             self.did_something = True
-            front = len(pareto_indices(found, settings.search.searched_objectives))
+            front = len(pareto_indices(scored, settings.search.searched_objectives))
             self.progress.say(
-                f"search     {len(found)} feasible trials in {found.seconds:.1f} s; {front} are on the front"
+                f"search     {len(scored)} feasible trials in {scored.seconds:.1f} s; {front} are on the front"
             )
-            self._attained(found, feasibility, indicator, objective, round_)
+            self._store_share(scored, feasibility, indicator, objective, round_)
             add(self.study, "search", meter.spent())
-        return found
+        return scored
 
-    def _attained(
-        self, found: SearchResult, feasibility: Feasibility, indicator: Indicator, objective: Objective, round_: int
+    def _store_share(
+        self, scored: SearchResult, feasibility: Feasibility, indicator: Indicator, objective: Objective, round_: int
     ) -> None:
         try:
             reached = hypervolume_share(
-                found,
+                scored,
                 feasibility,
                 indicator,
                 objective.costs,
@@ -334,35 +316,22 @@ class Run:
 
     # Distillation -----------------------------------------------------------------------------------------------------
 
-    def distil_front(self, found: SearchResult, round_: int) -> None:
+    def distil_front(self, scored: SearchResult, round_: int) -> None:
         """Distil the chosen students of a round's front."""
         settings = self.study.settings
-        jobs = []
-        for index in choose_students(found, settings.search.searched_objectives, settings.distillation.students):
-            predicted = {"effectiveness": float(found.values[index, 0]), "std": float(found.predicted_std[index])}
-            jobs.append(
-                Job(
-                    key=f"front/{round_}/{found.numbers[index]}",
-                    purpose="front",
-                    hyperparameters=found.students[index],
-                    epochs=settings.distillation.epochs,
-                    round=round_,
-                    origin=int(found.numbers[index]),
-                    predicted=predicted,
-                )
+        jobs = [
+            Job(
+                key=f"front/{round_}/{scored.numbers[index]}",
+                purpose="front",
+                hyperparameters=scored.students[index],
+                epochs=settings.distillation.epochs,
+                round=round_,
+                origin=int(scored.numbers[index]),
+                predicted={"effectiveness": float(scored.values[index, 0]), "std": float(scored.predicted_std[index])},
             )
-        self._work(jobs, "students", phase="distillation")
-
-    def _work(self, jobs: Sequence[Job], what: str, *, phase: str) -> None:
-        workforce = Workforce(
-            study=self.study,
-            storage_url=self.storage_url,
-            slots=self.slots,
-            cache_dir=self.cache_dir,
-            progress=self.progress,
-        )
-        if workforce.work(jobs, what, phase=phase):
-            self.did_something = True
+            for index in choose_students(scored, settings.search.searched_objectives, settings.distillation.students)
+        ]
+        self.did_something |= self.work(jobs, "students", phase="distillation")
 
     # Comparison -------------------------------------------------------------------------------------------------------
 
@@ -406,10 +375,10 @@ class Run:
         if AUDIT in self.study.read_attributes() or not (settings.measurement.audit or is_asked):
             return
         with counted(self.study, "audit", settings.measurement.device):
-            found = audited(settings, task_shape, self.progress)
-        self.study.set_attribute(AUDIT, found.to_dict())
+            audit = audited(settings, task_shape, self.progress)
+        self.study.set_attribute(AUDIT, audit.to_dict())
         self.did_something = True
-        self.progress.say(f"audit      {found.verdict}")
+        self.progress.say(f"audit      {audit.verdict}")
 
 
 def drawn_samples(feasibility: Feasibility, settings: StudySettings) -> list[Configuration]:

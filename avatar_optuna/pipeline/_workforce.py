@@ -20,7 +20,7 @@ from avatar_optuna.study import AvatarStudy
 _POLL_S = 0.5
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Workforce:
     """Who does the jobs of a study.
 
@@ -63,9 +63,8 @@ class Workforce:
         trials = self._trials(keys)
         failed = [trial for trial in trials if trial.state is TrialState.FAIL]
         for trial in failed:
-            self.progress.say(
-                f"{what:<10} job {trial.number} failed: {trial.user_attrs.get(FAILED, 'for no stated reason')}"
-            )
+            reason = trial.user_attrs.get(FAILED, "for no stated reason")
+            self.progress.say(f"{what:<10} job {trial.number} failed: {reason}")
         if trials and len(failed) == len(trials):
             raise StudyError(f"all {len(failed)} {what} failed; `avatar-optuna status` tells why")
         return had_work
@@ -94,11 +93,8 @@ class Workforce:
         ) as workers:
             while left := self._left(keys):
                 update(len(keys) - left)
-                if (
-                    not workers.keep_alive()
-                    and self._left(keys)
-                    and not pool_status(self.study.storage, self.study.name).queued
-                ):
+                is_abandoned = not workers.keep_alive() and self._left(keys)
+                if is_abandoned and not pool_status(self.study.storage, self.study.name).queued:
                     raise StudyError("the workers ended and left jobs undone; run the same command again")
                 time.sleep(_POLL_S)
 

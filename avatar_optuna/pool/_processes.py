@@ -19,9 +19,10 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -44,9 +45,7 @@ _STOP_S = 30.0
 _DEATHS_AT_START = 5
 _SENT_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 _INPUT_ERROR = 2
-_WORKERS_PER_PROCESS = (
-    4  # on a GPU: four captured students fill an H100, and more in a process wait for its interpreter
-)
+_WORKERS_PER_PROCESS = 4  # on a GPU: four captured students fill an H100, and more wait for the interpreter
 
 
 @dataclass
@@ -187,29 +186,12 @@ class WorkerProcesses:
         return _Process(slot=slot, workers=workers, process=process, claimed=claimed)
 
 
-def run_workers(
-    storage_url: str,
-    study_name: str,
-    *,
-    slots: Sequence[Slot],
-    cache_dir: Path | str,
-    until_empty: bool = False,
-    executor: str = DISTILLATION,
-    timing: PoolTiming | None = None,
-) -> None:
-    """Run worker processes until they end by themselves or SIGTERM or Ctrl-C comes; see `WorkerProcesses`."""
+def run_workers(processes: WorkerProcesses) -> None:
+    """Run worker processes until they end by themselves or SIGTERM or Ctrl-C comes."""
     stopping = threading.Event()
     before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        with WorkerProcesses(
-            storage_url,
-            study_name,
-            slots=slots,
-            cache_dir=cache_dir,
-            until_empty=until_empty,
-            executor=executor,
-            timing=timing,
-        ) as processes:
+        with processes:
             while not stopping.is_set() and processes.keep_alive():
                 stopping.wait(0.5)
     finally:
@@ -225,8 +207,7 @@ def worker_main() -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     optuna.logging.disable_default_handler()
     try:
-        execute = _executor(settings, slot)
-        workers = [_worker(settings, slot, execute) for _ in range(settings["workers"])]
+        workers = _workers(settings, slot)
         threading.Thread(target=_stop_with_parent, name="parent", daemon=True).start()
         if len(workers) == 1:
             workers[0].run()
@@ -241,11 +222,11 @@ def worker_main() -> int:
 def _shared(slots: Sequence[Slot]) -> list[tuple[Slot, int]]:
     """The slots of a process each, and how many workers it runs: slots of one GPU share processes by fours."""
     gpus = {slot.name: slot for slot in slots if slot.name != "cpu"}
-    shared = []
-    for name, count in Counter(slot.name for slot in slots if slot.name != "cpu").items():
-        rest = [count % _WORKERS_PER_PROCESS] if count % _WORKERS_PER_PROCESS else []
-        shared += [(gpus[name], workers) for workers in [_WORKERS_PER_PROCESS] * (count // _WORKERS_PER_PROCESS) + rest]
-    return [(slot, 1) for slot in slots if slot.name == "cpu"] + shared
+    counts, most = Counter(slot.name for slot in slots), _WORKERS_PER_PROCESS
+    return [
+        *((slot, 1) for slot in slots if slot.name == "cpu"),
+        *((gpu, min(most, counts[name] - at)) for name, gpu in gpus.items() for at in range(0, counts[name], most)),
+    ]
 
 
 def _run_side_by_side(workers: Sequence[Worker]) -> None:
@@ -275,43 +256,32 @@ def _run_side_by_side(workers: Sequence[Worker]) -> None:
         raise failures[0]
 
 
-def _executor(settings: Mapping[str, Any], slot: Slot) -> Executor:
+def _workers(settings: Mapping[str, Any], slot: Slot) -> list[Worker]:
+    """The workers of this process, each with a connection of its own; they share who does the jobs."""
+    study_name: str = settings["study_name"]
+    storages = [open_storage(settings["storage_url"], create=False) for _ in range(settings["workers"])]
+    attributes = study_attributes(storages[0], study_name)
+    if ARTIFACTS not in attributes:
+        raise InputError(f"study {study_name!r} was not made by avatar-optuna: it names no artifact store")
     module, _, name = settings["executor"].partition(":")
-    storage = open_storage(settings["storage_url"], create=False)
     about = ExecutorSettings(
-        storage=storage, study_name=settings["study_name"], cache_dir=Path(settings["cache_dir"]), slot=slot
+        storage=storages[0], study_name=study_name, cache_dir=Path(settings["cache_dir"]), slot=slot
     )
-    if ARTIFACTS not in study_attributes(storage, about.study_name):
-        raise InputError(f"study {about.study_name!r} was not made by avatar-optuna: it names no artifact store")
-    executor: Executor = getattr(importlib.import_module(module), name)(about)
-    return executor
-
-
-def _worker(settings: Mapping[str, Any], slot: Slot, execute: Executor) -> Worker:
-    storage = open_storage(settings["storage_url"], create=False)
-    attributes = study_attributes(storage, settings["study_name"])
-    return Worker(
-        storage=storage,
-        study_name=settings["study_name"],
-        execute=execute,
-        artifacts=artifact_store(attributes[ARTIFACTS]),
-        slot=slot,
-        max_retries=attributes.get(SETTINGS, {}).get("distillation", {}).get("max_retries", 2),
-        until_empty=settings["until_empty"],
-        timing=PoolTiming(**settings["timing"]),
-        on_claim=_once(lambda: os.write(settings["claiming"], b"1")),
-    )
-
-
-def _once(action: Callable[[], object]) -> Callable[[], None]:
-    """The action at the first call, nothing at the next ones."""
-    actions = [action]
-
-    def call() -> None:
-        if actions:
-            actions.pop()()
-
-    return call
+    execute: Executor = getattr(importlib.import_module(module), name)(about)
+    return [
+        Worker(
+            storage=storage,
+            study_name=study_name,
+            execute=execute,
+            artifacts=artifact_store(attributes[ARTIFACTS]),
+            slot=slot,
+            max_retries=attributes.get(SETTINGS, {}).get("distillation", {}).get("max_retries", 2),
+            until_empty=settings["until_empty"],
+            timing=PoolTiming(**settings["timing"]),
+            on_claim=cache(partial(os.write, settings["claiming"], b"1")),  # once: the pipe must not fill up
+        )
+        for storage in storages
+    ]
 
 
 def _stop_with_parent() -> None:

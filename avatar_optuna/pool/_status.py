@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from optuna.storages import BaseStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from avatar_optuna.pool._identity import is_certainly_gone
 from avatar_optuna.schema import ATTEMPTS, FAILED, KEY, distilled_name
@@ -114,9 +114,9 @@ def pool_status(storage: BaseStorage, study_name: str) -> PoolStatus:
     jobs = {job.progress.get("worker"): job.number for job in running}
     return PoolStatus(
         queued=counts[TrialState.WAITING],
-        running=tuple(_running(job) for job in running),
+        running=tuple(map(_running, running)),
         done=counts[TrialState.COMPLETE],
-        failed=_failed(queue) if counts[TrialState.FAIL] else (),
+        failed=tuple(map(_failed, queue.failed())) if counts[TrialState.FAIL] else (),
         workers=tuple(_worker(record, jobs.get(record.worker)) for record in alive),
         jobs_per_minute=_rate(durations),
         seconds_to_go=_seconds_to_go(durations, running, queue.epochs_queued(), max(len(alive), len(running))),
@@ -124,35 +124,25 @@ def pool_status(storage: BaseStorage, study_name: str) -> PoolStatus:
 
 
 def _running(job: RunningJob) -> RunningStatus:
-    said = job.progress
     return RunningStatus(
         number=job.number,
-        worker=said.get("worker"),
-        host=said.get("host"),
-        device=said.get("device"),
-        epoch=said.get("epoch") or 0,
+        **{name: job.progress.get(name) for name in ("worker", "host", "device", "since")},
+        epoch=job.progress.get("epoch") or 0,
         epochs=job.epochs,
-        since=said.get("since"),
         attempt=job.attempt,
         heartbeat_age_s=round(job.heartbeat_age_s, 1),
     )
 
 
-def _failed(queue: JobQueue) -> tuple[FailedStatus, ...]:
-    return tuple(
-        FailedStatus(
-            number=trial.number,
-            key=trial.user_attrs.get(KEY),
-            reason=trial.user_attrs.get(FAILED, "failed by another program"),
-            attempts=trial.user_attrs.get(ATTEMPTS, 0),
-        )
-        for trial in queue.failed()
-    )
+def _failed(trial: FrozenTrial) -> FailedStatus:
+    said = trial.user_attrs
+    reason = said.get(FAILED, "failed by another program")
+    return FailedStatus(number=trial.number, key=said.get(KEY), reason=reason, attempts=said.get(ATTEMPTS, 0))
 
 
 def _worker(record: WorkerRecord, job: int | None) -> WorkerStatus:
-    about = record.about
-    return WorkerStatus(worker=record.worker, host=about["host"], device=about["device"], since=about["since"], job=job)
+    about = {name: record.about[name] for name in ("host", "device", "since")}
+    return WorkerStatus(worker=record.worker, **about, job=job)
 
 
 def _rate(durations: Sequence[JobDuration]) -> float | None:

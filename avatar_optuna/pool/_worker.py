@@ -91,7 +91,7 @@ class Worker:
         max_retries: int = 2,
         until_empty: bool = False,
         timing: PoolTiming | None = None,
-        on_claim: Callable[[], None] | None = None,
+        on_claim: Callable[[], object] | None = None,
     ) -> None:
         self.timing = timing or PoolTiming()
         self._execute, self._artifacts, self._slot = execute, artifacts, slot

@@ -45,13 +45,15 @@ def test_workers_run_until_the_queue_is_empty(
     """Each first attempt kills its process in the second epoch: another process goes on, from the checkpoint."""
     pool.enqueue(jobs(2, epochs=3))
     run_workers(
-        storage_url,
-        "s",
-        slots=parse_devices("cpu", workers=2),
-        cache_dir=tmp_path,
-        until_empty=True,
-        executor=f"{EXECUTORS}:Deadly",
-        timing=PoolTiming(grace_period_s=600),  # a process that is gone is not waited for
+        WorkerProcesses(
+            storage_url,
+            "s",
+            slots=parse_devices("cpu", workers=2),
+            cache_dir=tmp_path,
+            until_empty=True,
+            executor=f"{EXECUTORS}:Deadly",
+            timing=PoolTiming(grace_period_s=600),  # a process that is gone is not waited for
+        )
     )
     for trial in distilled.trials:
         assert trial.state == TrialState.COMPLETE
@@ -77,13 +79,15 @@ def test_slots_of_one_gpu_are_workers_of_one_process(
     """The first attempts kill the process: each job goes on from a checkpoint of its own in the next one."""
     sqlite_pool.enqueue(jobs(4, epochs=3))
     run_workers(
-        sqlite_url,
-        "s",
-        slots=_gpu_slots(3),
-        cache_dir=tmp_path,
-        until_empty=True,
-        executor=f"{EXECUTORS}:Deadly",
-        timing=PoolTiming(grace_period_s=600),
+        WorkerProcesses(
+            sqlite_url,
+            "s",
+            slots=_gpu_slots(3),
+            cache_dir=tmp_path,
+            until_empty=True,
+            executor=f"{EXECUTORS}:Deadly",
+            timing=PoolTiming(grace_period_s=600),
+        )
     )
     pids = set()
     for trial in optuna.load_study(study_name="s/distilled", storage=sqlite_pool.storage).trials:
@@ -140,8 +144,9 @@ def test_no_orphan_outlives_a_killed_parent(
     monkeypatch.setenv("AVATAR_TEST_BEGUN", str(tmp_path / "begun"))
     sqlite_pool.enqueue(jobs(1))
     code = (
-        "import sys; from avatar_optuna.pool import parse_devices, run_workers;"
-        "run_workers(sys.argv[1], 's', slots=parse_devices('cpu'), cache_dir='.', executor=sys.argv[2])"
+        "import sys; from avatar_optuna.pool import WorkerProcesses, parse_devices, run_workers;"
+        "slots = parse_devices('cpu');"
+        "run_workers(WorkerProcesses(sys.argv[1], 's', slots=slots, cache_dir='.', executor=sys.argv[2]))"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, sqlite_url, f"{EXECUTORS}:Endless"])
     _wait((tmp_path / "begun").exists)
