@@ -307,34 +307,17 @@ class PackedAttention(torch.autograd.Function):
         block = 64 if kind == 0 and block_d <= 64 else 32 if block_d <= 128 else 16
         threshold = round(dropout * 2**24)
         ctx.sizes = width, heads, size, longest, size**-0.5, threshold, 2**24 / (2**24 - threshold)
-        ctx.options = {
-            "BLOCK": block,
-            "BLOCK_D": block_d,
-            "KIND": kind,
-            "DROPOUT": threshold > 0,
-            "PRECISION": "ieee" if query.dtype == torch.float32 else "tf32",
-        }
+        precision = "ieee" if query.dtype == torch.float32 else "tf32"
+        ctx.options = {"BLOCK": block, "BLOCK_D": block_d, "KIND": kind, "PRECISION": precision}
+        ctx.options["DROPOUT"] = threshold > 0
         out = torch.zeros_like(query)
         lses = torch.empty(len(query), heads, dtype=torch.float32, device=query.device)
         grid = (triton.cdiv(longest, block), len(starts) * heads)
         warps = 2 if kind else 4
-        _forward[grid](
-            query,
-            key,
-            value,
-            distances,
-            out,
-            lses,
-            starts,
-            lengths,
-            seed,
-            *ctx.sizes,
-            num_warps=warps,
-            num_stages=2,
-            **ctx.options,
-        )
+        tensors = (query, key, value, distances, out, lses, starts, lengths, seed)
+        _forward[grid](*tensors, *ctx.sizes, num_warps=warps, num_stages=2, **ctx.options)
         ctx.table_dtype = None if table is None else table.dtype
-        ctx.save_for_backward(query, key, value, distances, out, lses, starts, lengths, seed)
+        ctx.save_for_backward(*tensors)
         return out
 
     @staticmethod

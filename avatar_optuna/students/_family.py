@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.registry import Registry
 from avatar_optuna.students._hyperparameter import Divides, Hyperparameter
 from avatar_optuna.students._reading import Configuration, Reading
 
@@ -173,3 +174,16 @@ class StudentFamily(Protocol):
     def exact_order(self) -> tuple[str, ...]:
         """Those that cost something, in the order in which the exact front fixes them: first what rules out most."""
         return tuple(name for name in self.names if name in self.formula_names)
+
+
+DEFAULT_FAMILY = "transformer"
+"""Of a study that names none, as no study did before there were several."""
+
+FAMILIES: Registry[StudentFamily] = Registry(
+    "students",
+    noun="family",
+    built_in={
+        "transformer": "avatar_optuna.students.transformer:TRANSFORMER",
+        "hashed": "avatar_optuna.students.hashed:HASHED",
+    },
+)

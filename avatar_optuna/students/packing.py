@@ -1,4 +1,4 @@
-"""Functions read end to end, without padding: for which networks, where, and how their tokens attend."""
+"""Functions read end to end, without padding: what they are, for which networks, and where."""
 
 from __future__ import annotations
 
@@ -45,24 +45,3 @@ def is_packed(network: Any, device: torch.device) -> bool:
 @lru_cache(maxsize=1)
 def _has_triton() -> bool:
     return find_spec("triton") is not None
-
-
-def packed_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    tokens: PackedTokens,
-    *,
-    table: Tensor | None,
-    longest: int,
-    heads: int,
-    kind: int,
-    dropout: float,
-) -> Tensor:
-    """Attention of each function's tokens among themselves, (T, w); see `PackedAttention` for the arguments."""
-    from avatar_optuna.students._attention_kernels import PackedAttention  # Triton is there on GPU machines alone
-
-    seed = torch.randint(2**31, (1,), device=query.device) if dropout else tokens.starts
-    return PackedAttention.apply(  # type: ignore[no-any-return, no-untyped-call]
-        query, key, value, table, tokens.starts, tokens.lengths, seed, longest, heads, kind, dropout
-    )

@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel, RobertaConfig
 from transformers.activations import ACT2FN
 from transformers.modeling_outputs import SequenceClassifierOutput
 
@@ -28,68 +28,43 @@ from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import read_json
 from avatar_optuna.students._reading import Configuration
-from avatar_optuna.students.packing import LARGEST_HEAD, PackedTokens, packed_attention
+from avatar_optuna.students.packing import LARGEST_HEAD, PackedTokens
 from avatar_optuna.students.transformer._family import POSITION_EMBEDDING_TYPES, POSITION_OFFSET
 
 PAD_TOKEN_ID = 1
 WEIGHTS_FILE = "model.safetensors"
 _ROBERTA_WIDTH = 768
+_OF_CONFIGURATION = (
+    *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act"),
+    *("hidden_dropout_prob", "attention_probs_dropout_prob", "position_embedding_type"),
+)
 
 
-class StudentConfig(PretrainedConfig):
-    """Sizes of a student, under RoBERTa's names.
+class StudentConfig(RobertaConfig):
+    """Sizes of a student: RoBERTa's, and two more.
 
     Args:
         num_functions: Functions that one input holds: 1, or 2 for a pair head.
         max_position_embeddings: RoBERTa's count, two more than the longest sequence in tokens.
         position_embedding_type: absolute, relative_key or relative_key_query.
-        label_names: Names of the labels in their order.
     """
 
     model_type = "avatar_student"
 
-    def __init__(
-        self,
-        *,
-        vocab_size: int = 1000,
-        hidden_size: int = 96,
-        num_hidden_layers: int = 3,
-        num_attention_heads: int = 4,
-        intermediate_size: int = 192,
-        hidden_act: str = "gelu",
-        hidden_dropout_prob: float = 0.1,
-        attention_probs_dropout_prob: float = 0.1,
-        max_position_embeddings: int = 402,
-        position_embedding_type: str = "absolute",
-        num_functions: int = 1,
-        type_vocab_size: int = 1,
-        initializer_range: float = 0.02,
-        layer_norm_eps: float = 1e-5,
-        **kwargs: Any,
-    ) -> None:
-        if position_embedding_type not in POSITION_EMBEDDING_TYPES:
+    type_vocab_size: int = 1
+    layer_norm_eps: float = 1e-5
+    position_embedding_type: str = "absolute"
+    num_functions: int = 1
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if self.position_embedding_type not in POSITION_EMBEDDING_TYPES:
             kinds = ", ".join(POSITION_EMBEDDING_TYPES)
-            raise InputError(f"position_embedding_type must be one of {kinds}, got {position_embedding_type!r}")
-        if hidden_size % num_attention_heads:
+            raise InputError(f"position_embedding_type must be one of {kinds}, got {self.position_embedding_type!r}")
+        if self.hidden_size % self.num_attention_heads:
             raise InputError(
-                f"num_attention_heads must divide hidden_size, got {num_attention_heads} and {hidden_size}"
+                f"num_attention_heads must divide hidden_size, got {self.num_attention_heads} and {self.hidden_size}"
             )
-        self.vocab_size = vocab_size
-        self.hidden_size = hidden_size
-        self.num_hidden_layers = num_hidden_layers
-        self.num_attention_heads = num_attention_heads
-        self.intermediate_size = intermediate_size
-        self.hidden_act = hidden_act
-        self.hidden_dropout_prob = hidden_dropout_prob
-        self.attention_probs_dropout_prob = attention_probs_dropout_prob
-        self.max_position_embeddings = max_position_embeddings
-        self.position_embedding_type = position_embedding_type
-        self.num_functions = num_functions
-        self.type_vocab_size = type_vocab_size
-        self.initializer_range = initializer_range
-        self.layer_norm_eps = layer_norm_eps
-        ids = {"bos_token_id": 0, "pad_token_id": PAD_TOKEN_ID, "eos_token_id": 2}
-        super().__init__(**{**ids, **kwargs})
+        super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
 
     @classmethod
     def from_hyperparameters(
@@ -98,16 +73,8 @@ class StudentConfig(PretrainedConfig):
         """The student that thirteen hyperparameters describe, for inputs of one function or two."""
         names = [f"LABEL_{label}" for label in range(task_shape.num_labels)] if label_names is None else label_names
         return cls(
-            vocab_size=hyperparameters.vocab_size,
-            hidden_size=hyperparameters.hidden_size,
-            num_hidden_layers=hyperparameters.num_hidden_layers,
-            num_attention_heads=hyperparameters.num_attention_heads,
-            intermediate_size=hyperparameters.intermediate_size,
-            hidden_act=hyperparameters.hidden_act,
-            hidden_dropout_prob=hyperparameters.hidden_dropout_prob,
-            attention_probs_dropout_prob=hyperparameters.attention_probs_dropout_prob,
+            **{name: getattr(hyperparameters, name) for name in _OF_CONFIGURATION},
             max_position_embeddings=hyperparameters.max_sequence_length + POSITION_OFFSET,
-            position_embedding_type=hyperparameters.position_embedding_type,
             num_functions=task_shape.arity,
             id2label=dict(enumerate(names)),
             label2id={name: index for index, name in enumerate(names)},
@@ -238,17 +205,14 @@ class SelfAttention(nn.Module):
 
     def _packed(self, vectors: Tensor, tokens: PackedTokens) -> Tensor:
         """Attention of each function's tokens among themselves, (t, w), on a GPU."""
-        return packed_attention(
-            self.query(vectors),
-            self.key(vectors),
-            self.value(vectors),
-            tokens,
-            table=self.distance_embedding.weight if self.num_distance_products else None,
-            longest=self.longest,
-            heads=self.num_heads,
-            kind=self.num_distance_products,
-            dropout=self.dropout.probability if self.dropout.is_active else 0.0,
-        )
+        from avatar_optuna.students._attention_kernels import PackedAttention  # Triton is there on GPU machines alone
+
+        table = self.distance_embedding.weight if self.num_distance_products else None
+        dropout = self.dropout.probability if self.dropout.is_active else 0.0
+        seed = torch.randint(2**31, (1,), device=vectors.device) if dropout else tokens.starts
+        given = (self.query(vectors), self.key(vectors), self.value(vectors), table, tokens.starts, tokens.lengths)
+        options = (seed, self.longest, self.num_heads, self.num_distance_products, dropout)
+        return PackedAttention.apply(*given, *options)  # type: ignore[no-any-return, no-untyped-call]
 
     def _split(self, vectors: Tensor) -> Tensor:
         heads = vectors.unflatten(-1, (self.num_heads, -1))  # (n, t, h, d)
