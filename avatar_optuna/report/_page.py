@@ -18,8 +18,10 @@ from avatar_optuna import __version__
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import write_text
 from avatar_optuna.objectives import OBJECTIVES
-from avatar_optuna.report import _asked, _evidence, _figures, _students, _words
+from avatar_optuna.report import _asked, _figures, _students, _words
 from avatar_optuna.report._content import Content, content_of
+from avatar_optuna.schema import PHASES
+from avatar_optuna.tasks import task_kind
 from avatar_optuna.view import DistilledStudent, PredictedStudent, StudyView
 
 
@@ -71,9 +73,23 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    names = ("count", "duration", "interval", "joules", "percent", "points", "carbon", "listed")
+    names = (
+        "amount",
+        "carbon",
+        "count",
+        "duration",
+        "interval",
+        "joules",
+        "listed",
+        "percent",
+        "points",
+        "span",
+        "times",
+    )
     environment.filters |= {name: getattr(_words, name) for name in names}
-    environment.globals |= {"asked": _asked, "evidence": _evidence, "students": _students}
+    environment.filters["title_of"] = lambda objective: OBJECTIVES.get(objective).title
+    environment.filters["task_title"] = lambda kind: task_kind(kind).title
+    environment.globals |= {"asked": _asked, "figures": _figures, "students": _students, "phases": PHASES}
     return environment
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from avatar_optuna.objectives import EFFECTIVENESS, OBJECTIVES
 from avatar_optuna.report._content import Content
-from avatar_optuna.report._words import amount, figure, interval, joules, percent, points, times
+from avatar_optuna.report._words import amount, figure, interval, joules, percent, times
 from avatar_optuna.view import DistilledStudent
 
 _REFERENCES = {"teacher": "the teacher", "codebert": "CodeBERT"}
@@ -47,19 +47,6 @@ def tiles(content: Content, student: DistilledStudent) -> list[Tile]:
     if student.energy is not None:
         return [*shown, Tile(value=joules(student.energy.joules), what="one input", note=than["energy"])]
     return [*shown, Tile(value=amount("flops", result.flops), what="one input", note=than["flops"], how="by formula")]
-
-
-def against_teacher(content: Content, student: DistilledStudent) -> str:
-    """How far a distilled student lies from its teacher; empty while the teacher is not measured."""
-    teacher, result = content.teacher, student.result
-    if teacher is None:
-        return ""
-    difference = result.effectiveness - teacher.valid[content.metric]
-    sign = "above" if difference >= 0 else "below"
-    own, other = (figures.get(f"{content.metric}_interval") for figures in (result.valid, teacher.valid))
-    overlap = own is not None and other is not None and own[0] <= other[1] and other[0] <= own[1]
-    sentence = f"It lies {points(abs(difference))} {sign} its teacher on validation"
-    return f"{sentence}, and their 95 % intervals overlap." if overlap else f"{sentence}."
 
 
 def costs(content: Content) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from avatar_optuna.carbon import carbon_g
 from avatar_optuna.objectives import OBJECTIVES
@@ -32,6 +33,14 @@ def figure(name: str, value: float | None) -> str:
 def amount(name: str, value: float) -> str:
     """The same with its unit: `0.0862 MB`."""
     return f"{figure(name, value)} {OBJECTIVES.get(name).unit}"
+
+
+def span(values: Sequence[Any]) -> str:
+    """`1,000 to 2,000` of two ends, `8` of equal ones, a list of anything but numbers."""
+    if not all(isinstance(value, int | float) for value in values):
+        return ", ".join(map(str, values))
+    low, high = (f"{value:,}" if isinstance(value, int) else f"{value:g}" for value in values)
+    return f"{low} to {high}" if low != high else low
 
 
 def joules(energy_j: float) -> str:
