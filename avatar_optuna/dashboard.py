@@ -173,12 +173,7 @@ def guarded_dashboard(
 
 
 def pareto_front_trials(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> list[FrozenTrial]:
-    """The front as the dashboard wants it, in place of its own, which compares all pairs of trials at every poll.
-
-    Args:
-        trials: Of which the COMPLETE ones count.
-        directions: One for each of their values.
-    """
+    """The front of the COMPLETE trials; the dashboard's own function compares all pairs of trials at every poll."""
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     if not complete:
         return []
@@ -201,11 +196,7 @@ def serve(
     allowed_hosts: Sequence[str] = (),
     say: Callable[[str], None],
 ) -> None:
-    """Serve the guarded dashboard until Ctrl-C.
-
-    Raises:
-        InputError: The address cannot be listened on.
-    """
+    """Serve the guarded dashboard until Ctrl-C; an `InputError` where the address cannot be listened on."""
     import waitress
 
     token = secrets.token_urlsafe(24) if allow_edits else None

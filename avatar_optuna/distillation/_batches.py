@@ -48,11 +48,7 @@ def plan_functions(
 
 
 def plan_reading(num_functions: int, views: int, rng: np.random.Generator) -> Indices:
-    """Which text an epoch reads for each function, by equal chances: itself, or one of its views (see `views_of`).
-
-    Returns:
-        Places of texts, shape (functions,).
-    """
+    """Place (functions,) of the text that an epoch reads of each function: itself or a view, by equal chances."""
     functions = np.arange(num_functions)
     return functions + num_functions * rng.integers(views + 1, size=num_functions) if views else functions
 

@@ -219,11 +219,7 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
 
 
 def require_embeddings(source: str, network: Any, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Refuse a tokenizer that gives ids for which the network has no embedding, where the network says how many it has.
-
-    Raises:
-        InputError: It does.
-    """
+    """Refuse (`InputError`) a tokenizer with ids for which a network that says its vocabulary has no embedding."""
     model = getattr(network, "model", getattr(network, "encoder", network))
     rows = getattr(getattr(model, "config", None), "vocab_size", None)
     largest = max(tokenizer.get_vocab().values(), default=0)

@@ -36,12 +36,7 @@ _of_thread = threading.local()
 
 
 class FixedSteps:
-    """Updates a network, its optimizer and its average by the steps of an epoch.
-
-    Args:
-        optimizer: AdamW whose learning rate is a tensor on the device.
-        is_captured: Capture graphs, on a GPU; else each step is launched kernel by kernel.
-    """
+    """Updates a network, its optimizer (whose rate is a tensor) and its average by the steps of an epoch."""
 
     def __init__(
         self,

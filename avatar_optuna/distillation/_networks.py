@@ -106,11 +106,7 @@ class PairClassifier(nn.Module):
 
 
 def shape_of_checkpoint(source: str) -> TaskShape:
-    """What a checkpoint's files say of its inputs and labels.
-
-    Raises:
-        InputError: There is no such model.
-    """
+    """What a checkpoint's files say of its inputs and labels; an `InputError` where there is no such model."""
     directory = model_directory(source)
     config = _config(source, directory)
     if (directory / PAIR_HEAD_FILE).is_file():
@@ -122,14 +118,7 @@ def shape_of_checkpoint(source: str) -> TaskShape:
 
 
 def load_fine_tuned(source: str, task_shape: TaskShape) -> nn.Module:
-    """A fine-tuned model: a sequence classifier, or for pairs an encoder with `pair_head.safetensors`.
-
-    Args:
-        source: A directory, or the name of a model on the hub.
-
-    Raises:
-        InputError: There is no such model, or it has no fine-tuned head of the task's form.
-    """
+    """A fine-tuned sequence classifier, or for pairs an encoder with `pair_head.safetensors`; else an `InputError`."""
     directory = model_directory(source)
     config = _config(source, directory)
     if isinstance(config, StudentConfig):
@@ -170,11 +159,7 @@ def _head_tensors(source: str, directory: Path) -> dict[str, Tensor]:
 
 
 def load_pretrained(source: str, task_shape: TaskShape, label_names: Sequence[str]) -> nn.Module:
-    """A pretrained encoder with a new head, to be fine-tuned.
-
-    Raises:
-        InputError: There is no such model.
-    """
+    """A pretrained encoder with a new head, to be fine-tuned; an `InputError` where there is no such model."""
     directory = model_directory(source)
     _config(source, directory)
     if not task_shape.is_pair:

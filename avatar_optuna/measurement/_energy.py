@@ -58,11 +58,7 @@ class NvmlCounter:
 
 
 class RaplCounter:
-    """The processor packages' energy counters of Linux's powercap, wrap-around undone.
-
-    Raises:
-        OSError: There are none, or they may not be read (most systems let only root read them).
-    """
+    """Linux's energy counters of processor packages, wrap-around undone; most systems let only root read them."""
 
     source = "rapl"
 

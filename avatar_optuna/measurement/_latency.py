@@ -46,11 +46,7 @@ def use_threads(threads: int) -> None:
 
 @contextmanager
 def computing_threads(device: str, threads: int | None) -> Iterator[None]:
-    """Compute with so many threads for a while: on a CPU, None takes one.
-
-    Threads that wait for each other cost a model this small more than they give, and on a busy machine a hundred times
-    more.
-    """
+    """Compute with so many threads for a while: on a CPU, None takes one, since threads that wait cost more."""
     before = torch.get_num_threads()
     if device == "cpu":
         torch.set_num_threads(threads or 1)
@@ -61,11 +57,7 @@ def computing_threads(device: str, threads: int | None) -> Iterator[None]:
 
 
 def require_device(device: str) -> None:
-    """Refuse a GPU that this machine lacks.
-
-    Raises:
-        InputError: torch does not see it.
-    """
+    """Refuse (`InputError`) a GPU that torch does not see on this machine."""
     if not device.startswith("cuda"):
         return
     count = torch.cuda.device_count()

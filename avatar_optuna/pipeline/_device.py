@@ -31,11 +31,7 @@ _AUDIT_SEED = 1  # not the students that a cost model was calibrated on
 def calibrated(
     settings: StudySettings, task_shape: TaskShape, progress: Progress, *, known: Mapping[str, CostModel] | None = None
 ) -> dict[str, CostModel]:
-    """A cost model for each figure that the study's objectives and constraints name and that has no formula.
-
-    Raises:
-        InputError: `energy_j` is named and the device has no counter.
-    """
+    """A cost model for each figure that objectives and constraints name and that has no formula."""
     names = sorted(settings.predicted_names)
     cost_models = {name: known[name] for name in names if known is not None and name in known}
     missing = [name for name in names if name not in cost_models]

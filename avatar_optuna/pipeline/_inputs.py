@@ -29,11 +29,7 @@ def require_feasible(settings: StudySettings) -> Feasibility:
 
 
 def check_inputs(settings: StudySettings, *, cache_dir: Path) -> None:
-    """Read the data and the teacher of a study once, to refuse what cannot be read.
-
-    Raises:
-        InputError: A file is absent, malformed, or not for this task.
-    """
+    """Read the data and the teacher of a study once, to refuse (`InputError`) what cannot be read."""
     check_teacher(settings.teacher, load_task(settings.task, cache_dir=cache_dir), cache_dir=cache_dir)
 
 

@@ -70,11 +70,7 @@ from avatar_optuna.teachers import load_teacher
 
 @dataclass(kw_only=True)
 class Run(Workforce):
-    """One run of a study: a workforce, and what it is to do.
-
-    Args:
-        did_something: Whether there was anything left to do.
-    """
+    """One run of a study: a workforce, and what it is to do."""
 
     did_something: bool = field(default=False, init=False)
 
@@ -302,11 +298,7 @@ class Run(Workforce):
         return [last.students[index] for index in pareto_indices(last, self.study.settings.search.searched_objectives)]
 
     def search_alone(self) -> None:
-        """The search of the last round whose indicator is fitted.
-
-        Raises:
-            StudyError: No indicator is fitted yet.
-        """
+        """The search of the last round whose indicator is fitted; a `StudyError` where none is."""
         settings = self.study.settings
         fitted = [r for r in range(settings.search.rounds) if f"{INDICATOR}:{r}" in self.study.read_attributes()]
         if not fitted:

@@ -41,12 +41,7 @@ class JobContext:
 
 @dataclass(frozen=True, kw_only=True)
 class JobOutcome:
-    """What a job gives back.
-
-    Args:
-        result: What was measured; `files` is filled in by the worker.
-        directory: The student's files, to be stored as artifacts, or None.
-    """
+    """What was measured (the worker fills in `files`), and the directory of the student's files, or None."""
 
     result: JobResult
     directory: Path | None = None

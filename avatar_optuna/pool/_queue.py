@@ -14,11 +14,7 @@ from avatar_optuna.storage import Storage, add_missing, open_storage, study_attr
 
 
 class Pool:
-    """The jobs of a study, seen by whoever asks for them.
-
-    Raises:
-        InputError: There is no such study.
-    """
+    """The jobs of a study (named without "/distilled"), seen by whoever asks for them."""
 
     def __init__(self, storage: Storage | BaseStorage | str, study_name: str) -> None:
         self.storage = open_storage(storage, create=False) if isinstance(storage, str) else storage

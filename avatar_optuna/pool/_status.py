@@ -100,11 +100,7 @@ class PoolStatus:
 
 
 def pool_status(storage: BaseStorage, study_name: str) -> PoolStatus:
-    """What the pool of a study is doing.
-
-    Raises:
-        InputError: There is no such study.
-    """
+    """What the pool of a study is doing; an `InputError` where there is no such study."""
     queue = JobQueue(storage, distilled_name(study_name))
     counts = queue.counts()
     running = queue.running()

@@ -29,17 +29,7 @@ Columns = dict[str, list[float | None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """Points of the front that are drawn alike.
-
-    Args:
-        name: In the legend.
-        columns: Where the points lie on each axis.
-        hover: What is shown beside each point.
-        marker: Of plotly.
-        details: Key of what the page shows of a chosen point, or None.
-        labels: Text on each point, or None.
-        errors: Error bars of effectiveness, or None.
-    """
+    """Points of the front that are drawn alike; `details` are the keys of what the page shows of a chosen point."""
 
     name: str
     columns: Columns

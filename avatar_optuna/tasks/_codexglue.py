@@ -52,11 +52,7 @@ class CodexglueKind:
 
 
 def read_functions(path: Path) -> Mapping[str, str]:
-    """Functions by `idx`, one JSON object with `idx` and `func` a line.
-
-    Raises:
-        DataError: The first row that breaks the format.
-    """
+    """Functions by `idx`: one JSON object with `idx` and `func` a line. A bad row is a `DataError`."""
     functions: dict[str, str] = {}
     for row, record in _records(path):
         idx = _field(record, "idx", (str, int), path, row)
@@ -67,11 +63,7 @@ def read_functions(path: Path) -> Mapping[str, str]:
 
 
 def read_labelled(path: Path) -> Split:
-    """Functions with their labels, one JSON object with `func` and `target` a line.
-
-    Raises:
-        DataError: The first row that breaks the format.
-    """
+    """Functions with labels: one JSON object with `func` and `target` a line. A bad row is a `DataError`."""
     places: dict[str, int] = {}
     inputs, labels = [], []
     for row, record in _records(path):
@@ -86,11 +78,7 @@ def read_labelled(path: Path) -> Split:
 
 
 def read_pairs(path: Path, functions: Mapping[str, str]) -> Split:
-    """Labelled pairs of functions, `idx1<TAB>idx2<TAB>label` a line.
-
-    Raises:
-        DataError: The first row that breaks the format.
-    """
+    """Labelled pairs of functions, `idx1<TAB>idx2<TAB>label` a line. A bad row is a `DataError`."""
     places: dict[str, int] = {}
     inputs, labels = [], []
     for row, line in _lines(path):

@@ -51,11 +51,7 @@ class TaskKind(Kind, Protocol):
 
 
 def task_kind(name: str) -> TaskKind:
-    """The kind of this name.
-
-    Raises:
-        InputError: There is none.
-    """
+    """The kind of this name; an `InputError` where there is none."""
     return cast(TaskKind, TASK_KINDS.get(name))
 
 

@@ -10,11 +10,7 @@ from avatar_optuna.tasks._codexglue import CodexglueKind, read_functions, read_p
 
 
 def read(folder: Path) -> Mapping[str, Split]:
-    """`data.jsonl` (`idx`, `func`) and `train.txt`, `valid.txt`, `test.txt` (`idx1<TAB>idx2<TAB>label`).
-
-    Raises:
-        DataError: The first row that breaks the format.
-    """
+    """`data.jsonl` (`idx`, `func`) and `train.txt`, `valid.txt`, `test.txt` (`idx1<TAB>idx2<TAB>label`)."""
     functions = read_functions(folder / "data.jsonl")
     return {name: read_pairs(folder / f"{name}.txt", functions) for name in SPLITS}
 
