@@ -53,7 +53,7 @@ class Guard:
     def __call__(self, environment: Environment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         host = _host_name(environment.get("HTTP_HOST", ""))
-        if host not in self._hosts and not (self._any_address and _is_address(host)):
+        if host not in self._hosts and not (self._any_address and _address(host) is not None):
             return _refuse(
                 start_response, "This dashboard does not answer to that host name; `--allowed-hosts` adds names."
             )
@@ -121,12 +121,12 @@ def _is_same_origin(environment: Environment) -> bool:
     return origin is None or urlsplit(origin).netloc.lower() == environment.get("HTTP_HOST", "").lower()
 
 
-def _is_address(host: str) -> bool:
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """A host as an address in numbers; None where it is a name."""
     try:
-        ipaddress.ip_address(host)
+        return ipaddress.ip_address(host)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _host_name(host: str) -> str:
@@ -144,10 +144,8 @@ def _refuse(start_response: StartResponse, sentence: str) -> Iterable[bytes]:
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach an address."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    address = _address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
 
 
 def guarded_dashboard(
@@ -210,9 +208,5 @@ def serve(
     address = f"http://{host}:{server.effective_port}/"
     if not is_loopback(host):
         say(f"warning: everybody who can reach {host} can read the studies; there is no password")
-    say(
-        f"dashboard at {address}dashboard (read-only)"
-        if token is None
-        else f"dashboard at {address}dashboard?token={token}"
-    )
+    say(f"dashboard at {address}dashboard" + (" (read-only)" if token is None else f"?token={token}"))
     server.run()

@@ -44,9 +44,7 @@ def _space(options: Namespace, console: Console) -> None:
                 space=settings.space, constraints=settings.constraints, task_shape=task_shape, predicted=predicted
             )
         )
-    if options.format == "json":
-        _print_json(console, tightened.to_dict())
-    else:
+    if not _has_printed_json(options, console, tightened.to_dict()):
         _render.space(tightened, settings.space, console)
 
 
@@ -137,9 +135,7 @@ def _audit(options: Namespace, console: Console) -> None:
     run = Run(study=study, storage_url=url, slots=(), cache_dir=cache_folder(None), progress=progress)
     run.audit(task_shape_of(study.settings.task), is_asked=True)
     stored = study.read_attributes()[AUDIT]
-    if options.format == "json":
-        _print_json(console, stored)
-    else:
+    if not _has_printed_json(options, console, stored):
         _render.audit(Audit.from_dict(stored), console)
 
 
@@ -167,9 +163,7 @@ def _status(options: Namespace, console: Console) -> None:
         status = pool_status(study.storage, study.name)
         if options.watch and options.format == "table":
             console.clear()
-        if options.format == "json":
-            _print_json(console, {"study": study.name, **status.to_dict()})
-        else:
+        if not _has_printed_json(options, console, {"study": study.name, **status.to_dict()}):
             _render.status(study.name, status, console)
         if not options.watch or status.is_finished:
             return
@@ -187,14 +181,12 @@ def _copy(options: Namespace, console: Console) -> None:
 
 def _list(options: Namespace, console: Console) -> None:
     summaries = study_summaries(open_for_reading(storage_url(options.storage)))
-    if options.format == "table":
-        _render.studies(summaries, console)
-        return
     rows = [{**asdict(summary), "state": summary.state} for summary in summaries]
     for row in rows:
         if row["last_activity"] is not None:
             row["last_activity"] = row["last_activity"].isoformat(timespec="seconds")
-    _print_json(console, {"studies": rows})
+    if not _has_printed_json(options, console, {"studies": rows}):
+        _render.studies(summaries, console)
 
 
 def _delete(options: Namespace, console: Console) -> None:
@@ -229,9 +221,7 @@ def _front(options: Namespace, console: Console) -> None:
     view = _view(options)
     if options.format == "table":
         front_table(view, console)
-    elif options.format == "json":
-        _print_json(console, front_values(view))
-    else:
+    elif not _has_printed_json(options, console, front_values(view)):
         front_csv(view, console.file)
 
 
@@ -271,8 +261,7 @@ def _predict(options: Namespace, console: Console) -> None:
     from avatar_optuna.inference import predict_files
 
     answers = predict_files(options.directory, options.files)
-    if options.format == "json":
-        _print_json(console, answers)
+    if _has_printed_json(options, console, answers):
         return
     for entry in answers["inputs"]:
         label = f"{entry['label']} {entry['label_name']}"
@@ -289,8 +278,12 @@ def _view(options: Namespace) -> StudyView:
     return read_view(open_for_reading(storage_url(options.storage)), options.study_name)
 
 
-def _print_json(console: Console, values: object) -> None:
-    console.file.write(json.dumps(values, indent=2) + "\n")
+def _has_printed_json(options: Namespace, console: Console, values: object) -> bool:
+    """Print values where JSON is asked for; says whether it was."""
+    is_asked = options.format == "json"
+    if is_asked:
+        console.file.write(json.dumps(values, indent=2) + "\n")
+    return bool(is_asked)
 
 
 COMMANDS: Mapping[str, Callable[[Namespace, Console], None]] = {

@@ -24,6 +24,7 @@ from avatar_optuna.distillation._lesson import Lesson
 from avatar_optuna.distillation._randomness import seed_of, seeded
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe, SoftLabels
 from avatar_optuna.exceptions import AvatarError, DivergenceError
+from avatar_optuna.tasks import accuracies
 
 logger = logging.getLogger(__name__)
 
@@ -94,17 +95,14 @@ class Trainer:
             AvatarError: The device's memory does not hold even one function.
         """
         with own_stream(self.device):
-            return self._run(on_epoch)
-
-    def _run(self, on_epoch: OnEpoch | None) -> EpochRecord:
-        self._resume()
-        while len(self.history) < self.recipe.epochs and not self._is_out_of_patience():
-            record = self._epoch(len(self.history))
-            self.history.append(record)
-            self._write_checkpoint()
-            if on_epoch is not None:
-                on_epoch(record)
-        self._assign(self.best)
+            self._resume()
+            while len(self.history) < self.recipe.epochs and not self._is_out_of_patience():
+                record = self._epoch(len(self.history))
+                self.history.append(record)
+                self._write_checkpoint()
+                if on_epoch is not None:
+                    on_epoch(record)
+            self._assign(self.best)
         return self.best_record
 
     @property
@@ -113,17 +111,13 @@ class Trainer:
         return next(record for record in reversed(self.history) if record.is_best)
 
     def _is_out_of_patience(self) -> bool:
-        patience = self.recipe.patience
-        if patience is None or not self._is_above_chance:
+        """Never before the best epoch is two standard errors above chance: a network has not begun to learn by then."""
+        if self.recipe.patience is None or not self.history:
             return False
-        return len(self.history) - self.best_record.epoch >= patience
-
-    @property
-    def _is_above_chance(self) -> bool:
-        """Whether the best epoch is two standard errors above chance: until then a network has not begun to learn."""
-        num_labels = len(np.unique(self.valid.labels))
+        num_labels, best = len(np.unique(self.valid.labels)), self.best_record
         chance = 1 / num_labels + 2 * math.sqrt(num_labels - 1) / num_labels / math.sqrt(len(self.valid.labels))
-        return bool(self.history) and self.best_record.valid["balanced_accuracy"] > chance
+        is_above_chance = best.valid["balanced_accuracy"] > chance
+        return is_above_chance and len(self.history) - best.epoch >= self.recipe.patience
 
     def _groups(self) -> list[dict[str, Any]]:
         """Weight decay on matrices, none on biases and norms."""
@@ -137,8 +131,7 @@ class Trainer:
         size = self.recipe.batch_size
         if self.lesson.learns_all_pairs:
             return plan_functions(self.train.inputs, self.train.labels, batch_size=size, rng=rng)
-        limit = self.recipe.max_train_inputs
-        return plan_inputs(len(self.train.labels), batch_size=size, limit=limit, rng=rng)
+        return plan_inputs(len(self.train.labels), batch_size=size, limit=self.recipe.max_train_inputs, rng=rng)
 
     def _epoch(self, epoch: int) -> EpochRecord:
         started = time.perf_counter()
@@ -320,14 +313,8 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of torch's AdamW
 
 def validation_figures(logits: Tensor, labels: npt.NDArray[np.int64]) -> dict[str, float]:
     """Accuracy and balanced accuracy (fractions) of logits (n, labels), and their mean cross-entropy as `loss`."""
-    expected = torch.from_numpy(labels)
-    right = (logits.argmax(dim=1) == expected).numpy()
-    recalls = [right[labels == label].mean() for label in np.unique(labels)]
-    return {
-        "accuracy": float(right.mean()),
-        "balanced_accuracy": float(np.mean(recalls)),
-        "loss": float(functional.cross_entropy(logits.float(), expected)),
-    }
+    loss = float(functional.cross_entropy(logits.float(), torch.from_numpy(labels)))
+    return {**accuracies(logits.argmax(dim=1).numpy(), labels), "loss": loss}
 
 
 def _rank(valid: Mapping[str, float]) -> tuple[float, float]:

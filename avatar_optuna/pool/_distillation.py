@@ -8,7 +8,7 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 
 from avatar_optuna.costs import flops
-from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, distil, own_stream
+from avatar_optuna.distillation import Classifier, Teacher, distil, own_stream
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.measurement import describe_device, measure, measure_objectives, use_threads
 from avatar_optuna.objectives import measured
@@ -57,7 +57,7 @@ class Distiller:
             out_dir=context.folder / "student",
             cache_dir=self._cache_dir,
             checkpoint=context.checkpoints,
-            on_epoch=lambda record: _report(record, context),
+            on_epoch=lambda record: context.report(record.epoch),
         )
         classifier = Classifier.load(student.directory, task_shape=task.shape, device=self._device)
         settings = self._settings.measurement
@@ -91,7 +91,7 @@ class Distiller:
             device=describe_device(self._device),
             host=platform.node(),
             measured=further,
-            versions={name: found for name in _VERSIONS if (found := _version(name)) is not None},
+            versions={name: known for name in _VERSIONS if (known := _version(name)) is not None},
         )
         return JobOutcome(result=result, directory=student.directory)
 
@@ -115,10 +115,6 @@ class Distiller:
                 teacher.logits("train")  # computed once for all threads
                 self._loaded = task, teacher
             return self._loaded
-
-
-def _report(record: EpochRecord, context: JobContext) -> None:
-    context.report(record.epoch)
 
 
 def _version(package: str) -> str | None:

@@ -12,7 +12,7 @@ import pynvml
 
 from avatar_optuna.exceptions import InputError
 
-_ENTRY = re.compile(r"(cpu|cuda|cuda:(?P<index>\d+))(\*(?P<count>[1-9]\d{0,3}))?")
+_ENTRY = re.compile(r"(cpu|cuda|cuda:\d+)(\*(?P<count>[1-9]\d{0,3}))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,20 +43,17 @@ def parse_devices(devices: str = "auto", *, workers: int | None = None) -> tuple
         InputError: It is written otherwise, or names a device that this machine lacks.
     """
     visible = _visible_gpus()
+    here = [f"cuda:{index}" for index in range(len(visible))]
     names: list[str] = []
     for entry in devices.split(","):
         match = _ENTRY.fullmatch(entry.strip())
         if entry.strip() == "auto" and devices.strip() == "auto":
-            names += [f"cuda:{index}" for index in range(len(visible))] or ["cpu"]
+            names += here or ["cpu"]
         elif match is None:
             raise InputError(f"devices must be auto, cpu, or a list such as cuda:0,cuda:1*4, got {devices!r}")
         else:
-            index = match["index"]
-            name = entry.strip().partition("*")[0]
-            found = ["cpu"] if name == "cpu" else [f"cuda:{index}"]
-            if name == "cuda":
-                found = [f"cuda:{index}" for index in range(len(visible))] or ["cuda:0"]
-            names += found * int(match["count"] or 1)
+            named = (here or ["cuda:0"]) if match[1] == "cuda" else [match[1]]
+            names += named * int(match["count"] or 1)
     if workers is not None:
         names = [names[index % len(names)] for index in range(workers)]
     return tuple(_slot(name, len(names), visible) for name in names)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
+import numpy.typing as npt
 
 from avatar_optuna.tasks._task import Split, Task
 
 _TOKEN = r"[A-Za-z]+|\d+|[^\sA-Za-z\d]"
 
 
-def baseline(task: Task) -> dict[str, Mapping[str, float]]:
+def baseline(task: Task) -> dict[str, dict[str, float]]:
     """Accuracy and balanced accuracy, as fractions, of a TF-IDF and logistic regression fitted on the training split.
 
     For pairs the regression sees the absolute difference and the product of the two functions' vectors.
@@ -37,10 +36,12 @@ def baseline(task: Task) -> dict[str, Mapping[str, float]]:
         return sparse.hstack([abs(members[0] - members[1]), both, both.sum(axis=1)]).tocsr()
 
     model = LogisticRegression(max_iter=1000).fit(features(task.train), task.train.labels)
-    figures: dict[str, Mapping[str, float]] = {}
-    for name in ("valid", "test"):
-        split = task.splits[name]
-        right = model.predict(features(split)) == split.labels
-        recalls = [float(right[split.labels == label].mean()) for label in np.unique(split.labels)]
-        figures[name] = {"accuracy": float(right.mean()), "balanced_accuracy": float(np.mean(recalls))}
-    return figures
+    splits = {"valid": task.valid, "test": task.test}
+    return {name: accuracies(model.predict(features(split)), split.labels) for name, split in splits.items()}
+
+
+def accuracies(predictions: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> dict[str, float]:
+    """Accuracy and balanced accuracy (mean recall of the labels that occur), as fractions."""
+    right = predictions == labels
+    recalls = [right[labels == label].mean() for label in np.unique(labels)]
+    return {"accuracy": float(right.mean()), "balanced_accuracy": float(np.mean(recalls))}
