@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from avatar_optuna.objectives import signs
+from avatar_optuna.objectives import OBJECTIVES, signs
 from avatar_optuna.pareto import hypervolume, non_dominated
 from avatar_optuna.report._recommendation import Recommendation, better_than, recommend
+from avatar_optuna.report._words import count
 from avatar_optuna.schema import SearchResult
 from avatar_optuna.view import StudyView
 
@@ -30,6 +31,38 @@ class Content(StudyView):
     volumes: Mapping[int, tuple[tuple[int, float], ...]]
     recommendation: Recommendation | None
     floor: float
+
+    @property
+    def scored(self) -> dict[int, int]:
+        """By round that has begun: how many configurations it scored."""
+        return {round_.number: len(round_.scored) for round_ in self.rounds}
+
+    @property
+    def uncompared(self) -> list[str]:
+        """Students that have not been timed side by side with the teacher."""
+        return [str(student.job) for student in self.students if self.model(str(student.job)) is None]
+
+    @property
+    def objectives(self) -> list[str]:
+        """What the search improves, and in which direction."""
+        kinds = [OBJECTIVES.get(name) for name in self.settings.search.objectives]
+        return [f"{kind.title} {'up' if kind.direction == 'maximize' else 'down'}" for kind in kinds]
+
+    @property
+    def constraints(self) -> list[str]:
+        """Of the study and of its family, as expressions."""
+        family = self.settings.space.family
+        return [*self.settings.constraints, *(rule.text for rule in family.divides), *family.constraints]
+
+    @property
+    def devices(self) -> list[str]:
+        """Where the students were distilled."""
+        places = []
+        for result in (student.result for student in self.students):
+            threads = result.device.get("threads")
+            place = f"{result.device.get('model', result.device.get('name'))} of {result.host}"
+            places.append(f"{place}, {count(threads, 'thread')}" if threads else place)
+        return list(dict.fromkeys(places))
 
 
 def content_of(view: StudyView) -> Content:

@@ -18,7 +18,7 @@ from avatar_optuna import __version__
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import write_text
 from avatar_optuna.objectives import OBJECTIVES
-from avatar_optuna.report import _asked, _figures, _students, _words
+from avatar_optuna.report import _figures, _students, _words
 from avatar_optuna.report._content import Content, content_of
 from avatar_optuna.schema import PHASES
 from avatar_optuna.tasks import task_kind
@@ -89,7 +89,7 @@ def _templates() -> Environment:
     environment.filters |= {name: getattr(_words, name) for name in names}
     environment.filters["title_of"] = lambda objective: OBJECTIVES.get(objective).title
     environment.filters["task_title"] = lambda kind: task_kind(kind).title
-    environment.globals |= {"asked": _asked, "figures": _figures, "students": _students, "phases": PHASES}
+    environment.globals |= {"figures": _figures, "students": _students, "phases": PHASES}
     return environment
 
 

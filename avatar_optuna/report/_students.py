@@ -1,14 +1,13 @@
-"""Figures of the students for the report's templates: the one recommended, and all of them beside their teacher."""
+"""The table of the students beside their teacher, for the report's templates."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from avatar_optuna.objectives import EFFECTIVENESS, OBJECTIVES
 from avatar_optuna.report._content import Content
-from avatar_optuna.report._words import amount, figure, interval, joules, percent, times
+from avatar_optuna.report._words import figure, interval, times
 from avatar_optuna.view import DistilledStudent
 
 _REFERENCES = {"teacher": "the teacher", "codebert": "CodeBERT"}
@@ -16,37 +15,6 @@ _RATIOS = {"size": "smaller", "latency": "faster", "energy": "less J"}
 
 Cell = str | tuple[str, str]
 """Of a table: text, or text and what stands below it in small."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tile:
-    """A figure shown large, with its unit; `note` stands below it, `how` says how it was obtained."""
-
-    value: str
-    what: str
-    note: str
-    how: str = "measured"
-
-
-def tiles(content: Content, student: DistilledStudent) -> list[Tile]:
-    """Effectiveness, size, latency, and energy (FLOPs where it was not measured) of a distilled student."""
-    result = student.result
-    ratio = student.times_less_than.get("teacher", {})
-    bounds = result.valid.get(f"{content.metric}_interval")
-    under = f"95 % interval {interval(bounds)}" if bounds is not None else ""
-    than = {
-        name: f"{times(ratio[name])} {word} than the teacher" if name in ratio else ""
-        for name, word in (("size", "smaller"), ("latency", "faster"), ("energy", "less"), ("flops", "fewer"))
-    }
-    metric = content.metric.replace("_", " ")
-    shown = [
-        Tile(value=percent(result.effectiveness), what=f"{metric} on validation", note=under),
-        Tile(value=amount("size_bytes", student.size_bytes), what="weights on disk", note=than["size"]),
-        Tile(value=amount("latency_ms", student.latency_ms), what="one input, median", note=than["latency"]),
-    ]
-    if student.energy is not None:
-        return [*shown, Tile(value=joules(student.energy.joules), what="one input", note=than["energy"])]
-    return [*shown, Tile(value=amount("flops", result.flops), what="one input", note=than["flops"], how="by formula")]
 
 
 def costs(content: Content) -> list[str]:
