@@ -97,7 +97,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": {
         *("files", "exceptions", "students", "costs", "objectives", "schema", "pareto", "carbon", "tasks", "view"),
     },
-    "dashboard_notes": {"students", "objectives", "schema", "study", "view", "report"},
+    "dashboard_notes": {"schema", "study", "renderers", "view", "report"},
     "pipeline": {
         *("exceptions", "progress", "students", "costs", "cost_model", "settings", "schema", "feasibility"),
         *(

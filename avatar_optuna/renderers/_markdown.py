@@ -1,0 +1,53 @@
+"""The model card of an exported student, and its note on the dashboard, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from avatar_optuna.objectives import BUILT_IN, OBJECTIVES, written
+from avatar_optuna.view import DistilledStudent, StudyView
+
+
+def model_card(view: StudyView, student: DistilledStudent) -> str:
+    """What a student is, what it reaches, what it costs, and how each figure was obtained."""
+    return _templates().get_template("model_card.md").render(view=view, student=student, result=student.result)
+
+
+def student_note(view: StudyView, student: DistilledStudent) -> str:
+    """What a student is, what it costs, and where its files are."""
+    further = [(OBJECTIVES.get(name), value) for name, value in student.figures.items() if name not in BUILT_IN]
+    note = _templates().get_template("note.md")
+    return note.render(view=view, student=student, result=student.result, further=further)
+
+
+def _templates() -> Environment:
+    """The templates; a name that does not exist is an error. Markdown is not escaped."""
+    environment = Environment(
+        loader=PackageLoader("avatar_optuna.renderers"),
+        autoescape=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"percent": _percent, "times": _times, "written": written}
+    return environment
+
+
+def _percent(figures: Mapping[str, Any], name: str) -> str:
+    """`83.3 % (60.8 to 94.2)`, the interval where there is one."""
+    low, high = figures.get(f"{name}_interval", (None, None))
+    between = f" ({100 * low:.1f} to {100 * high:.1f})" if low is not None else ""
+    return f"{100 * figures[name]:.1f} %{between}"
+
+
+def _times(ratios: Mapping[str, float]) -> str:
+    """`7.3 times smaller, 20 times faster`."""
+    words = {"size": "smaller", "latency": "faster", "energy": "less energy"}
+    known = {word: ratios[key] for key, word in words.items() if key in ratios}
+    return ", ".join(
+        f"{value:,.0f} times {w}" if value >= 20 else f"{value:.1f} times {w}" for w, value in known.items()
+    )
