@@ -14,23 +14,15 @@ JOULES_PER_KWH = 3_600_000.0
 
 
 def carbon_g(energy_j: float, country: str) -> float:
-    """Grams of CO2-equivalent of an amount of energy on a country's mean grid.
-
-    Args:
-        energy_j: Joules.
-        country: ISO 3166 code of three letters.
-
-    Raises:
-        InputError: The table does not know the country.
-    """
+    """Grams of CO2-equivalent of an amount of energy on a country's mean grid (see `grid_intensity_g_per_kwh`)."""
     return energy_j / JOULES_PER_KWH * grid_intensity_g_per_kwh(country)
 
 
 def grid_intensity_g_per_kwh(country: str) -> float:
-    """Grams of CO2-equivalent a kilowatt-hour, the mean of a country's grid (codecarbon's table).
+    """Grams of CO2-equivalent a kilowatt-hour, the mean of the grid of a country, named by its ISO 3166 code.
 
     Raises:
-        InputError: The table does not know the country.
+        InputError: codecarbon's table does not know the country.
     """
     if not is_known_country(country):
         raise InputError(
@@ -40,11 +32,7 @@ def grid_intensity_g_per_kwh(country: str) -> float:
 
 
 def is_known_country(country: str) -> bool:
-    """Whether the table has a figure for the country's grid.
-
-    Raises:
-        InputError: There is no table.
-    """
+    """Whether the table has a figure for the country's grid; an `InputError` where there is no table."""
     return country in _table()
 
 

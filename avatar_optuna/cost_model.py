@@ -7,8 +7,10 @@ polynomials in the sizes of its family, so that one cost model takes an int, an 
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -64,6 +66,59 @@ class CostModel(Stored):
     waited_share: float | None
     measured_utc: str
 
+    @classmethod
+    def fit(
+        cls,
+        quantity: str,
+        students: Sequence[Configuration],
+        measured: Sequence[float],
+        task_shape: TaskShape,
+        *,
+        device: Mapping[str, Any],
+        batch_size: int = 1,
+        waited_share: float | None = None,
+    ) -> CostModel:
+        """Non-negative least squares of relative errors; each student is left out in turn to say how far to trust it.
+
+        Args:
+            students: What was measured, on this machine.
+            measured: Its figures, above 0.
+
+        Raises:
+            StudyError: There are too few students, or a figure is not above 0.
+        """
+        from scipy.stats import spearmanr
+
+        figures = np.asarray(measured, dtype=np.float64)
+        if len(figures) < MIN_STUDENTS or len(figures) != len(students):
+            raise StudyError(f"a cost model needs at least {MIN_STUDENTS} measured students, got {len(figures)}")
+        if not (np.isfinite(figures) & (figures > 0)).all():
+            raise StudyError("a cost model is fitted on figures above 0")
+        rows = [student.family.device_terms(student, task_shape) for student in students]
+        matrix = np.asarray([[float(value) for value in row.values()] for row in rows])
+        predicted = np.zeros(len(figures))
+        for index in range(len(figures)):
+            others = np.arange(len(figures)) != index
+            predicted[index] = matrix[index] @ _solved(matrix[others], figures[others])
+        errors = np.abs(predicted - figures) / figures
+        weights = zip(rows[0], _solved(matrix, figures), strict=True)
+        return cls(
+            quantity=quantity,
+            family=students[0].family.name,
+            task_shape=task_shape,
+            weights={name: float(weight) for name, weight in weights if weight > 0},
+            device=device,
+            host=platform.node(),
+            batch_size=batch_size,
+            num_students=len(figures),
+            median_error=float(np.median(errors)),
+            p90_error=float(np.percentile(errors, 90)),
+            rank_correlation=float(spearmanr(predicted, figures).statistic),
+            range=(float(figures.min()), float(figures.max())),
+            waited_share=waited_share,
+            measured_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
     def __call__(self, shape: Reading) -> Any:
         """The figure of a shape: a float, an array, an interval or a Z3 term."""
         terms = shape.family.device_terms(shape, self.task_shape)
@@ -97,56 +152,6 @@ class CostModel(Stored):
             raise ValueError(f"the format must be {_FORMAT}")
         task_shape = TaskShape.from_form(values["form"], values.get("num_labels", 2))
         return {"family": DEFAULT_FAMILY, **values, "task_shape": task_shape}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fit:
-    """Weights, and how far to trust them.
-
-    Args:
-        weights: By term, those above 0.
-        median_error, p90_error, rank_correlation: See `CostModel`.
-    """
-
-    weights: Mapping[str, float]
-    median_error: float
-    p90_error: float
-    rank_correlation: float
-
-
-def fit(students: Sequence[Configuration], measured: Sequence[float], task_shape: TaskShape) -> Fit:
-    """Non-negative least squares of the relative errors; each student is left out in turn to say how far to trust it.
-
-    Args:
-        students: What was measured.
-        measured: Its figures, above 0.
-        task_shape: Single functions or pairs.
-
-    Raises:
-        StudyError: There are too few students, or a figure is not above 0.
-    """
-    from scipy.stats import spearmanr
-
-    figures = np.asarray(measured, dtype=np.float64)
-    if len(figures) < MIN_STUDENTS or len(figures) != len(students):
-        raise StudyError(f"a cost model needs at least {MIN_STUDENTS} measured students, got {len(figures)}")
-    if not (np.isfinite(figures) & (figures > 0)).all():
-        raise StudyError("a cost model is fitted on figures above 0")
-    rows = [student.family.device_terms(student, task_shape) for student in students]
-    names = list(rows[0])
-    matrix = np.asarray([[float(row[name]) for name in names] for row in rows])
-    predicted = np.zeros(len(figures))
-    for index in range(len(figures)):
-        others = np.arange(len(figures)) != index
-        predicted[index] = matrix[index] @ _solved(matrix[others], figures[others])
-    errors = np.abs(predicted - figures) / figures
-    weights = _solved(matrix, figures)
-    return Fit(
-        weights={name: float(w) for name, w in zip(names, weights, strict=True) if w > 0},
-        median_error=float(np.median(errors)),
-        p90_error=float(np.percentile(errors, 90)),
-        rank_correlation=float(spearmanr(predicted, figures).statistic),
-    )
 
 
 def _solved(matrix: Array, figures: Array) -> Array:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
 from avatar_optuna.configurations import ConfigurationTable
-from avatar_optuna.cost_model import CostModel, fit
+from avatar_optuna.cost_model import CostModel
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InfeasibleSpaceError, StoredValueError, StudyError
 from avatar_optuna.feasibility import Boxes, Feasibility, draw, judged, tighten
@@ -55,6 +55,11 @@ def make_cost_model(**changes: Any) -> CostModel:
         "measured_utc": "2026-11-24T02:00:00+00:00",
     }
     return CostModel(**(values | changes))
+
+
+def _fitted(students: list[Configuration], measured: list[float]) -> CostModel:
+    device = {"name": "cpu", "model": "some processor", "threads": 1}
+    return CostModel.fit("latency_ms", students, measured, TaskShape(arity=2), device=device)
 
 
 @given(small_students())
@@ -145,11 +150,11 @@ def test_weights_are_found_again() -> None:
     feasibility = Feasibility(space=SearchSpace.paper(), constraints=["size_mb <= 3"], task_shape=TaskShape(arity=2))
     students = draw(feasibility, 40, seed=0, pool=3_000)
     truth = np.asarray([float(make_cost_model()(student)) for student in students])
-    exact = fit(students, truth.tolist(), TaskShape(arity=2))
+    exact = _fitted(students, truth.tolist())
     assert exact.median_error < 1e-6
     assert exact.rank_correlation == pytest.approx(1.0)
     noise = np.random.default_rng(0).uniform(0.9, 1.1, size=len(truth))
-    noisy = fit(students, (truth * noise).tolist(), TaskShape(arity=2))
+    noisy = _fitted(students, (truth * noise).tolist())
     assert 0.02 < noisy.median_error < 0.12
     assert all(weight > 0 for weight in noisy.weights.values())
     predicted = [
@@ -160,9 +165,9 @@ def test_weights_are_found_again() -> None:
 
 def test_too_few_or_impossible_figures_are_refused(student: Configuration) -> None:
     with pytest.raises(StudyError, match="at least 12 measured students, got 3"):
-        fit([student] * 3, [1.0, 2.0, 3.0], TaskShape(arity=2))
+        _fitted([student] * 3, [1.0, 2.0, 3.0])
     with pytest.raises(StudyError, match="figures above 0"):
-        fit([student] * 12, [1.0] * 11 + [0.0], TaskShape(arity=2))
+        _fitted([student] * 12, [1.0] * 11 + [0.0])
 
 
 def test_it_comes_back_equal_and_faulty_ones_are_refused() -> None:

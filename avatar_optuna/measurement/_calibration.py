@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
-from avatar_optuna.cost_model import MIN_STUDENTS, CostModel, fit
+from avatar_optuna.cost_model import MIN_STUDENTS, CostModel
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.measurement._energy import require_counter
@@ -57,21 +55,12 @@ def calibrate(
                     f"energy_j cannot be predicted: the counter {counter.source} gave figures for {len(measured)} of "
                     f"{len(students)} students, and {MIN_STUDENTS} are needed"
                 )
-    figures = [figure for _, figure in measured]
-    fitted = fit([student for student, _ in measured], figures, task_shape)
-    return CostModel(
-        quantity=quantity,
-        family=students[0].family.name,
-        task_shape=task_shape,
-        weights=fitted.weights,
+    return CostModel.fit(
+        quantity,
+        [student for student, _ in measured],
+        [figure for _, figure in measured],
+        task_shape,
         device=about,
-        host=platform.node(),
         batch_size=BATCH_SIZE,
-        num_students=len(measured),
-        median_error=fitted.median_error,
-        p90_error=fitted.p90_error,
-        rank_correlation=fitted.rank_correlation,
-        range=(min(figures), max(figures)),
         waited_share=waited_share,
-        measured_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
