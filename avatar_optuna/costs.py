@@ -62,12 +62,11 @@ _FORMS = {1: "single", 2: "pair"}
 
 
 class CostFormulas(Protocol):
-    """The cost formulas of a family; each takes a shape of that family."""
+    """The cost formulas of a family that are read here; each takes a shape of that family."""
 
     def parameter_terms(self, shape: Any, task_shape: TaskShape) -> dict[str, Any]: ...
     def size_terms(self, shape: Any, task_shape: TaskShape) -> dict[str, Any]: ...
     def flops_terms(self, shape: Any, task_shape: TaskShape) -> dict[str, Any]: ...
-    def elementwise_flops(self, shape: Any, task_shape: TaskShape) -> dict[str, Any]: ...
 
 
 class Shape(Protocol):
@@ -77,36 +76,16 @@ class Shape(Protocol):
     def family(self) -> CostFormulas: ...
 
 
-def parameter_terms(shape: Shape, task_shape: TaskShape) -> dict[str, Any]:
-    """Parameters of a student, by the part that owns them; their sum is exact."""
-    return shape.family.parameter_terms(shape, task_shape)
-
-
 def num_parameters(shape: Shape, task_shape: TaskShape) -> Any:
-    """The sum of `parameter_terms`."""
-    return sum(parameter_terms(shape, task_shape).values())
-
-
-def size_terms(shape: Shape, task_shape: TaskShape) -> dict[str, Any]:
-    """Bytes of a student's `model.safetensors`: its weights, and an upper bound of the file's header."""
-    return shape.family.size_terms(shape, task_shape)
+    """Parameters of a student: the sum of `parameter_terms` of its family; exact."""
+    return sum(shape.family.parameter_terms(shape, task_shape).values())
 
 
 def size_bytes(shape: Shape, task_shape: TaskShape) -> Any:
-    """The sum of `size_terms`."""
-    return sum(size_terms(shape, task_shape).values())
-
-
-def flops_terms(shape: Shape, task_shape: TaskShape) -> dict[str, Any]:
-    """FLOPs of the matrix products for one input at full length, by the product they belong to."""
-    return shape.family.flops_terms(shape, task_shape)
+    """Bytes of a student's `model.safetensors`: its weights, and an upper bound of the file's header."""
+    return sum(shape.family.size_terms(shape, task_shape).values())
 
 
 def flops(shape: Shape, task_shape: TaskShape) -> Any:
-    """The sum of `flops_terms`: what the search minimises."""
-    return sum(flops_terms(shape, task_shape).values())
-
-
-def elementwise_flops(shape: Shape, task_shape: TaskShape) -> dict[str, Any]:
-    """Element-wise operations of the same forward pass, by kind."""
-    return shape.family.elementwise_flops(shape, task_shape)
+    """FLOPs of the matrix products for one input at full length: what the search minimises."""
+    return sum(shape.family.flops_terms(shape, task_shape).values())

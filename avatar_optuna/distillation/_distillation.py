@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from avatar_optuna.costs import TaskShape
+from avatar_optuna.distillation._batches import views_of
 from avatar_optuna.distillation._checkpoint import CheckpointStore
 from avatar_optuna.distillation._classifier import write_manifest
 from avatar_optuna.distillation._randomness import seeded
@@ -20,7 +21,6 @@ from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, R
 from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._teacher import Teacher
 from avatar_optuna.distillation._training import Trainer
-from avatar_optuna.distillation._views import views_of
 from avatar_optuna.settings import DistillationSettings
 from avatar_optuna.students import Configuration
 from avatar_optuna.tasks import Task

@@ -11,7 +11,7 @@ import torch
 
 from avatar_optuna.configurations import ConfigurationTable, Lattice
 from avatar_optuna.constraints import implied_constraints, parse_constraint
-from avatar_optuna.costs import TaskShape, elementwise_flops, flops, flops_terms, num_parameters, size_bytes
+from avatar_optuna.costs import TaskShape, flops, num_parameters, size_bytes
 from avatar_optuna.distillation import build_student
 from avatar_optuna.feasibility import Feasibility, draw
 from avatar_optuna.space import SearchSpace
@@ -89,7 +89,8 @@ def check_readings(feasibility: Feasibility, students: Sequence[Configuration]) 
         judge = Feasibility(space=_only(feasibility.space, student), constraints=exact, task_shape=task_shape)
         assert judge.check(student.values).feasible, "the solver's terms must give the figures of the student"
         assert judge.satisfy() == student, "the solver must find the only student of a space"
-    for terms in (flops_terms, elementwise_flops):
+    family = students[0].family
+    for terms in (family.flops_terms, family.elementwise_flops):
         names = set(terms(students[0], task_shape))
         assert all(set(terms(student, task_shape)) == names for student in students), "terms must have fixed names"
 

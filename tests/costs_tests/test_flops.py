@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from avatar_optuna.costs import TaskShape, elementwise_flops, flops, flops_terms
+from avatar_optuna.costs import TaskShape, flops
 from avatar_optuna.students import Configuration
 from avatar_optuna.students.transformer import TRANSFORMER
 
@@ -36,12 +36,14 @@ def test_absolute_students_count_as_torch_counts(student_values: dict[str, Any],
 
 
 def test_a_pair_encodes_two_functions(student: Configuration) -> None:
-    single, pair = (flops_terms(student, task_shape) for task_shape in (TaskShape(arity=1), TaskShape(arity=2)))
+    single, pair = (
+        TRANSFORMER.flops_terms(student, task_shape) for task_shape in (TaskShape(arity=1), TaskShape(arity=2))
+    )
     assert single.pop("head_output") == pair.pop("head_output")
     assert {name: 2 * term for name, term in single.items()} == pair
 
 
 def test_elementwise_work_is_named_and_apart(student: Configuration) -> None:
-    terms = elementwise_flops(student, TaskShape(arity=1))
-    assert not set(terms) & set(flops_terms(student, TaskShape(arity=1)))
+    terms = TRANSFORMER.elementwise_flops(student, TaskShape(arity=1))
+    assert not set(terms) & set(TRANSFORMER.flops_terms(student, TaskShape(arity=1)))
     assert terms["softmax"] == 12 * 3 * 8 * 400 * 400

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from avatar_optuna.configurations import ConfigurationTable
-from avatar_optuna.costs import TaskShape, num_parameters, parameter_terms, size_bytes
+from avatar_optuna.costs import TaskShape, num_parameters, size_bytes
 from avatar_optuna.students import Configuration
 from avatar_optuna.students.transformer import TRANSFORMER
 from tests.strategies import small_students
@@ -38,7 +38,7 @@ def test_absolute_students_count_as_transformers_roberta(student: Configuration)
 
 
 def test_a_pair_head_reads_two_vectors(student: Configuration) -> None:
-    single, pair = (parameter_terms(student, task_shape) for task_shape in (TaskShape(arity=1), TaskShape(arity=2)))
+    single, pair = (TRANSFORMER.parameter_terms(student, TaskShape(arity=arity)) for arity in (1, 2))
     assert pair.pop("head_dense") - single.pop("head_dense") == student.hidden_size**2
     assert single == pair
 

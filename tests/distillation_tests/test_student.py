@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForSequenceClassification, RobertaForSequenceClassification
 
-from avatar_optuna.costs import TaskShape, flops, num_parameters, size_bytes, size_terms
+from avatar_optuna.costs import TaskShape, flops, num_parameters, size_bytes
 from avatar_optuna.distillation import StudentConfig, StudentForSequenceClassification
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.students import Configuration
@@ -75,7 +75,7 @@ def test_the_file_weighs_at_most_what_was_predicted(
     folder = tmp_path_factory.mktemp("student")
     _build(student, task_shape).save_pretrained(folder)
     size = (folder / "model.safetensors").stat().st_size
-    assert size_terms(student, task_shape)["weights"] < size <= size_bytes(student, task_shape)
+    assert TRANSFORMER.size_terms(student, task_shape)["weights"] < size <= size_bytes(student, task_shape)
 
 
 def test_the_largest_names_still_fit_the_predicted_header(tmp_path: Path, student_values: dict[str, Any]) -> None:

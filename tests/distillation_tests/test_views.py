@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation import Teacher, distil
-from avatar_optuna.distillation._batches import plan_reading
+from avatar_optuna.distillation._batches import plan_reading, views_of
 from avatar_optuna.distillation._recipe import SoftLabels
-from avatar_optuna.distillation._views import views_of
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import DistillationSettings, TeacherSettings
 from avatar_optuna.students import Configuration
