@@ -13,18 +13,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from avatar_optuna.distillation._batches import Indices
-from avatar_optuna.distillation._lesson import Lesson
 from avatar_optuna.distillation._randomness import drawing_from, seeded
-from avatar_optuna.distillation._recipe import Recipe
-from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.students.packing import is_packed
+
+if TYPE_CHECKING:
+    from avatar_optuna.distillation._training import Trainer
 
 MAX_GRADIENT_NORM = 1.0
 _SIZES_PER_BATCH = 10  # packed batches are filled up to the next tenth of a mean batch
@@ -36,26 +36,15 @@ _of_thread = threading.local()
 
 
 class FixedSteps:
-    """Updates a network, its optimizer (whose rate is a tensor) and its average by the steps of an epoch."""
+    """Updates a trainer's network, optimizer and average by the steps of an epoch; on a GPU, captured if it says so."""
 
-    def __init__(
-        self,
-        network: Any,
-        *,
-        recipe: Recipe,
-        tokens: Tokens,
-        lesson: Lesson,
-        optimizer: torch.optim.AdamW,
-        average: list[Tensor],
-        is_captured: bool = True,
-    ) -> None:
-        self.network, self.recipe, self.tokens, self.lesson = network, recipe, tokens, lesson
-        self.optimizer, self.average = optimizer, average
-        self.parameters = [p for p in network.parameters() if p.requires_grad]
-        self.device = tokens.ids.device
-        self.is_captured = is_captured and self.device.type == "cuda"
-        self.is_packed = is_packed(network, self.device)
-        self.rate: Tensor = optimizer.param_groups[0]["lr"]
+    def __init__(self, trainer: Trainer) -> None:
+        self.network, self.recipe, self.lesson = trainer.network, trainer.recipe, trainer.lesson
+        self.optimizer, self.average, self.parameters = trainer.optimizer, trainer.average, trainer.parameters
+        self.tokens, self.device = trainer.train.tokens, trainer.device
+        self.is_captured = trainer.is_captured and self.device.type == "cuda"
+        self.is_packed = is_packed(self.network, self.device)
+        self.rate: Tensor = self.optimizer.param_groups[0]["lr"]  # on the device
         self.generator = torch.Generator(self.device)
         self.graphs: dict[Shape, Any] = {}
         self._seen: set[Shape] = set()

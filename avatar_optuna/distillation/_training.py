@@ -178,15 +178,7 @@ class Trainer:
 
     def _fixed_epoch(self, epoch: int, plan: list[Indices], reading: Indices, seed: int) -> Tensor:
         if self.fixed_steps is None:
-            self.fixed_steps = FixedSteps(
-                self.network,
-                recipe=self.recipe,
-                tokens=self.train.tokens,
-                lesson=self.lesson,
-                optimizer=self.optimizer,
-                average=self.average,
-                is_captured=self.is_captured,
-            )
+            self.fixed_steps = FixedSteps(self)
         steps = range(epoch * self.steps_per_epoch, (epoch + 1) * self.steps_per_epoch)
         rates = [self.recipe.learning_rate * self._rate_at(step) for step in steps]
         weights = [self._weight_at(step) for step in steps]
