@@ -1,19 +1,67 @@
-"""Export a distilled student of a study in one of the formats."""
+"""What an export format is, and the export of a distilled student of a study in one of them."""
 
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol
 
+from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.exports._format import ExportFormat, StudentToExport
 from avatar_optuna.files import appearing
 from avatar_optuna.registry import Registry
 from avatar_optuna.renderers import model_card
 from avatar_optuna.storage import artifact_store, download_directory
+from avatar_optuna.students import Configuration
 from avatar_optuna.study import AvatarStudy
 from avatar_optuna.view import read_view
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentToExport:
+    """A distilled student.
+
+    Args:
+        name: Such as "clone-detection-12": its study and its number.
+        task_shape: Functions an input, and labels.
+        hyperparameters: Its configuration.
+        files: A directory that holds its files as they were stored, each checked by its SHA-256: the configuration,
+            the weights (`model.safetensors`), the tokenizer (`tokenizer.json`) and the manifest (`avatar.json`). To be
+            read only; it is gone after `write`.
+        card: The model card, in Markdown.
+    """
+
+    name: str
+    task_shape: TaskShape
+    hyperparameters: Configuration
+    files: Path
+    card: str
+
+
+class ExportFormat(Protocol):
+    """A format in which a student is exported. `avatar_optuna.testing.exports` checks one."""
+
+    @property
+    def name(self) -> str:
+        """What `export --format` takes."""
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Python modules that `write` imports beside those that avatar_optuna depends on."""
+
+    def write(self, student: StudentToExport, out_dir: Path) -> None:
+        """Write the student.
+
+        Args:
+            student: The student.
+            out_dir: An empty directory; it gets its final name when everything is written.
+
+        Raises:
+            InputError: A student of this kind cannot be written in this format.
+        """
+
 
 FORMATS: Registry[ExportFormat] = Registry(
     "exports", noun="export format", built_in={"hf": "avatar_optuna.exports.hf:FORMAT"}

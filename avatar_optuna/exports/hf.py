@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from avatar_optuna.exports._format import StudentToExport
+from avatar_optuna.exports._export import StudentToExport
 
 
 class HuggingFaceDirectory:
