@@ -23,7 +23,7 @@ from avatar_optuna.distillation import Classifier
 from avatar_optuna.feasibility import Feasibility, draw
 from avatar_optuna.measurement import AUDITED_STUDENTS, CODEBERT_NAME, TEACHER, audit_stand_ins, compare
 from avatar_optuna.schema import Comparison
-from avatar_optuna.settings import StudySettings, TaskSettings
+from avatar_optuna.settings import MeasurementSettings, StudySettings, TaskSettings
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.storage import artifact_store, download_directory, open_storage
 from avatar_optuna.students import Configuration
@@ -45,9 +45,8 @@ def main() -> None:
         students = {name: model for name, model in models.items() if name != TEACHER}
         runs = []
         for turn in range(options.times):
-            runs.append(
-                compare(students, teacher, split, batch_sizes=(1,), repeats=options.repeats, device=options.device)
-            )
+            settings = MeasurementSettings(repeats=options.repeats, device=options.device)
+            runs.append(compare(students, teacher, split, settings))
             seen = {name: dict(figures(runs[-1:], name)) for name in runs[-1].models}
             print(f"<!-- {turn + 1} of {options.times}: {json.dumps(seen)} -->", flush=True)
     print(f"{device_name(options.device)}; {options.times} times {options.repeats} passes\n")

@@ -1,6 +1,5 @@
 """Students and how they learn: tokenizers, the model, what a teacher is, the training engine, and what predicts."""
 
-from avatar_optuna.distillation._checkpoint import CheckpointStore
 from avatar_optuna.distillation._classifier import (
     MANIFEST_FILE,
     Classifier,
@@ -23,7 +22,6 @@ from avatar_optuna.students.transformer.tokenizers import train_tokenizer
 
 __all__ = [
     "MANIFEST_FILE",
-    "CheckpointStore",
     "Classifier",
     "TrainedStudent",
     "EpochRecord",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -13,6 +13,7 @@ from avatar_optuna.measurement._energy import energy_of
 from avatar_optuna.measurement._latency import computing_threads, describe_device, interleaved_latencies
 from avatar_optuna.measurement._models import CodebertArchitecture, classifier_runs
 from avatar_optuna.schema import ComparedModel, Comparison
+from avatar_optuna.settings import MeasurementSettings
 from avatar_optuna.tasks import Split
 
 TEACHER = "teacher"
@@ -23,11 +24,7 @@ def compare(
     students: Mapping[str, Classifier],
     teacher: Classifier | None,
     split: Split,
-    *,
-    batch_sizes: Sequence[int],
-    repeats: int,
-    device: str,
-    threads: int | None = None,
+    settings: MeasurementSettings,
 ) -> Comparison:
     """Latency (and energy, where a counter is readable) of all of them, on the same inputs, on a quiet machine.
 
@@ -36,17 +33,15 @@ def compare(
         teacher: None where only its soft labels are known.
         split: Whose inputs are timed, at their real lengths; CodeBERT reads as many tokens as the teacher (or, without
             one, the first student) does.
-        batch_sizes: Batch 1 is always among them.
-        repeats: Timed passes of each model and batch size.
-        device: Where all of them are.
-        threads: On a CPU; None takes one.
+        settings: Batch sizes and passes, and the device where all of them are.
     """
-    with computing_threads(device, threads):
+    device = settings.device
+    with computing_threads(device, settings.threads):
         models = {**students, **({TEACHER: teacher} if teacher is not None else {})}
         makers = {name: classifier_runs(classifier, split) for name, classifier in models.items()}
         reference = CodebertArchitecture(device)
         makers[CODEBERT_NAME] = reference.runs(teacher or next(iter(students.values())), split)
-        latencies = interleaved_latencies(makers, batch_sizes=batch_sizes, repeats=repeats, device=device)
+        latencies = interleaved_latencies(makers, settings, device=device)
         compared = {}
         for name, make in makers.items():
             classifier = models.get(name)
@@ -58,7 +53,7 @@ def compare(
                 latency=latencies[name],
                 energy=energy_of(make(1), device),
             )
-        return Comparison(device=describe_device(device), repeats=repeats, models=compared)
+        return Comparison(device=describe_device(device), repeats=settings.repeats, models=compared)
 
 
 def forward_flops(classifier: Classifier) -> int:

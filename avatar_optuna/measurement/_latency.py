@@ -16,6 +16,7 @@ import torch
 
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.schema import Latency
+from avatar_optuna.settings import MeasurementSettings
 
 Run = Callable[[], object]
 """One pass."""
@@ -75,21 +76,21 @@ def synchronize(device: str) -> None:
 
 
 def interleaved_latencies(
-    models: Mapping[str, Callable[[int], Run]], *, batch_sizes: Sequence[int], repeats: int, device: str
+    models: Mapping[str, Callable[[int], Run]], settings: MeasurementSettings, *, device: str
 ) -> dict[str, tuple[Latency, ...]]:
     """Time several models by turns, so that whatever else the machine does falls on all of them alike.
 
     Args:
         models: By name, what makes passes over prepared inputs of a batch size; each call is timed.
-        batch_sizes: Inputs a pass; batch 1 is always among them.
-        repeats: Timed passes of each model and batch size.
+        settings: Batch sizes, to which batch 1 is added, and timed passes of each model and batch size.
 
     Returns:
         By name, one for each batch size, in ascending order.
     """
     about = describe_device(device)
     latencies: dict[str, tuple[Latency, ...]] = dict.fromkeys(models, ())
-    for batch_size in sorted({1, *batch_sizes}):
+    repeats = settings.repeats
+    for batch_size in sorted({1, *settings.batch_sizes}):
         turns = timed_turns([make(batch_size) for make in models.values()], repeats=repeats, device=device)
         for name, times_ms in zip(models, turns.times_ms, strict=True):
             median_ms, p95_ms = (float(value) for value in np.percentile(times_ms, [50, 95]))

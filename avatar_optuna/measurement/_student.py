@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from avatar_optuna.measurement._latency import interleaved_latencies
 from avatar_optuna.measurement._models import classifier_runs
 from avatar_optuna.objectives import MeasuredObjective, MeasuredStudent
 from avatar_optuna.schema import Energy, Latency
+from avatar_optuna.settings import MeasurementSettings
 from avatar_optuna.students import Configuration
 from avatar_optuna.tasks import Split, Task
 
@@ -40,23 +41,16 @@ class Measurement:
 
 
 def measure(
-    classifier: Classifier,
-    task: Task,
-    *,
-    batch_sizes: Sequence[int],
-    repeats: int,
-    device: str,
-    has_device_alone: bool = True,
+    classifier: Classifier, task: Task, settings: MeasurementSettings, *, has_device_alone: bool = True
 ) -> Measurement:
-    """Measure one classifier, loaded from its files, on its device.
+    """Measure one classifier, loaded from its files, on the device where it is.
 
     Args:
-        batch_sizes: For the latency; batch 1 is always among them.
-        repeats: Timed passes for each batch size.
+        settings: Batch sizes and passes of the latency.
         has_device_alone: Whether nothing else computes there: a counter cannot tell whose joules it counts.
     """
-    runs = classifier_runs(classifier, task.test)
-    latencies = interleaved_latencies({"model": runs}, batch_sizes=batch_sizes, repeats=repeats, device=device)
+    runs, device = classifier_runs(classifier, task.test), str(classifier.device)
+    latencies = interleaved_latencies({"model": runs}, settings, device=device)
     return Measurement(
         energy=energy_of(runs(1), device) if has_device_alone else None,
         valid=_figures(classifier, task.valid),

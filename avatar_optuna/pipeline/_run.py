@@ -346,15 +346,7 @@ class Run(Workforce):
                 directory = Path(folder) / name
                 download_directory(store, result.files, directory)
                 students[name] = Classifier.load(directory, task_shape=task.shape, device=settings.device)
-            compared = compare(
-                students,
-                teacher.classifier,
-                task.test,
-                batch_sizes=settings.batch_sizes,
-                repeats=settings.repeats,
-                device=settings.device,
-                threads=settings.threads,
-            )
+            compared = compare(students, teacher.classifier, task.test, settings)
         self.study.set_attribute(COMPARISON, compared.to_dict())
         if open_counter(settings.device) is None:
             self.study.set_attribute(POWER, estimate_power(settings.device, settings.threads).to_dict())
@@ -397,13 +389,7 @@ def teacher_record(study: AvatarStudy, task: Task, teacher: Teacher) -> TeacherR
             source=teacher.source,
             valid=effectiveness(task.valid.labels, logits.argmax(axis=1), num_labels=task.shape.num_labels),
         )
-    measured = measure(
-        teacher.classifier,
-        task,
-        batch_sizes=settings.batch_sizes,
-        repeats=settings.repeats,
-        device=settings.device,
-    )
+    measured = measure(teacher.classifier, task, settings)
     return TeacherRecord(
         source=teacher.source,
         valid=measured.valid,

@@ -61,14 +61,7 @@ class Distiller:
         )
         classifier = Classifier.load(student.directory, task_shape=task.shape, device=self._device)
         settings = self._settings.measurement
-        measurement = measure(
-            classifier,
-            task,
-            batch_sizes=settings.batch_sizes,
-            repeats=settings.repeats,
-            device=self._device,
-            has_device_alone=False,
-        )
+        measurement = measure(classifier, task, settings, has_device_alone=False)
         further = measure_objectives(
             measured(self._settings.search.objectives),
             classifier,
