@@ -140,7 +140,6 @@ class CostModel(Stored):
             raise ValueError(f"Expected weights by {sorted(_term_names(self))}, got {sorted(unknown)}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
         values = super().to_dict()
         del values["task_shape"]
         task_shape = {"form": self.task_shape.form, "num_labels": self.task_shape.num_labels}

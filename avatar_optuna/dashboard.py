@@ -51,7 +51,6 @@ class Guard:
         self._token = token
 
     def __call__(self, environment: Environment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
         host = _host_name(environment.get("HTTP_HOST", ""))
         if host not in self._hosts and not (self._any_address and _address(host) is not None):
             return _refuse(

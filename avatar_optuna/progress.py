@@ -42,7 +42,6 @@ class Progress:
         self.console = console
 
     def say(self, sentence: str) -> None:
-        """Write one line."""
         say(self.console, sentence)
 
     @contextmanager

@@ -163,7 +163,6 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of `avatar-optuna`."""
     parser = argparse.ArgumentParser(
         prog="avatar-optuna",
         description="Shrink a language model of code: a multi-objective study of distilled students.",

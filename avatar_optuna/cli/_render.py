@@ -69,7 +69,6 @@ def teacher(
 
 
 def status(study_name: str, status: PoolStatus, console: Console) -> None:
-    """What the pool is doing."""
     rate = f", {status.jobs_per_minute:.1f} a minute" if status.jobs_per_minute is not None else ""
     left = f", about {_duration(status.seconds_to_go)} to go" if status.seconds_to_go else ""
     say(
@@ -109,7 +108,6 @@ def audit(audit: Audit, console: Console) -> None:
 
 
 def studies(summaries: Sequence[StudySummary], console: Console) -> None:
-    """The studies of a database."""
     table = Table("study", "state", box=None, pad_edge=False)
     for heading in ("trials", "students", "waiting", "failed", "MB", "last activity"):
         table.add_column(heading, justify="right")

@@ -57,11 +57,9 @@ class SingleClassifier(nn.Module):
         return logits if self.order is None else logits[:, self.order]
 
     def classify(self, joined: Tensor) -> Tensor:
-        """The logits, unchanged."""
         return joined
 
     def save(self, directory: Path) -> None:
-        """Write the classifier in Hugging Face's form."""
         with _quiet():
             self.model.save_pretrained(directory)
 

@@ -15,7 +15,6 @@ class HuggingFaceDirectory:
     requires: tuple[str, ...] = ()
 
     def write(self, student: StudentToExport, out_dir: Path) -> None:
-        """Copy the files and write the card."""
         shutil.copytree(student.files, out_dir, dirs_exist_ok=True)
         (out_dir / "README.md").write_text(student.card, encoding="utf-8")
 

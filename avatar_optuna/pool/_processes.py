@@ -64,7 +64,6 @@ class _Process:
             return False
 
     def close(self) -> None:
-        """Close the pipes to it."""
         os.close(self.claimed)
         if self.process.stdin is not None:
             with suppress(BrokenPipeError):

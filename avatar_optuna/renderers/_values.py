@@ -96,7 +96,6 @@ def front_rows(view: StudyView) -> list[dict[str, Any]]:
 
 
 def front_csv(view: StudyView, stream: IO[str]) -> None:
-    """Write the rows of the front."""
     rows = front_rows(view)
     names = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(stream, names, lineterminator="\n")

@@ -148,7 +148,6 @@ def predicted_against_measured(content: Content) -> go.Figure:
 
 
 def hypervolume(content: Content) -> go.Figure:
-    """How each round's hypervolume grew."""
     figure = go.Figure()
     for index, round_ in enumerate(content.rounds):
         figure.add_scatter(

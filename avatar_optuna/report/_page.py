@@ -46,7 +46,6 @@ def write_report(view: StudyView, out: Path) -> Path:
 
 
 def render(content: Content) -> str:
-    """The page of a report, as text."""
     data = json.dumps(_data(content), separators=(",", ":")).replace("<", "\\u003c")
     return (
         _templates()

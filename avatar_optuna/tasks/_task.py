@@ -111,7 +111,6 @@ class Task:
 
     @property
     def splits(self) -> Mapping[str, Split]:
-        """The splits by name."""
         return {"train": self.train, "valid": self.valid, "test": self.test}
 
 

@@ -115,7 +115,6 @@ class Transformer(StudentFamily):
         }
 
     def num_tensors(self, shape: Any) -> Any:
-        """Tensors in a student's weights file."""
         return 8 + shape.has_absolute_positions + shape.num_hidden_layers * (17 - shape.has_absolute_positions)
 
     def flops_terms(self, shape: Any, task_shape: TaskShape) -> dict[str, Any]:
@@ -197,7 +196,6 @@ class Transformer(StudentFamily):
         }
 
     def make_tokenizer(self, configuration: Configuration, functions: Sequence[str], cache_dir: Path | None) -> Any:
-        """A tokenizer of the configuration's kind and vocabulary."""
         from avatar_optuna.students.transformer.tokenizers import train_tokenizer
 
         return train_tokenizer(configuration.tokenizer, configuration.vocab_size, functions, cache_dir)
@@ -205,7 +203,6 @@ class Transformer(StudentFamily):
     def build_network(
         self, configuration: Configuration, task_shape: TaskShape, label_names: Sequence[str] | None = None
     ) -> Any:
-        """A RoBERTa-style classifier with random weights."""
         from avatar_optuna.students.transformer.network import StudentConfig, StudentForSequenceClassification
 
         config = StudentConfig.from_hyperparameters(configuration, task_shape, label_names=label_names)

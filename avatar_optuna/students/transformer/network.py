@@ -247,8 +247,6 @@ class Residual(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention and its residual."""
-
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
         self.self = SelfAttention(config)
@@ -271,8 +269,6 @@ class Intermediate(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention, then feed-forward, each normed after its residual."""
-
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
         self.attention = Attention(config)
