@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -22,6 +22,7 @@ from rich.text import Text
 Update = Callable[[int], None]
 """Takes how much is done so far."""
 
+_WHAT = TextColumn("{task.description}", markup=False)
 _RATE_WINDOW_S = 1800.0
 """A job may take many minutes: rate and time to go look back as far as this."""
 
@@ -52,20 +53,9 @@ class Progress:
             what: What is counted, such as "searching".
             total: How much there is to do.
         """
-        if not self.console.is_terminal:
-            yield lambda done: None
-            return
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            RateColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        with RichProgress(*columns, console=self.console, transient=True, speed_estimate_period=_RATE_WINDOW_S) as bars:
-            bar = bars.add_task(what, total=total)
-            yield lambda done: bars.update(bar, completed=done)
+        counts = (BarColumn(), MofNCompleteColumn(), RateColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        with self._shown(what, (_WHAT, *counts), total) as update:
+            yield update
 
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
@@ -74,13 +64,17 @@ class Progress:
         Args:
             what: What is being done, such as "measuring the teacher".
         """
+        with self._shown(what, (SpinnerColumn(), _WHAT, TimeElapsedColumn()), None):
+            yield
+
+    @contextmanager
+    def _shown(self, what: str, columns: Iterable[ProgressColumn], total: int | None) -> Iterator[Update]:
         if not self.console.is_terminal:
-            yield
+            yield lambda done: None
             return
-        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-        with RichProgress(*columns, console=self.console, transient=True) as bars:
-            bars.add_task(what, total=None)
-            yield
+        with RichProgress(*columns, console=self.console, transient=True, speed_estimate_period=_RATE_WINDOW_S) as bars:
+            bar = bars.add_task(what, total=total)
+            yield lambda done: bars.update(bar, completed=done)
 
 
 class RateColumn(ProgressColumn):

@@ -1,4 +1,7 @@
-"""Students with random weights, measured: what a model costs does not depend on its weights, so none is trained."""
+"""Students with random weights, measured, and cost models calibrated on them.
+
+What a model costs does not depend on its weights, so none is trained.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from avatar_optuna.cost_model import MIN_STUDENTS, CostModel
 from avatar_optuna.costs import TaskShape, size_bytes
 from avatar_optuna.distillation import build_student
-from avatar_optuna.measurement._energy import EnergyCounter, measure_energy
-from avatar_optuna.measurement._latency import Run, synchronize, timed_turns
+from avatar_optuna.exceptions import StudyError
+from avatar_optuna.measurement._energy import EnergyCounter, measure_energy, require_counter
+from avatar_optuna.measurement._latency import Run, computing_threads, describe_device, synchronize, timed_turns
 from avatar_optuna.students import Configuration
 
 Array = npt.NDArray[np.float64]
 
 BATCH_SIZE = 1
+CALIBRATION_STUDENTS = 40
+CALIBRATION_REPEATS = 15
 _GROUP_BYTES = 2_000_000_000
 _FIRST_TOKEN = 5  # after the special ones
 _ENERGY_WINDOW_S = 1.5
@@ -129,3 +136,53 @@ def _groups(students: Sequence[Configuration], task_shape: TaskShape) -> Iterato
         held += size
     if group:
         yield group
+
+
+def calibrate(
+    quantity: str,
+    students: Sequence[Configuration],
+    task_shape: TaskShape,
+    *,
+    device: str,
+    threads: int | None = None,
+    repeats: int = CALIBRATION_REPEATS,
+    on_progress: Callable[[int], None] | None = None,
+) -> CostModel:
+    """Measure students, and fit the cost model of what they take.
+
+    Args:
+        quantity: "latency_ms", of students timed by turns, undisturbed; or "energy_j", counted over seconds full of
+            passes of each.
+        students: Spread over the space.
+        threads: On a CPU; None takes one.
+        repeats: Timed passes of each, for the latency.
+        on_progress: Called with the number of timed passes done, or of students whose energy was counted.
+
+    Raises:
+        InputError: The device has no energy counter that can be read.
+        StudyError: The counter gave too few figures.
+    """
+    counter = require_counter(device) if quantity == "energy_j" else None
+    waited_share = None
+    with computing_threads(device, threads):
+        about = describe_device(device)
+        if counter is None:
+            timed = time_students(students, task_shape, device=device, repeats=repeats, on_progress=on_progress)
+            measured, waited_share = list(zip(students, timed.latencies_ms.tolist(), strict=True)), timed.waited_share
+        else:
+            joules = energies_of_students(students, task_shape, counter, device=device, on_progress=on_progress)
+            measured = [(student, value) for student, value in zip(students, joules, strict=True) if value is not None]
+            if len(measured) < MIN_STUDENTS:
+                raise StudyError(
+                    f"energy_j cannot be predicted: the counter {counter.source} gave figures for {len(measured)} of "
+                    f"{len(students)} students, and {MIN_STUDENTS} are needed"
+                )
+    return CostModel.fit(
+        quantity,
+        [student for student, _ in measured],
+        [figure for _, figure in measured],
+        task_shape,
+        device=about,
+        batch_size=BATCH_SIZE,
+        waited_share=waited_share,
+    )
