@@ -215,6 +215,9 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
         raise InputError(
             f"{source}: tokenizer.json must hold a tokenizer that transformers knows: {first_line(error)}"
         ) from error
+    length = tokenizer.model_max_length
+    if isinstance(length, bool) or not isinstance(length, int | float) or not length >= 1:
+        raise InputError(f"{source}: model_max_length of the tokenizer must be a number of at least 1, got {length!r}")
     return tokenizer
 
 
@@ -285,7 +288,10 @@ def _checked_manifest(directory: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = read_json(directory / MANIFEST_FILE)
         expected = {str(name): str(digest) for name, digest in manifest["sha256"].items()}
-        _ = TaskShape.from_form(manifest["form"], manifest.get("num_labels", 2))
+        task_shape = TaskShape.from_form(manifest["form"], manifest.get("num_labels", 2))
+        names = manifest.get("label_names") or ["0"] * task_shape.num_labels
+        if not isinstance(names, list) or len(names) != task_shape.num_labels:
+            raise ValueError("label_names must be a list of as many names as there are labels")
         _ = int(manifest["max_sequence_length"]), manifest["is_student"]
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{directory}: {MANIFEST_FILE} must list form, length and hashes, it does not") from error
