@@ -88,8 +88,8 @@ class StudentFamily(Protocol):
     def make_tokenizer(self, configuration: Configuration, functions: Sequence[str], cache_dir: Path | None) -> Any:
         """A tokenizer of Hugging Face's kind, trained on a task's training functions where it is trained at all.
 
-        It is called with a list of functions, `truncation` and `max_length`, has `pad_token_id` and `mask_token_id`,
-        and `save_pretrained` writes what `load_tokenizer` reads.
+        It is called with a list of functions, `truncation`, `max_length` and `split_special_tokens`, has
+        `pad_token_id` and `mask_token_id`, and `save_pretrained` writes what `load_tokenizer` reads.
         """
         ...
 

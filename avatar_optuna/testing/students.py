@@ -121,7 +121,8 @@ def check_network(student: Configuration, task_shape: TaskShape, directory: Path
 @torch.inference_mode()
 def _logits(network: Any, tokenizer: Any, student: Configuration, task_shape: TaskShape) -> torch.Tensor:
     """Logits (m, labels) of the functions above, each encoded on its own."""
-    rows = tokenizer(list(FUNCTIONS), truncation=True, max_length=student.max_sequence_length)["input_ids"]
+    options = {"truncation": True, "max_length": student.max_sequence_length, "split_special_tokens": True}
+    rows = tokenizer(list(FUNCTIONS), **options)["input_ids"]
     assert max(map(max, rows)) < student.vocab_size, "a token's id must be below vocab_size"
     vectors = torch.cat([network.encode(torch.tensor([row])) for row in rows])  # (n, k)
     logits: torch.Tensor = network.classify(vectors.reshape(-1, task_shape.arity * vectors.shape[-1]))

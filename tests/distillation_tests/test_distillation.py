@@ -17,6 +17,7 @@ from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, Trained
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import DistillationSettings
 from avatar_optuna.students import Configuration
+from avatar_optuna.students.hashed import HASHED
 from avatar_optuna.students.transformer import TRANSFORMER
 
 SETTINGS = DistillationSettings(epochs=4, hard_label_weight=0.3)
@@ -43,6 +44,25 @@ def _stop_after(epoch: int) -> Any:
             raise Stop
 
     return on_epoch
+
+
+@pytest.mark.parametrize("which", ["pair_teacher", "single_teacher"])
+def test_a_hashed_student_learns_is_saved_and_predicts(
+    which: str, request: pytest.FixtureRequest, tmp_path: Path, cache_dir: Path
+) -> None:
+    teacher: Teacher = request.getfixturevalue(which)
+    student = HASHED.configure(
+        grams="token-bigrams", buckets=512, width=8, pooling="mean", num_hidden_layers=1, intermediate_size=16,
+        hidden_dropout_prob=0.0, max_sequence_length=64, learning_rate=3e-2, batch_size=16,
+    )  # fmt: skip
+    done = _distil(student, teacher, tmp_path / "student", cache_dir, epochs=8)
+    assert done.valid_metrics["balanced_accuracy"] > 0.8
+    assert done.size_bytes <= size_bytes(student, teacher.task.shape)
+    names = sorted(path.name for path in done.directory.iterdir())
+    assert names == ["avatar.json", "config.json", "model.safetensors"]
+    classifier, split = Classifier.load(done.directory), teacher.task.valid
+    logits = classifier.predict_logits(split.functions, split.inputs)
+    assert (logits.argmax(axis=1) == split.labels).mean() == pytest.approx(done.valid_metrics["accuracy"])
 
 
 @pytest.mark.parametrize("which", ["pair_teacher", "single_teacher"])

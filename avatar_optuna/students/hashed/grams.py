@@ -104,10 +104,12 @@ class GramReader:
         self.kind, self.buckets = kind, buckets
         self.model_max_length = 1 << 30
 
-    def __call__(
-        self, functions: Sequence[str], *, truncation: bool = True, max_length: int | None = None
-    ) -> dict[str, Any]:
-        """`input_ids`, a list for each function; a function without any n-gram is one padding."""
+    def __call__(self, functions: Sequence[str], *, max_length: int | None = None, **options: bool) -> dict[str, Any]:
+        """`input_ids`, a list for each function; a function without any n-gram is one padding.
+
+        Further options of a tokenizer (`truncation`, `split_special_tokens`) mean nothing: what is longer is always
+        cut, and no text is special.
+        """
         longest = self.model_max_length if max_length is None else max_length
         ids = [gram_ids(function, self.kind, self.buckets, longest) or [PAD_ID] for function in functions]
         return {"input_ids": ids}
