@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, cast
@@ -84,6 +85,8 @@ def reads(names: Iterable[str], family: StudentFamily) -> frozenset[str]:
 
 
 def written(name: str, value: float) -> str:
-    """A value as people read it, without its unit: `0.09` of 90,000 bytes."""
+    """A value as people read it, without its unit: `1.09` of 1,090,000 bytes, `0.0049` of 4,880."""
     kind = OBJECTIVES.get(name)
-    return f"{value * kind.scale:,.{kind.digits}f}"
+    scaled = value * kind.scale
+    for_two_figures = 1 - math.floor(math.log10(abs(scaled))) if scaled else 0
+    return f"{scaled:,.{max(kind.digits, for_two_figures)}f}"

@@ -96,6 +96,7 @@ def test_the_search_leaves_out_what_needs_a_distilled_student(registered: None) 
 
 
 def test_values_are_written_in_their_units() -> None:
-    assert written("size_bytes", 13_448) == "0.01"
+    assert written("size_bytes", 13_448) == "0.013"
+    assert written("size_bytes", 0) == "0.00"
     assert written("flops", 2_418_000_000) == "2,418.0"
     assert written("effectiveness", 0.9355) == "93.5"
