@@ -19,31 +19,3 @@ from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.distillation._training import Trainer
 from avatar_optuna.students.transformer.network import StudentConfig, StudentForSequenceClassification
 from avatar_optuna.students.transformer.tokenizers import train_tokenizer
-
-__all__ = [
-    "MANIFEST_FILE",
-    "Classifier",
-    "TrainedStudent",
-    "EpochRecord",
-    "Examples",
-    "OnEpoch",
-    "Recipe",
-    "StudentConfig",
-    "StudentForSequenceClassification",
-    "Teacher",
-    "Tokens",
-    "Trainer",
-    "build_student",
-    "distil",
-    "first_line",
-    "is_whole",
-    "load_pretrained",
-    "load_tokenizer",
-    "longest_sequence",
-    "model_directory",
-    "require_embeddings",
-    "start_as_similarity",
-    "own_stream",
-    "train_tokenizer",
-    "write_manifest",
-]

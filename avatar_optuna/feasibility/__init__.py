@@ -4,17 +4,3 @@ from avatar_optuna.feasibility._bounds import TightenedSpace, tighten, uniform_c
 from avatar_optuna.feasibility._boxes import Boxes, judged
 from avatar_optuna.feasibility._feasibility import Feasibility, Verdict
 from avatar_optuna.feasibility._repair import Repairer, candidates, draw, scaled
-
-__all__ = [
-    "Boxes",
-    "Feasibility",
-    "Repairer",
-    "TightenedSpace",
-    "Verdict",
-    "candidates",
-    "draw",
-    "judged",
-    "scaled",
-    "tighten",
-    "uniform_codes",
-]

@@ -7,28 +7,3 @@ from avatar_optuna.measurement._energy import EnergyCounter, estimate_power, ope
 from avatar_optuna.measurement._latency import computing_threads, describe_device, require_device, use_threads
 from avatar_optuna.measurement._random_students import CALIBRATION_REPEATS, CALIBRATION_STUDENTS, calibrate
 from avatar_optuna.measurement._student import Measurement, measure, measure_objectives
-
-__all__ = [
-    "AUDITED_STUDENTS",
-    "AUDIT_REPEATS",
-    "CALIBRATION_REPEATS",
-    "CALIBRATION_STUDENTS",
-    "CODEBERT_NAME",
-    "EnergyCounter",
-    "Measurement",
-    "TEACHER",
-    "audit_stand_ins",
-    "calibrate",
-    "compare",
-    "computing_threads",
-    "describe_device",
-    "effectiveness",
-    "estimate_power",
-    "forward_flops",
-    "measure",
-    "measure_objectives",
-    "open_counter",
-    "require_counter",
-    "require_device",
-    "use_threads",
-]

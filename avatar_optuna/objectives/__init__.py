@@ -24,26 +24,3 @@ from avatar_optuna.objectives._registry import (
     signs,
     written,
 )
-
-__all__ = [
-    "BUILT_IN",
-    "CostFormula",
-    "Direction",
-    "EFFECTIVENESS",
-    "FormulaObjective",
-    "MeasuredObjective",
-    "MeasuredStudent",
-    "OBJECTIVES",
-    "ObjectiveKind",
-    "Source",
-    "calibrated",
-    "direction_signs",
-    "directions",
-    "formulas",
-    "has_formula",
-    "measured",
-    "reads",
-    "searched",
-    "signs",
-    "written",
-]

@@ -9,13 +9,3 @@ from avatar_optuna.pareto._pareto import (
     hypervolume,
     non_dominated,
 )
-
-__all__ = [
-    "Values",
-    "crowding_distances",
-    "front_order",
-    "fronts",
-    "greedy_hypervolume_subset",
-    "hypervolume",
-    "non_dominated",
-]

@@ -4,5 +4,3 @@ from avatar_optuna.pipeline._deletion import Deletion, delete
 from avatar_optuna.pipeline._device import audited, calibrated, drawn_students
 from avatar_optuna.pipeline._inputs import begin, require_feasible
 from avatar_optuna.pipeline._run import Run
-
-__all__ = ["Deletion", "Run", "audited", "begin", "calibrated", "delete", "drawn_students", "require_feasible"]

@@ -6,19 +6,3 @@ from avatar_optuna.pool._queue import Pool
 from avatar_optuna.pool._slots import Slot, parse_devices
 from avatar_optuna.pool._status import PoolStatus, pool_status
 from avatar_optuna.pool._worker import PoolTiming, Worker
-
-__all__ = [
-    "DISTILLATION",
-    "ExecutorSettings",
-    "JobContext",
-    "JobOutcome",
-    "Pool",
-    "PoolStatus",
-    "PoolTiming",
-    "Slot",
-    "Worker",
-    "WorkerProcesses",
-    "parse_devices",
-    "pool_status",
-    "run_workers",
-]

@@ -3,5 +3,3 @@
 from avatar_optuna.renderers._markdown import model_card, student_note
 from avatar_optuna.renderers._table import front_table
 from avatar_optuna.renderers._values import front_csv, front_rows, front_values
-
-__all__ = ["front_csv", "front_rows", "front_table", "front_values", "model_card", "student_note"]

@@ -2,5 +2,3 @@
 
 from avatar_optuna.sampler._evolution import Evolution, survivors
 from avatar_optuna.sampler._sampler import FeasibleNSGAIISampler
-
-__all__ = ["Evolution", "FeasibleNSGAIISampler", "survivors"]

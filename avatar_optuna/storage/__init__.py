@@ -28,34 +28,3 @@ from avatar_optuna.storage._studies import StudySummary, delete_study, stored_fi
 from avatar_optuna.storage._trial_writer import add_missing
 from avatar_optuna.storage._url import mask_url
 from avatar_optuna.storage._workers import WorkerRecord, WorkerRegistry
-
-__all__ = [
-    "Claim",
-    "JobDuration",
-    "JobQueue",
-    "RunningJob",
-    "SearchStorage",
-    "Storage",
-    "StudySnapshot",
-    "StudySummary",
-    "WorkerRecord",
-    "WorkerRegistry",
-    "add_missing",
-    "artifact_attributes",
-    "artifact_store",
-    "copy_study",
-    "delete_study",
-    "describe_error",
-    "download_directory",
-    "has_study",
-    "mask_url",
-    "open_for_reading",
-    "open_storage",
-    "read_snapshot",
-    "remove_files",
-    "search_lock",
-    "stored_files",
-    "study_attributes",
-    "study_summaries",
-    "upload_directory",
-]

@@ -3,15 +3,3 @@
 from avatar_optuna.students._family import DEFAULT_FAMILY, FAMILIES, REQUIRED_NAMES, StudentFamily
 from avatar_optuna.students._hyperparameter import Divides, Hyperparameter
 from avatar_optuna.students._reading import Configuration, Reading, UncheckedConfiguration
-
-__all__ = [
-    "Configuration",
-    "DEFAULT_FAMILY",
-    "Divides",
-    "FAMILIES",
-    "Hyperparameter",
-    "REQUIRED_NAMES",
-    "Reading",
-    "StudentFamily",
-    "UncheckedConfiguration",
-]

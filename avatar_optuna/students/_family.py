@@ -75,10 +75,6 @@ class StudentFamily(Protocol):
             "file_header": HEADER_BYTES + HEADER_BYTES_PER_TENSOR * self.num_tensors(shape),
         }
 
-    def elementwise_flops(self, shape: Any, task_shape: TaskShape) -> dict[str, Any]:
-        """Element-wise operations of the same forward pass, by kind; counted apart, for no counter agrees on them."""
-        return {}
-
     def device_terms(self, shape: Any, task_shape: TaskShape) -> dict[str, Any]:
         """What latency and energy are a weighted sum of: counts by kind, for one input at full length."""
         return {"pass": shape.max_sequence_length * 0 + 1, **self.flops_terms(shape, task_shape)}

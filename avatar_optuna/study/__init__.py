@@ -4,17 +4,3 @@ from avatar_optuna.study._hypervolume_share import HypervolumeShare, hypervolume
 from avatar_optuna.study._open import AvatarStudy, create_study, store_cost_model, stored_cost_models
 from avatar_optuna.study._samples import measured_students
 from avatar_optuna.study._search import choose_students, pareto_indices, search, searched
-
-__all__ = [
-    "HypervolumeShare",
-    "AvatarStudy",
-    "hypervolume_share",
-    "choose_students",
-    "create_study",
-    "measured_students",
-    "pareto_indices",
-    "search",
-    "searched",
-    "store_cost_model",
-    "stored_cost_models",
-]

@@ -4,19 +4,3 @@ from avatar_optuna.tasks._baseline import accuracies, baseline
 from avatar_optuna.tasks._kind import TaskKind, task_kind, task_shape_of, with_labels
 from avatar_optuna.tasks._load import load_task, made_once
 from avatar_optuna.tasks._task import SPLITS, Split, Task, sample, source_fault
-
-__all__ = [
-    "SPLITS",
-    "Split",
-    "Task",
-    "TaskKind",
-    "accuracies",
-    "baseline",
-    "load_task",
-    "made_once",
-    "sample",
-    "source_fault",
-    "task_kind",
-    "task_shape_of",
-    "with_labels",
-]

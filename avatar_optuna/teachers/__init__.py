@@ -1,5 +1,3 @@
 """Teachers: where they come from, one file a kind, named after the key of `[teacher]` that selects it."""
 
 from avatar_optuna.teachers._kind import TeacherKind, check_teacher, fingerprint, load_teacher
-
-__all__ = ["TeacherKind", "check_teacher", "fingerprint", "load_teacher"]

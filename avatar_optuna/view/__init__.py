@@ -3,5 +3,3 @@
 from avatar_optuna.view._read import read_view
 from avatar_optuna.view._students import DistilledStudent, PredictedStudent, Prediction
 from avatar_optuna.view._view import SearchRound, StudyView
-
-__all__ = ["DistilledStudent", "PredictedStudent", "Prediction", "SearchRound", "StudyView", "read_view"]

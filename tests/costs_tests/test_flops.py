@@ -41,9 +41,3 @@ def test_a_pair_encodes_two_functions(student: Configuration) -> None:
     )
     assert single.pop("head_output") == pair.pop("head_output")
     assert {name: 2 * term for name, term in single.items()} == pair
-
-
-def test_elementwise_work_is_named_and_apart(student: Configuration) -> None:
-    terms = TRANSFORMER.elementwise_flops(student, TaskShape(arity=1))
-    assert not set(terms) & set(TRANSFORMER.flops_terms(student, TaskShape(arity=1)))
-    assert terms["softmax"] == 12 * 3 * 8 * 400 * 400

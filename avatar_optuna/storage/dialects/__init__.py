@@ -4,5 +4,3 @@ Another package adds one by an entry point of the group `avatar_optuna.dialects`
 """
 
 from avatar_optuna.storage.dialects._dialect import DIALECTS, Dialect, dialect_of, dialect_of_url, example_urls
-
-__all__ = ["DIALECTS", "Dialect", "dialect_of", "dialect_of_url", "example_urls"]

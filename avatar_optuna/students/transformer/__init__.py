@@ -7,5 +7,3 @@ from avatar_optuna.students.transformer._family import (
     TOKENIZERS,
     TRANSFORMER,
 )
-
-__all__ = ["ACTIVATIONS", "POSITION_EMBEDDING_TYPES", "POSITION_OFFSET", "TOKENIZERS", "TRANSFORMER"]
