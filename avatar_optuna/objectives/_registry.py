@@ -61,14 +61,10 @@ def formulas(names: Iterable[str], task_shape: TaskShape) -> dict[str, CostFormu
     """The objectives that a formula gives, by name, each as a function of a shape."""
     kinds = {name: OBJECTIVES.get(name) for name in names}
     return {
-        name: partial(_evaluated, cast(FormulaObjective, kind), task_shape)
+        name: partial(cast(FormulaObjective, kind).formula, task_shape=task_shape)
         for name, kind in kinds.items()
         if kind.source == "formula"
     }
-
-
-def _evaluated(kind: FormulaObjective, task_shape: TaskShape, shape: Any) -> Any:
-    return kind.formula(shape, task_shape)
 
 
 def has_formula(name: str) -> bool:

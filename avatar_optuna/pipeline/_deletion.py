@@ -51,6 +51,7 @@ def delete(study: AvatarStudy, *, cache_dir: Path, is_dry_run: bool, keeps_files
     with search_lock(study.storage, study.name):
         _refuse_workers(study)
         files = {} if keeps_files else stored_files(study.storage, study.name)
+        has_others = any(summary.name != study.name for summary in study_summaries(study.storage))
         deletion = Deletion(
             study=study.name,
             trials=len(study.search.get_trials(deepcopy=False)),
@@ -58,7 +59,7 @@ def delete(study: AvatarStudy, *, cache_dir: Path, is_dry_run: bool, keeps_files
             files=len(files),
             size_bytes=sum(files.values()),
             artifacts=study.artifacts,
-            cached=() if keeps_files or _has_others(study) else tuple(_cached(cache_dir)),
+            cached=() if keeps_files or has_others else tuple(_cached(cache_dir)),
         )
         if not is_dry_run:
             for file in deletion.cached:
@@ -72,10 +73,6 @@ def _refuse_workers(study: AvatarStudy) -> None:
     if status.workers:
         names = ", ".join(worker.worker for worker in status.workers)
         raise StudyError(f"the study {study.name!r} is served by workers ({names}): stop them first")
-
-
-def _has_others(study: AvatarStudy) -> bool:
-    return any(summary.name != study.name for summary in study_summaries(study.storage))
 
 
 def _cached(cache_dir: Path) -> Iterator[Path]:

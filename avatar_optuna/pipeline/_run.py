@@ -21,14 +21,7 @@ from avatar_optuna.distillation import Classifier, EpochRecord, Teacher
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.feasibility import Feasibility, draw, tighten
 from avatar_optuna.indicator import Indicator
-from avatar_optuna.measurement import (
-    compare,
-    effectiveness,
-    estimate_power,
-    forward_flops,
-    measure,
-    open_counter,
-)
+from avatar_optuna.measurement import compare, effectiveness, estimate_power, forward_flops, measure, open_counter
 from avatar_optuna.objective import Objective
 from avatar_optuna.objectives import measured, signs
 from avatar_optuna.pipeline._cost import Meter, add, counted

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import threading
 import time
-from importlib.metadata import PackageNotFoundError, version
 
 from avatar_optuna.costs import flops
 from avatar_optuna.distillation import Classifier, Teacher, distil, own_stream
@@ -13,7 +12,7 @@ from avatar_optuna.exceptions import StudyError
 from avatar_optuna.measurement import describe_device, measure, measure_objectives, use_threads
 from avatar_optuna.objectives import measured
 from avatar_optuna.pool._job import ExecutorSettings, JobContext, JobOutcome
-from avatar_optuna.schema import SETTINGS, Job, JobResult
+from avatar_optuna.schema import SETTINGS, Job, JobResult, package_versions
 from avatar_optuna.settings import StudySettings
 from avatar_optuna.storage import study_attributes
 from avatar_optuna.tasks import Task, load_task
@@ -84,7 +83,7 @@ class Distiller:
             device=describe_device(self._device),
             host=platform.node(),
             measured=further,
-            versions={name: known for name in _VERSIONS if (known := _version(name)) is not None},
+            versions=package_versions(_VERSIONS),
         )
         return JobOutcome(result=result, directory=student.directory)
 
@@ -108,10 +107,3 @@ class Distiller:
                 teacher.logits("train")  # computed once for all threads
                 self._loaded = task, teacher
             return self._loaded
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -72,19 +72,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    names = (
-        "amount",
-        "carbon",
-        "count",
-        "duration",
-        "interval",
-        "joules",
-        "listed",
-        "percent",
-        "points",
-        "span",
-        "times",
-    )
+    names = "amount carbon count duration interval joules listed percent points span times".split()
     environment.filters |= {name: getattr(_words, name) for name in names}
     environment.filters["title_of"] = lambda objective: OBJECTIVES.get(objective).title
     environment.filters["task_title"] = lambda kind: task_kind(kind).title

@@ -171,7 +171,7 @@ class FeasibleNSGAIISampler(BaseSampler):
             if not trial.state.is_finished():
                 self._unfinished.add(number)
             round_ = trial.user_attrs.get(ROUND, self._round)
-            if not self._has_all(trial.params) or round_ != self._round:
+            if round_ != self._round or not trial.params.keys() >= set(self._names):
                 continue
             key = self._key(trial.params)
             self._taken.add(key)
@@ -216,9 +216,6 @@ class FeasibleNSGAIISampler(BaseSampler):
             study.stop()
         except RuntimeError:
             _LOGGER.debug("asked outside of `optimize`, where there is nothing to stop")
-
-    def _has_all(self, params: Mapping[str, Any]) -> bool:
-        return all(name in params for name in self._names)
 
     def _key(self, params: Mapping[str, Any]) -> _Key:
         return tuple(params[name] for name in self._names)

@@ -36,24 +36,11 @@ from avatar_optuna.schema._attributes import (
     distilled_metric_names,
     distilled_name,
     metric_names,
+    package_versions,
     refuse_foreign,
 )
-from avatar_optuna.schema._audit import (
-    Audit,
-    AuditedStudent,
-    MisorderedPair,
-    RankCorrelation,
-)
+from avatar_optuna.schema._audit import Audit, AuditedStudent, MisorderedPair, RankCorrelation
 from avatar_optuna.schema._comparison import ComparedModel, Comparison, Energy, Latency
-from avatar_optuna.schema._cost import (
-    PHASES,
-    EstimatedPower,
-    PhaseCost,
-    StudyCost,
-)
-from avatar_optuna.schema._jobs import (
-    Job,
-    JobResult,
-    TeacherRecord,
-)
+from avatar_optuna.schema._cost import PHASES, EstimatedPower, PhaseCost, StudyCost
+from avatar_optuna.schema._jobs import Job, JobResult, TeacherRecord
 from avatar_optuna.schema._search_result import SearchResult

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from avatar_optuna.exceptions import InputError
@@ -61,6 +63,15 @@ def metric_names(objectives: tuple[str, ...]) -> list[str]:
 def distilled_metric_names(objectives: tuple[str, ...]) -> list[str]:
     """Metric names of the study of jobs: three that every study measures, then its measured objectives."""
     return [*_DISTILLED, *measured(objectives)]
+
+
+def package_versions(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of those packages that are installed."""
+    versions = {}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions
 
 
 def refuse_foreign(study_name: str, names: Collection[str], attributes: Mapping[str, Any]) -> None:

@@ -17,12 +17,7 @@ from avatar_optuna.exceptions import InputError
 from avatar_optuna.schema import PROGRESS, distilled_name
 from avatar_optuna.storage._attributes import get_attributes, set_attributes
 from avatar_optuna.storage._database import engine_of, find_study_id, reading, search_lock
-from avatar_optuna.storage._tables import (
-    STUDIES,
-    STUDY_DIRECTIONS,
-    STUDY_SYSTEM_ATTRIBUTES,
-    STUDY_USER_ATTRIBUTES,
-)
+from avatar_optuna.storage._tables import STUDIES, STUDY_DIRECTIONS, STUDY_SYSTEM_ATTRIBUTES, STUDY_USER_ATTRIBUTES
 from avatar_optuna.storage._trial_writer import insert_trials
 from avatar_optuna.storage._trials import read_trials
 from avatar_optuna.storage._workers import WORKER_PREFIX

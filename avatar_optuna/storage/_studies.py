@@ -78,7 +78,9 @@ def study_summaries(storage: BaseStorage | Engine) -> list[StudySummary]:
         ):
             counts[study_id, state] = number
         students = _students(connection)
-        sizes = {study_id: sum(map(_size_bytes, files)) for study_id, files in _files(connection).items()}
+        sizes = {
+            study_id: sum(int(r["size_bytes"]) for r in records) for study_id, records in _files(connection).items()
+        }
         last = _last_activity(connection)
     summaries = []
     for name, study_id in sorted(ids.items()):
@@ -106,7 +108,7 @@ def stored_files(storage: BaseStorage, study_name: str) -> dict[str, int]:
     with reading(engine_of(storage)) as connection:
         jobs_id = find_study_id(connection, distilled_name(study_name))
         files = _files(connection).get(jobs_id, []) if jobs_id is not None else []
-    return {record["artifact_id"]: record["size_bytes"] for named in files for record in named.values()}
+    return {record["artifact_id"]: record["size_bytes"] for record in files}
 
 
 def delete_study(storage: BaseStorage, study_name: str, store: ArtifactStore | None) -> None:
@@ -158,19 +160,15 @@ def _students(connection: Connection) -> dict[int, int]:
     return {study_id: int(number) for study_id, number in rows}
 
 
-def _files(connection: Connection) -> dict[int, list[Mapping[str, Mapping[str, Any]]]]:
-    """By study of jobs: of each job and checkpoint, name of a file -> {"artifact_id", "sha256", "size_bytes"}."""
+def _files(connection: Connection) -> dict[int, list[Mapping[str, Any]]]:
+    """By study of jobs: {"artifact_id", "sha256", "size_bytes"} of each file of a student or checkpoint."""
     columns = TRIAL_USER_ATTRIBUTES.c
     statement = select(TRIALS.c.study_id, columns.key, columns.value_json).join(TRIAL_USER_ATTRIBUTES)
-    files = defaultdict(list)
+    files: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
     for study_id, key, text in connection.execute(statement.where(columns.key.in_([_FILES, CHECKPOINT]))):
         value = json.loads(text)
-        files[study_id].append(value if key == _FILES else value.get("files", {}))
+        files[study_id] += (value if key == _FILES else value.get("files", {})).values()
     return files
-
-
-def _size_bytes(files: Mapping[str, Mapping[str, Any]]) -> int:
-    return sum(int(record["size_bytes"]) for record in files.values())
 
 
 def _last_activity(connection: Connection) -> dict[int, datetime]:

@@ -2,5 +2,4 @@
 
 from avatar_optuna.study._hypervolume_share import HypervolumeShare, hypervolume_share
 from avatar_optuna.study._open import AvatarStudy, create_study, store_cost_model, stored_cost_models
-from avatar_optuna.study._samples import measured_students
-from avatar_optuna.study._search import choose_students, pareto_indices, search, searched
+from avatar_optuna.study._search import choose_students, measured_students, pareto_indices, search, searched

@@ -6,7 +6,6 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import optuna
@@ -24,6 +23,7 @@ from avatar_optuna.schema import (
     distilled_metric_names,
     distilled_name,
     metric_names,
+    package_versions,
     refuse_foreign,
 )
 from avatar_optuna.settings import StudySettings
@@ -145,18 +145,11 @@ def _created_or_loaded(storage: Storage, name: str, objectives: Sequence[str]) -
 def provenance() -> dict[str, Any]:
     """Where and with what a study was begun: versions, host, system, time in UTC."""
     return {
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _VERSIONS},
+        "versions": {"python": platform.python_version(), **package_versions(_VERSIONS)},
         "host": platform.node(),
         "system": platform.platform(),
         "begun_utc": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _refuse_other_settings(wanted: StudySettings, stored: StudySettings) -> None:

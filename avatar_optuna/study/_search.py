@@ -21,11 +21,13 @@ from avatar_optuna.objective import Objective
 from avatar_optuna.objectives import signs
 from avatar_optuna.pareto import front_order, greedy_hypervolume_subset
 from avatar_optuna.sampler import FeasibleNSGAIISampler
-from avatar_optuna.schema import SearchResult
+from avatar_optuna.schema import Job, JobResult, SearchResult
 from avatar_optuna.settings import StudySettings
 from avatar_optuna.storage import SearchStorage, search_lock
 from avatar_optuna.students import Configuration
 from avatar_optuna.study._open import AvatarStudy
+
+_MIN_SAMPLES = 4
 
 
 def searched(study: AvatarStudy, *, round_: int) -> SearchResult:
@@ -70,7 +72,7 @@ def search(
     sampler = FeasibleNSGAIISampler(
         feasibility=feasibility,
         population_size=settings.search.population_size,
-        seed=_round_seed(settings.search.seed, round_),
+        seed=int(np.random.SeedSequence([settings.search.seed, round_]).generate_state(1)[0]),
         initial=initial,
         round_=round_,
         costs=objective.costs,
@@ -145,5 +147,32 @@ def choose_students(scored: SearchResult, objectives: Sequence[str], count: int)
     return [int(index) for index in front[np.sort(chosen)]]
 
 
-def _round_seed(seed: int, round_: int) -> int:
-    return int(np.random.SeedSequence([seed, round_]).generate_state(1)[0])
+def measured_students(study: AvatarStudy, round_: int) -> tuple[list[Configuration], list[float]]:
+    """Students and effectiveness to fit a round's indicator on.
+
+    The first round has brief samples alone. Later ones also have students of the front, distilled for longer; the
+    brief samples are lifted by what longer distillation gave over what was predicted, so that all speak of one scale.
+
+    Raises:
+        StudyError: Too few samples were distilled.
+    """
+    trials = study.distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    jobs = [
+        (Job.from_trial(trial), JobResult.from_trial(trial))
+        for trial in sorted(trials, key=lambda t: t.user_attrs["key"])
+    ]
+    brief = [(job, result) for job, result in jobs if job.purpose == "indicator"]
+    full = [(job, result) for job, result in jobs if job.purpose == "front" and job.round < round_]
+    if len(brief) < _MIN_SAMPLES:
+        raise StudyError(
+            f"the indicator needs at least {_MIN_SAMPLES} distilled samples, and only {len(brief)} succeeded"
+        )
+    gains = [
+        result.effectiveness - job.predicted["effectiveness"]
+        for job, result in full
+        if job.predicted is not None and job.round == 0
+    ]
+    lift = sum(gains) / len(gains) if gains else 0.0
+    students = [job.hyperparameters for job, _ in (*brief, *full)]
+    lifted = [min(max(result.effectiveness + lift, 0.0), 1.0) for _, result in brief]
+    return students, lifted + [result.effectiveness for _, result in full]

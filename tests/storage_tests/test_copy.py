@@ -10,14 +10,7 @@ from optuna.storages import BaseStorage
 from optuna_dashboard import get_note, save_note
 
 from avatar_optuna.exceptions import InputError, StudyBusyError
-from avatar_optuna.storage import (
-    JobQueue,
-    WorkerRegistry,
-    add_missing,
-    copy_study,
-    open_storage,
-    search_lock,
-)
+from avatar_optuna.storage import JobQueue, WorkerRegistry, add_missing, copy_study, open_storage, search_lock
 from tests.storage_tests.studies import complete, new_study, pruned, waiting
 
 

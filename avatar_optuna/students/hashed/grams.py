@@ -34,6 +34,7 @@ GRAMS = {
 
 _TOKEN = re.compile(rb"[A-Za-z0-9_\x80-\xff]+|[^\sA-Za-z0-9_\x80-\xff]")
 _Hashes = npt.NDArray[np.uint32]
+_token_hash = lru_cache(maxsize=1 << 16)(crc32)
 
 
 def gram_hashes(text: str, kind: str) -> _Hashes:
@@ -68,11 +69,6 @@ def gram_ids(text: str, kind: str, buckets: int, max_length: int) -> list[int]:
     levels = np.minimum(counts[order], MAX_COUNT) - 1
     ids: list[int] = (FIRST_ID + MAX_COUNT * distinct[order].astype(np.int64) + levels).tolist()
     return ids
-
-
-@lru_cache(maxsize=1 << 16)
-def _token_hash(token: bytes) -> int:
-    return crc32(token)
 
 
 def _byte_grams(data: npt.NDArray[np.uint8], length: int) -> _Hashes:
