@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "avatar_optuna"
 
-# A room, and the rooms it may import. The order of the rows is the order of the house: a room imports only from above.
+# A module or package, and those it may import. It imports only from rows above its own.
 MAY_IMPORT: dict[str, set[str]] = {
     "exceptions": set(),
     "progress": set(),
@@ -164,7 +164,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 
-# One home for each heavy dependency; rooms not named here may not import it.
+# The packages that may import each heavy dependency.
 HOMES: dict[str, set[str]] = {
     "filelock": {"files"},
     "msgspec": {"codec"},
@@ -178,7 +178,7 @@ HOMES: dict[str, set[str]] = {
 }
 
 
-def _room(path: Path) -> str:
+def _layer(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -197,28 +197,28 @@ SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init_
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_room_imports_only_what_the_house_allows(path: Path) -> None:
-    room = _room(path)
-    assert room in MAY_IMPORT, f"{room} has no place in the house: add a row to MAY_IMPORT"
-    rooms = {
+def test_imports_go_to_rows_above_only(path: Path) -> None:
+    layer = _layer(path)
+    assert layer in MAY_IMPORT, f"{layer} has no row in MAY_IMPORT: add one"
+    imported = {
         name.split(".")[1]
         for name in _imports(path)
         if name.startswith("avatar_optuna.") and name != "avatar_optuna.__version__"
     }
-    assert rooms <= MAY_IMPORT[room] | {room}
+    assert imported <= MAY_IMPORT[layer] | {layer}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_heavy_dependency_has_one_home(path: Path) -> None:
     roots = {name.split(".")[0] for name in _imports(path)}
-    strangers = {dependency for dependency in roots & set(HOMES) if _room(path) not in HOMES[dependency]}
+    strangers = {dependency for dependency in roots & set(HOMES) if _layer(path) not in HOMES[dependency]}
     assert not strangers
 
 
-def test_the_house_has_no_circle() -> None:
+def test_no_row_names_a_later_one() -> None:
     rows = list(MAY_IMPORT)
-    for index, room in enumerate(rows):
-        assert MAY_IMPORT[room] <= set(rows[:index])
+    for index, layer in enumerate(rows):
+        assert MAY_IMPORT[layer] <= set(rows[:index])
 
 
 def test_importing_the_package_is_light() -> None:
