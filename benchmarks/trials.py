@@ -21,7 +21,7 @@ import torch
 from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, TrainedStudent, distil
 from avatar_optuna.exceptions import AvatarError
 from avatar_optuna.settings import DistillationSettings, TaskSettings, TeacherSettings
-from avatar_optuna.students.transformer import TRANSFORMER
+from avatar_optuna.students import FAMILIES
 from avatar_optuna.tasks import Task, load_task
 from avatar_optuna.teachers import load_teacher
 
@@ -32,10 +32,11 @@ class Trial:
 
     Args:
         name: Unique with the seed.
-        hyperparameters: All thirteen.
+        hyperparameters: All of the family.
         epochs: Passes over the training functions.
         seed: Of weights, order and dropout.
         settings: Values of `DistillationSettings` that differ from the defaults.
+        family: Of the student.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Trial:
     epochs: int
     seed: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
+    family: str = "transformer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +129,7 @@ def _run(trial: Trial) -> Outcome:
         return Outcome(trial=trial, state="unfinished", reason="out of time before it began")
     try:
         done = distil(
-            hyperparameters=TRANSFORMER.configure(**trial.hyperparameters),
+            hyperparameters=FAMILIES.get(trial.family).configure(**trial.hyperparameters),
             task=task,
             teacher=teacher,
             settings=DistillationSettings(**trial.settings),
