@@ -37,14 +37,14 @@ class _Study:
 
     def renamed_system_attributes(self, ids: Mapping[int, int]) -> dict[str, Any]:
         """The system attributes, with trial ids as they are in the target."""
-        found = {}
+        renamed = {}
         for key, value in self.system_attributes.items():
             note = _NOTE.fullmatch(key)
             if note is None:
-                found[key] = value
+                renamed[key] = value
             elif int(note["trial_id"]) in ids:
-                found[f"dashboard:{ids[int(note['trial_id'])]}:{note['rest']}"] = value
-        return found
+                renamed[f"dashboard:{ids[int(note['trial_id'])]}:{note['rest']}"] = value
+        return renamed
 
 
 def copy_study(*, source: BaseStorage, target: BaseStorage, study_name: str) -> dict[str, int]:

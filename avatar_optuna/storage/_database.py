@@ -133,8 +133,8 @@ def search_lock(storage: BaseStorage, study_name: str) -> AbstractContextManager
 def find_study_id(connection: Connection, study_name: str) -> int | None:
     """The id of a study, or None."""
     statement = sqlalchemy.select(STUDIES.c.study_id).where(STUDIES.c.study_name == study_name)
-    found: int | None = connection.execute(statement).scalar()
-    return found
+    study_id: int | None = connection.execute(statement).scalar()
+    return study_id
 
 
 def has_study(url: str, study_name: str) -> bool:

@@ -65,9 +65,9 @@ class WorkerRegistry:
         )
         with reading(self._engine) as connection:
             rows = connection.execute(statement.order_by(columns.key)).all()
-        found = []
+        records = []
         for key, text, now in rows:
             value = json.loads(text)
             worker = key.removeprefix(WORKER_PREFIX)
-            found.append(WorkerRecord(worker=worker, about=value["about"], heard_s=float(now) - value["heard"]))
-        return found
+            records.append(WorkerRecord(worker=worker, about=value["about"], heard_s=float(now) - value["heard"]))
+        return records

@@ -39,7 +39,7 @@ class HypervolumeShare(Stored):
 
 
 def hypervolume_share(
-    found: SearchResult,
+    result: SearchResult,
     feasibility: Feasibility,
     indicator: Indicator,
     costs: Callable[[ConfigurationTable], npt.NDArray[np.float64]],
@@ -50,7 +50,7 @@ def hypervolume_share(
     """Compare a search with the exact front under its indicator.
 
     Args:
-        found: The search.
+        result: The search.
         feasibility: What was searched.
         indicator: What it was searched with.
         costs: Every objective but effectiveness, of columns; shape (n, objectives - 1).
@@ -66,7 +66,7 @@ def hypervolume_share(
     exact = exact_front(
         feasibility, indicator.rank_columns, lambda table: costs(table) * signs[1:], cost_names=cost_names
     )
-    own = found.values * signs
+    own = result.values * signs
     low, high = exact.values.min(axis=0), exact.values.max(axis=0)
     span = np.where(high > low, high - low, 1.0)
     corner = np.full(len(low), 1.1)

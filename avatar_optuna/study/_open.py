@@ -168,11 +168,11 @@ def _refuse_other_settings(wanted: StudySettings, stored: StudySettings) -> None
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
-    found: list[tuple[str, Any, Any]] = []
+    differences: list[tuple[str, Any, Any]] = []
     for key in before.keys() | now.keys():
         left, right = before.get(key), now.get(key)
         if isinstance(left, Mapping) and isinstance(right, Mapping):
-            found += _differences(left, right, f"{prefix}{key}.")
+            differences += _differences(left, right, f"{prefix}{key}.")
         elif left != right:
-            found.append((f"{prefix}{key}", left, right))
-    return sorted(found, key=lambda difference: difference[0])
+            differences.append((f"{prefix}{key}", left, right))
+    return sorted(differences, key=lambda difference: difference[0])

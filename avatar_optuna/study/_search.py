@@ -126,9 +126,9 @@ def _quiet_optuna() -> Iterator[None]:
         optuna.logging.set_verbosity(verbosity)
 
 
-def pareto_indices(found: SearchResult, objectives: Sequence[str]) -> npt.NDArray[np.int64]:
+def pareto_indices(result: SearchResult, objectives: Sequence[str]) -> npt.NDArray[np.int64]:
     """Indices of the Pareto front of a round, best predicted effectiveness first."""
-    return front_order(found.values * signs(objectives))
+    return front_order(result.values * signs(objectives))
 
 
 def choose_students(scored: SearchResult, objectives: Sequence[str], count: int) -> list[int]:
