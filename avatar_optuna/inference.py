@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from avatar_optuna.distillation import Classifier
-from avatar_optuna.exceptions import DataError, InputError
-from avatar_optuna.files import read_text
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.sources import SourceReader
 from avatar_optuna.tasks import source_fault
 
 
@@ -21,7 +21,7 @@ class Classification:
     """The answer to one input.
 
     Args:
-        label: Index of the most probable label; of two equally probable ones, 1.
+        label: Index of the most probable label; of two labels, 1 from the threshold on.
         label_name: Its name.
         probabilities: Of each label, from 0 to 1; their sum is 1.
     """
@@ -51,18 +51,45 @@ class ExportedStudent:
         """Functions that one input holds: 1, or 2 for a pair."""
         return self._classifier.task_shape.arity
 
-    def predict(self, inputs: Sequence[str | tuple[str, ...]]) -> list[Classification]:
+    @property
+    def language(self) -> str:
+        """Of the functions it learnt from, such as "java"; "" where it is not known."""
+        return self._classifier.language
+
+    @property
+    def threshold(self) -> float:
+        """Of two labels, the label 1 is given from this probability on."""
+        return self._classifier.threshold
+
+    @property
+    def window(self) -> int:
+        """Tokens of a function that it reads at most."""
+        return self._classifier.max_sequence_length
+
+    def is_truncated(self, functions: Sequence[str]) -> list[bool]:
+        """Of each function, whether it is longer than the window: only its beginning is read."""
+        return [bool(is_long) for is_long in self._classifier.is_truncated(functions)]
+
+    def predict(
+        self, inputs: Sequence[str | tuple[str, ...]], *, threshold: float | None = None
+    ) -> list[Classification]:
         """Classify inputs; a function that occurs in several of them is encoded once.
 
         Args:
             inputs: The text of a function each, or a tuple of two texts for a student of pairs.
+            threshold: In place of the student's own, from 0 to 1; for two labels only.
 
         Returns:
             One classification an input, in their order.
 
         Raises:
-            InputError: An input holds another number of functions than the student reads.
+            InputError: An input holds another number of functions than the student reads, or there is a threshold and
+                not two labels.
         """
+        if threshold is not None and len(self.label_names) != 2:
+            raise InputError(f"a threshold needs a student of two labels, this one has {len(self.label_names)}")
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise InputError(f"a threshold must be from 0 to 1, got {threshold}")
         rows = [(entry,) if isinstance(entry, str) else tuple(entry) for entry in inputs]
         for number, row in enumerate(rows):
             if len(row) != self.arity:
@@ -77,10 +104,11 @@ class ExportedStudent:
         logits = self._classifier.predict_logits(list(places), indices).astype(np.float64)  # (inputs, labels)
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-        return [self._classification(row) for row in probabilities]
+        limit = self.threshold if threshold is None else threshold
+        return [self._classification(row, limit) for row in probabilities]
 
-    def _classification(self, probabilities: npt.NDArray[np.float64]) -> Classification:
-        label = int(probabilities[1] >= 0.5) if len(probabilities) == 2 else int(probabilities.argmax())
+    def _classification(self, probabilities: npt.NDArray[np.float64], threshold: float) -> Classification:
+        label = int(probabilities[1] >= threshold) if len(probabilities) == 2 else int(probabilities.argmax())
         return Classification(
             label=label,
             label_name=self._classifier.label_names[label],
@@ -105,42 +133,82 @@ def load_student(directory: Path | str, *, device: str = "cpu", threads: int | N
     return ExportedStudent(Classifier.load(path, device=device, threads=threads))
 
 
-def predict_files(directory: Path, files: Sequence[Path]) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What a student says of files.
+
+    Args:
+        student: Its directory.
+        threshold: From which probability on it gives the label 1; None where there are not two labels.
+        inputs: One object an input: `files`, `line` (of a row of JSON Lines only), `label` (its number), `label_name`,
+            `probability` (of the label 1 where there are two labels, else of the label given), and `is_truncated`.
+        faults: What could not be read, a sentence each.
+        functions: How many functions were read, each counted once.
+        truncated: How many of these are longer than the student's window.
+        window: The window, in tokens.
+    """
+
+    student: str
+    threshold: float | None
+    inputs: tuple[Mapping[str, Any], ...]
+    faults: tuple[str, ...]
+    functions: int
+    truncated: int
+    window: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `predict -f json` prints."""
+        return {"student": self.student, "threshold": self.threshold, "inputs": list(self.inputs)}
+
+
+def predict_files(
+    directory: Path,
+    files: Sequence[Path],
+    *,
+    is_jsonl: bool = False,
+    threshold: float | None = None,
+) -> Predictions:
     """What an exported student says of source files: each on its own, or two as a pair.
 
     Args:
         directory: The exported student.
-        files: Each the text of one function.
+        files: Files with the text of one function each, folders, patterns, or "-" for standard input.
+        is_jsonl: Whether each row of the files is an input: an object with `func`, or `func1` and `func2` for a pair.
+        threshold: In place of the student's own.
 
     Returns:
-        `inputs`: one object an input with `files`, `label` (its number), `label_name`, and `probability`: of the label
-        1 where there are two labels, else of the label given.
+        Its answers; what cannot be read is left out and named in `faults`.
 
     Raises:
-        InputError: The student reads pairs and the files are not two.
-        DataError: A file cannot be read as UTF-8 text.
+        InputError: Nothing can be read, the student reads pairs and the files are not two, or a threshold is given for
+            another number of labels than two.
     """
     student = load_student(directory)
-    if student.arity == 2 and len(files) != 2:
-        raise InputError(f"FILE must be two files for a student of pairs, got {len(files)}")
-    rows = [tuple(files[at : at + student.arity]) for at in range(0, len(files), student.arity)]
-    answers = student.predict([tuple(_read(path) for path in row) for row in rows])
-    return {
-        "student": str(directory),
-        "inputs": [
+    reader = SourceReader(arity=student.arity, language=student.language)
+    sources = reader.read_rows(files) if is_jsonl else reader.read_files(files)
+    faults = tuple(map(str, reader.faults))
+    if not sources:
+        raise InputError("; ".join(faults) or "FILE must hold an input, there is none")
+    answers = student.predict([source.texts for source in sources], threshold=threshold)
+    functions = list(dict.fromkeys(text for source in sources for text in source.texts))
+    truncated = {text for text, is_long in zip(functions, student.is_truncated(functions), strict=True) if is_long}
+    has_threshold = len(student.label_names) == 2
+    return Predictions(
+        student=str(directory),
+        threshold=(student.threshold if threshold is None else threshold) if has_threshold else None,
+        inputs=tuple(
             {
-                "files": [str(path) for path in row],
+                "files": list(source.files),
+                **({} if source.line is None else {"line": source.line}),
                 "label": answer.label,
                 "label_name": answer.label_name,
-                "probability": round(answer.probabilities[1 if len(answer.probabilities) == 2 else answer.label], 6),
+                "probability": round(answer.probabilities[1 if has_threshold else answer.label], 6),
+                "is_truncated": not truncated.isdisjoint(source.texts),
             }
-            for row, answer in zip(rows, answers, strict=True)
-        ],
-    }
-
-
-def _read(path: Path) -> str:
-    text = read_text(path)
-    if (fault := source_fault(text)) is not None:
-        raise DataError(path, None, fault)
-    return text
+            for source, answer in zip(sources, answers, strict=True)
+        ),
+        faults=faults,
+        functions=len(functions),
+        truncated=len(truncated),
+        window=student.window,
+    )

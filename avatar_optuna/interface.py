@@ -89,7 +89,7 @@ class Study:
         return write_report(self.view(), Path(out))
 
     def export(self, student: int, out: Path | str, *, format_name: str = "hf") -> Path:
-        """Export a distilled student, whose number is its `job`.
+        """Export a distilled student, whose number is its `job`; brief samples for the indicator are refused.
 
         Args:
             student: Number of the student.

@@ -205,9 +205,10 @@ def _students(draw: st.DrawFn) -> Malformed:
         path = folder / name if name == "function.c" else folder / "student" / name
         path.write_bytes(damage(path.read_bytes()))
         if name == "function.c":
+            path.write_bytes(path.read_bytes() + b"\xff")  # one sound file would be answered
             (folder / "second.c").write_text(" \n")
 
-    files = ("function.c", "second.c") if name == "function.c" else ("function.c",)
+    files = ("function.c", "second.c") if name == "function.c" else ()
     return Malformed(what=f"student {name}", words=("predict", "student", *files, "absent.c"), edit=edit)
 
 
@@ -238,8 +239,20 @@ def _urls(draw: st.DrawFn) -> Malformed:
 
 @st.composite
 def _arguments(draw: st.DrawFn) -> Malformed:
-    commands = ("run", "space", "teacher", "front", "report", "export", "predict", "worker", "copy", "delete", "list")
-    options = ("--storage", "--study-name", "--artifacts", "--workers", "--devices", "--trial", "--out", "-f", "--from")
+    commands = ("run", "space", "teacher", "front", "report", "export", "distil", "predict", "worker", "copy", "delete")
+    commands = (*commands, "list")
+    options = (
+        "--storage",
+        "--study-name",
+        "--artifacts",
+        "--workers",
+        "--devices",
+        "--trial",
+        "--student",
+        "--out",
+        "-f",
+        "--from",
+    )
     words = st.one_of(st.sampled_from(options), st.sampled_from(_TEXTS), st.text(max_size=9))
     more = draw(st.lists(words, max_size=6))
     more = [word for word in more if word not in ("-h", "--help", "--version")]

@@ -116,10 +116,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("report", "dashboard_notes", "objectives"),
     },
     "dashboard": {"exceptions", "schema", "pareto", "storage", "study", "report", "progress"},
-    "inference": {"exceptions", "files", "tasks", "distillation"},
+    "sources": {"exceptions", "files", "tasks"},
+    "inference": {"exceptions", "sources", "tasks", "distillation"},
     "exports": {
         *("files", "exceptions", "registry", "students", "costs", "schema", "settings", "storage", "study", "view"),
-        *("renderers",),
+        *("renderers", "distillation"),
     },
     "cli": {
         "places",

@@ -129,7 +129,7 @@ def _looks_right(folder: Path) -> None:
     assert all(student["size_bytes"] <= 100_000 for student in front["students"])
     assert all(0 <= student["effectiveness"] <= 1 for student in front["students"])
     best = front["students"][0]
-    _output(folder, "export", "--study-name", "tiny", "--trial", str(best["job"]), "--out", "student")
+    _output(folder, "export", "--study-name", "tiny", "--student", str(best["job"]), "--out", "student")
     card = (folder / "student/README.md").read_text()
     assert f"{best['size_bytes']:,} bytes on disk" in card
     assert (folder / "student/model.safetensors").stat().st_size == best["size_bytes"]

@@ -164,8 +164,8 @@ def test_tables_and_report_show_family_task_and_objectives(study: StrangerStudy)
 
 def test_a_student_is_exported_and_answers_by_label_name(study: StrangerStudy) -> None:
     job = str(study.front()["students"][0]["job"])
-    study.command("export", "--study-name", NAME, "--trial", job, "--out", "student")
-    study.command("export", "--study-name", NAME, "--trial", job, "--out", "zipped", "--format", "zip")
+    study.command("export", "--study-name", NAME, "--student", job, "--out", "student")
+    study.command("export", "--study-name", NAME, "--student", job, "--out", "zipped", "--format", "zip")
     assert (study.folder / "zipped/student.zip").is_file()
     manifest = json.loads((study.folder / "student/avatar.json").read_text())
     assert manifest["family"] == "bag-of-tokens"

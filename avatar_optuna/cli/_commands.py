@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from avatar_optuna.cli import _render
-from avatar_optuna.exceptions import InputError, StudyError
+from avatar_optuna.exceptions import AvatarError, InputError, StudyError
 from avatar_optuna.places import artifacts_location, cache_folder, storage_url
 from avatar_optuna.progress import Progress, say
 from avatar_optuna.schema import AUDIT, Audit
@@ -253,19 +253,51 @@ def _export(options: Namespace, console: Console) -> None:
     from avatar_optuna.exports import export_student
 
     study = _open(options)
-    export_student(study, options.trial, options.out, format_name=options.format)
-    say(console, f"student {options.trial} of {study.name} written to {options.out}")
+    export_student(study, options.student, options.out, format_name=options.format, threshold=options.threshold)
+    say(console, f"student {options.student} of {study.name} written to {options.out}")
+
+
+def _distil(options: Namespace, console: Console) -> None:
+    from avatar_optuna.pipeline import Workforce, distil_prediction
+    from avatar_optuna.pool import parse_devices
+
+    url = storage_url(options.storage)
+    study = _open(options, url)
+    workforce = Workforce(
+        study=study,
+        storage_url=url,
+        slots=parse_devices(options.devices, workers=options.workers) if options.workers != 0 else (),
+        cache_dir=cache_folder(options.cache),
+        progress=Progress(console),
+    )
+    student = distil_prediction(workforce, options.trial)
+    state = "" if student.state.is_finished() else ", still to be distilled by `avatar-optuna worker`"
+    say(
+        console,
+        f"prediction {options.trial} of {study.name} is student {student.number}{state}; "
+        f"to take it away: avatar-optuna export --study-name {study.name} --student {student.number}",
+    )
 
 
 def _predict(options: Namespace, console: Console) -> None:
     from avatar_optuna.inference import predict_files
 
-    answers = predict_files(options.directory, options.files)
-    if _has_printed_json(options, console, answers):
-        return
-    for entry in answers["inputs"]:
-        label = f"{entry['label']} {entry['label_name']}"
-        say(console, f"{label}  {entry['probability']:.3f}  {', '.join(entry['files'])}")
+    predictions = predict_files(options.directory, options.files, is_jsonl=options.jsonl, threshold=options.threshold)
+    for fault in predictions.faults:
+        sys.stderr.write(f"avatar-optuna predict: {fault}\n")
+    if options.format == "jsonl":
+        console.file.writelines(json.dumps(entry) + "\n" for entry in predictions.inputs)
+    elif not _has_printed_json(options, console, predictions.to_dict()):
+        for entry in predictions.inputs:
+            _render.prediction(entry, console)
+    if predictions.truncated:
+        sys.stderr.write(
+            f"avatar-optuna predict: {predictions.truncated} of {predictions.functions} functions are longer than the "
+            f"student's window of {predictions.window} tokens: it read their beginning\n"
+        )
+    if predictions.faults:
+        total = len(predictions.faults) + len(predictions.inputs)
+        raise AvatarError(f"{len(predictions.faults)} of {total} inputs could not be read")
 
 
 def _open(options: Namespace, url: str | None = None) -> AvatarStudy:
@@ -302,5 +334,6 @@ COMMANDS: Mapping[str, Callable[[Namespace, Console], None]] = {
     "report": _report,
     "dashboard": _dashboard,
     "export": _export,
+    "distil": _distil,
     "predict": _predict,
 }

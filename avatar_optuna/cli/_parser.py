@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,17 @@ def natural(text: str) -> int:
     return int(text)
 
 
+def probability(text: str) -> float:
+    """A number from 0 to 1, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, got {text!r}")
+    return value
+
+
 def path(text: str) -> Path:
     """A path that a file can have, for argparse."""
     if "\0" in text:
@@ -30,6 +42,17 @@ def path(text: str) -> Path:
 
 def _argument(name: str, help_: str, **options: Any) -> Argument:
     return name, {"help": help_, **options}
+
+
+class _StudentNumber(argparse.Action):
+    """Stores the number; `--trial`, its name before, says so."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        if option == "--trial":
+            sys.stderr.write(f"{parser.prog}: --trial is named --student now; the old name will go\n")
+        setattr(namespace, self.dest, values)
 
 
 def _flag(name: str, help_: str) -> Argument:
@@ -88,6 +111,19 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
         "everything: teacher, samples, search, distillation; resumable",
         (_STUDY_FILE, _STORAGE, _ARTIFACTS, _CACHE, _WORKERS, _DEVICES),
     ),
+    "distil": (
+        "make a student of one prediction of the search",
+        (
+            *(*_STORED_STUDY, _CACHE, _WORKERS, _DEVICES),
+            _argument(
+                "--trial",
+                "number of the prediction in NAME, first in the predicted front of `front`",
+                type=natural,
+                required=True,
+                metavar="N",
+            ),
+        ),
+    ),
     "worker": (
         "distil what is queued, on the devices given",
         (
@@ -144,19 +180,51 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
         "write a student as files, such as a Hugging Face directory",
         (
             *_STORED_STUDY,
-            _argument("--trial", "number of the student's job", type=natural, required=True, metavar="N"),
+            _argument(
+                "--student/--trial",
+                "number of the student in NAME/distilled, first in the table of `front` (--trial: its old name)",
+                type=natural,
+                action=_StudentNumber,
+                required=True,
+                metavar="N",
+            ),
             _argument(
                 "--format", "hf, or a format of another installed package (default: hf)", default="hf", metavar="NAME"
             ),
             _argument("--out", "new directory for the student", type=path, required=True, metavar="DIR"),
+            _argument(
+                "--threshold",
+                "stored with it: from this probability on it answers the second of two labels (default: 0.5)",
+                type=probability,
+                metavar="P",
+            ),
         ),
     ),
     "predict": (
         "run an exported student on source files",
         (
             _argument("directory", "an exported student", type=path, metavar="DIR"),
-            _argument("files", "source files; two for a pair", type=path, nargs="+", metavar="FILE"),
-            _format("table", "json"),
+            _argument(
+                "files",
+                "files, folders, patterns such as 'src/**/*.c', or - for standard input; two for a student of pairs",
+                type=path,
+                nargs="+",
+                metavar="FILE",
+            ),
+            _flag("--jsonl", "each FILE holds JSON Lines: objects with `func`, or `func1` and `func2` for pairs"),
+            _argument(
+                "--threshold",
+                "answer the second of two labels from this probability on (default: the student's own, else 0.5)",
+                type=probability,
+                metavar="P",
+            ),
+            _argument(
+                "-f/--format",
+                "how to print it (default: text)",
+                type=lambda name: "text" if name == "table" else name,  # its name before
+                choices=("text", "json", "jsonl"),
+                default="text",
+            ),
         ),
     ),
 }

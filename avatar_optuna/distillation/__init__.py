@@ -7,6 +7,7 @@ from avatar_optuna.distillation._classifier import (
     load_tokenizer,
     longest_sequence,
     require_embeddings,
+    store_threshold,
     write_manifest,
 )
 from avatar_optuna.distillation._distillation import TrainedStudent, build_student, distil

@@ -35,6 +35,7 @@ _UNLIMITED = 10**6
 _VOCABULARY_FILES = frozenset({"tokenizer.json", "vocab.json", "vocab.txt", "merges.txt"})
 MANIFEST_FILE = "avatar.json"
 """Beside a student: its form, labels and longest sequence, and the SHA-256 of each file it is loaded from."""
+DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,8 @@ class Classifier:
         label_names: Names of the labels in their order.
         max_sequence_length: Longer functions are cut to this many tokens, special ones included.
         device: Where it computes.
+        threshold: Of two labels, the label 1 is given from this probability on.
+        language: Of the functions it learnt from, such as "java"; "" where its directory does not say.
     """
 
     network: Any
@@ -55,6 +58,8 @@ class Classifier:
     label_names: tuple[str, ...]
     max_sequence_length: int
     device: torch.device
+    threshold: float = DEFAULT_THRESHOLD
+    language: str = ""
 
     @classmethod
     def load(
@@ -109,6 +114,8 @@ class Classifier:
             label_names=own_names if label_names is None else tuple(label_names),
             max_sequence_length=length or longest_sequence(network, tokenizer),
             device=torch.device(device),
+            threshold=float(manifest.get("threshold", DEFAULT_THRESHOLD)),
+            language=str(manifest.get("language", "")),
         )
 
     @property
@@ -132,6 +139,12 @@ class Classifier:
         return Tokens.tokenize(
             self.tokenizer, functions, max_sequence_length=self.max_sequence_length, device=self.device
         )
+
+    def is_truncated(self, functions: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Of each function, whether it is longer than `max_sequence_length`, so that its end is not read."""
+        longest = self.max_sequence_length
+        tokens = Tokens.tokenize(self.tokenizer, functions, max_sequence_length=longest + 1)
+        return tokens.host_lengths > longest
 
     def encode(self, functions: Sequence[str], *, batch_size: int = 32) -> npt.NDArray[np.float32]:
         """Vectors (functions, k), each function encoded once, in batches of like length."""
@@ -276,6 +289,12 @@ def write_manifest(
     write_text(directory / MANIFEST_FILE, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
 
 
+def store_threshold(directory: Path, threshold: float) -> None:
+    """Write a threshold, from 0 to 1, into the manifest of a student of two labels."""
+    manifest = {**_checked_manifest(directory), "threshold": threshold}
+    write_text(directory / MANIFEST_FILE, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+
+
 def is_whole(directory: Path) -> bool:
     """Whether a directory holds a student or a trained teacher, each file as it was written."""
     try:
@@ -293,6 +312,8 @@ def _checked_manifest(directory: Path) -> dict[str, Any]:
         if not isinstance(names, list) or len(names) != task_shape.num_labels:
             raise ValueError("label_names must be a list of as many names as there are labels")
         _ = int(manifest["max_sequence_length"]), manifest["is_student"]
+        if not 0 <= float(manifest.get("threshold", DEFAULT_THRESHOLD)) <= 1:
+            raise ValueError("threshold must be from 0 to 1")
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{directory}: {MANIFEST_FILE} must list form, length and hashes, it does not") from error
     for name in _family(manifest).files:

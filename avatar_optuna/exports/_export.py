@@ -15,7 +15,7 @@ from avatar_optuna.registry import Registry
 from avatar_optuna.renderers import model_card
 from avatar_optuna.storage import artifact_store, download_directory
 from avatar_optuna.students import Configuration
-from avatar_optuna.study import AvatarStudy
+from avatar_optuna.study import AvatarStudy, meaning
 from avatar_optuna.view import read_view
 
 
@@ -69,15 +69,19 @@ FORMATS: Registry[ExportFormat] = Registry(
 """The formats, by name."""
 
 
-def export_student(study: AvatarStudy, job_number: int, out: Path, *, format_name: str = "hf") -> None:
+def export_student(
+    study: AvatarStudy, number: int, out: Path, *, format_name: str = "hf", threshold: float | None = None
+) -> None:
     """Write a distilled student; the directory appears with all its files or not at all.
 
     Args:
-        job_number: Number of the student's trial among the distilled.
+        number: Of the student: of its trial in `NAME/distilled`.
         out: A directory that does not exist yet.
+        threshold: Stored with a student of two labels: it gives the label 1 from this probability on. None leaves 0.5.
 
     Raises:
-        InputError: There is no such student or format, the format needs a package that is missing, or `out` exists.
+        InputError: There is no such student or format, the format needs a package that is missing, `out` exists, or a
+            threshold is given for another number of labels than two.
         StorageError: A file is missing from the artifact store, or was changed.
     """
     if out.exists():
@@ -86,19 +90,28 @@ def export_student(study: AvatarStudy, job_number: int, out: Path, *, format_nam
     if missing := [module for module in export_format.requires if find_spec(module) is None]:
         raise InputError(f"the export format {format_name} needs {' and '.join(missing)}: install what is missing")
     view = read_view(study.storage, study.name)
-    student = view.student(job_number)
+    student = next((student for student in view.students if student.job == number), None)
     if student is None:
-        done = sorted(student.job for student in (*view.students, *view.indicator_samples))
-        raise InputError(f"--trial must be a finished job of {study.name}, one of {done}, got {job_number}")
+        done = sorted(student.job for student in view.students)
+        raise InputError(
+            f"--student must be a finished student of {study.name}, one of {done}, got {number}: "
+            f"{meaning(study, number)}"
+        )
+    if threshold is not None and view.task_shape.num_labels != 2:
+        raise InputError(f"--threshold is for students of two labels, this one has {view.task_shape.num_labels}")
     with tempfile.TemporaryDirectory() as files, appearing(out) as draft:
         download_directory(artifact_store(study.artifacts), student.result.files, Path(files))
+        if threshold is not None:
+            from avatar_optuna.distillation import store_threshold  # loads torch
+
+            store_threshold(Path(files), threshold)
         export_format.write(
             StudentToExport(
-                name=f"{study.name}-{job_number}",
+                name=f"{study.name}-{number}",
                 task_shape=view.task_shape,
                 hyperparameters=student.hyperparameters,
                 files=Path(files),
-                card=model_card(view, student),
+                card=model_card(view, student, threshold=threshold),
             ),
             draft,
         )

@@ -26,6 +26,7 @@ from avatar_optuna.objective import Objective
 from avatar_optuna.objectives import measured, signs
 from avatar_optuna.pipeline._cost import Meter, add, counted
 from avatar_optuna.pipeline._device import audited, calibrated, calibrated_elsewhere
+from avatar_optuna.pipeline._prediction import front_job
 from avatar_optuna.pipeline._workforce import Workforce
 from avatar_optuna.schema import (
     ATTAINED,
@@ -305,15 +306,7 @@ class Run(Workforce):
         """Distil the chosen students of a round's front."""
         settings = self.study.settings
         jobs = [
-            Job(
-                key=f"front/{round_}/{scored.numbers[index]}",
-                purpose="front",
-                hyperparameters=scored.students[index],
-                epochs=settings.distillation.epochs,
-                round=round_,
-                origin=int(scored.numbers[index]),
-                predicted={"effectiveness": float(scored.values[index, 0]), "std": float(scored.predicted_std[index])},
-            )
+            front_job(self.study, scored, index, round_)
             for index in choose_students(scored, settings.search.searched_objectives, settings.distillation.students)
         ]
         self.did_something |= self.work(jobs, "students", phase="distillation")

@@ -11,9 +11,14 @@ from avatar_optuna.objectives import BUILT_IN, OBJECTIVES, written
 from avatar_optuna.view import DistilledStudent, StudyView
 
 
-def model_card(view: StudyView, student: DistilledStudent) -> str:
-    """What a student is, what it reaches, what it costs, and how each figure was obtained."""
-    return _templates().get_template("model_card.md").render(view=view, student=student, result=student.result)
+def model_card(view: StudyView, student: DistilledStudent, *, threshold: float | None = None) -> str:
+    """What a student is, what it reaches, what it costs, and how each figure was obtained.
+
+    Args:
+        threshold: Of two labels, where another than 0.5 was chosen.
+    """
+    template = _templates().get_template("model_card.md")
+    return template.render(view=view, student=student, result=student.result, threshold=threshold)
 
 
 def student_note(view: StudyView, student: DistilledStudent) -> str:

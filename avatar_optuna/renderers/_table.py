@@ -45,7 +45,7 @@ def _distilled(view: StudyView, console: Console) -> None:
     names = (*_MEASURED, *_further(view.students))
     table = Table(box=None)
     units = [OBJECTIVES.get(name).unit for name in names]
-    for heading in ("job", "", "predicted", "valid", "test", *units, "smaller", "faster"):
+    for heading in ("student", "", "predicted", "valid", "test", *units, "smaller", "faster"):
         table.add_column(heading, justify="left" if heading == "" else "right")
     for student in view.students:
         table.add_row(*_student_cells(student, view.metric, names))
@@ -56,7 +56,8 @@ def _distilled(view: StudyView, console: Console) -> None:
     provisional = "" if are_compared else "; p: provisional, timed by the student's own worker"
     say(
         console,
-        "ms: median latency of one input, tokenization apart; smaller, faster: than the teacher; *: on the front"
+        "student: its number, for `export --student`; ms: median latency of one input, tokenization apart; smaller, "
+        "faster: than the teacher; *: on the front"
         f"{provisional}.",
     )
 
@@ -109,7 +110,7 @@ def _predicted(view: StudyView, console: Console) -> None:
     students, indicator = view.predicted_front, view.indicator
     shown = students if not view.students else students[:_PREDICTED_ROWS]
     part = f", the first {len(shown)}" if len(shown) < len(students) else ""
-    say(console, f"\npredicted front: {len(students)} configurations{part}:")
+    say(console, f"\npredicted front: {len(students)} configurations{part} (trial: a number for `distil --trial`):")
     names = (*_BY_FORMULA, *_further(students))
     units = [OBJECTIVES.get(name).unit for name in (*names, *view.cost_models)]
     shape = view.settings.space.family.table_columns

@@ -99,10 +99,6 @@ class StudyView:
         """The front of the last round that scored anything."""
         return self.rounds[-1].front if self.rounds else ()
 
-    def student(self, job: int) -> DistilledStudent | None:
-        """The distilled student of a job, a sample of the indicator included."""
-        return next((student for student in (*self.students, *self.indicator_samples) if student.job == job), None)
-
     def model(self, name: str) -> ComparedModel | None:
         """Of what was timed side by side: a job's number, "teacher" or "codebert"."""
         return self.compared.models.get(name) if self.compared is not None else None

@@ -50,7 +50,7 @@ def test_a_distilled_student_shows_its_note_and_its_files(
     page.get_by_text(f"Student {job}").first.wait_for()
     shown = page.inner_text("body")
     assert "measured; it selects" in shown
-    assert f"avatar-optuna export --study-name {NAME} --trial {job}" in shown
+    assert f"avatar-optuna export --study-name {NAME} --student {job}" in shown
     page.get_by_text("model.safetensors").last.wait_for()
     assert watched.outside == []
 

@@ -138,7 +138,7 @@ def test_the_command_exports_in_a_format_of_an_installed_package(
     path = os.pathsep.join([str(Path(__file__).parents[2]), str(metadata.parent)])
 
     def export(name: str) -> subprocess.CompletedProcess[str]:
-        options = ["--storage", finished_study.url, "--study-name", NAME, "--trial", str(job), "--format", name]
+        options = ["--storage", finished_study.url, "--study-name", NAME, "--student", str(job), "--format", name]
         return subprocess.run(
             [sys.executable, "-m", "avatar_optuna", "export", *options, "--out", str(tmp_path / name)],
             env={**os.environ, "PYTHONPATH": path},

@@ -37,7 +37,7 @@ def test_a_stored_study_of_a_removed_kind_can_be_read(folder: Path) -> None:
         ("status", "--study-name", NAME),
         ("front", "--study-name", NAME),
         ("report", "--study-name", NAME, "--out", "report.html"),
-        ("export", "--study-name", NAME, "--trial", job, "--out", "student"),
+        ("export", "--study-name", NAME, "--student", job, "--out", "student"),
     ):
         read = run_command(folder, *words)
         assert read.exit_code == 0, read.output
