@@ -23,6 +23,7 @@ from transformers import (
 
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, train_tokenizer
+from avatar_optuna.distillation._classifier import load_tokenizer
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import TaskSettings, TeacherSettings
 from avatar_optuna.tasks import Task, load_task
@@ -240,3 +241,13 @@ def test_a_published_vulnerability_predictor_loads(shared: Path, make_task: Make
     assert teacher.logits("test").shape == (20, 2)
     with pytest.raises(InputError, match=r"pair_head\.safetensors"):
         load_teacher(TeacherSettings(checkpoint=str(source)), make_task(TaskShape(arity=2)), cache_dir=tmp_path)
+
+
+@pytest.mark.parametrize("length", [0, -1, "512", True, [512]])
+def test_a_tokenizer_whose_length_is_no_positive_number_is_refused(length: object, tmp_path: Path) -> None:
+    functions = ["int main() { return 0; }", "void close(int file) { }"]
+    train_tokenizer("BPE", 300, functions).save_pretrained(tmp_path)
+    settings = tmp_path / "tokenizer_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "model_max_length": length}))
+    with pytest.raises(InputError, match="model_max_length of the tokenizer must be a number of at least 1"):
+        load_tokenizer(str(tmp_path))
