@@ -4,7 +4,7 @@ VENV := .venv
 PYTEST_WORKERS := --numprocesses 2 --dist loadfile
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow check docs clean
+.PHONY: demo test test-slow fuzz check docs clean
 
 $(STAMP): pyproject.toml constraints.txt
 	scripts/setup "$(PYTHON)" "$(VENV)"
@@ -17,7 +17,10 @@ test: $(STAMP)
 	$(VENV)/bin/python -m pytest -m "not slow" $(PYTEST_WORKERS)
 
 test-slow: $(STAMP)
-	$(VENV)/bin/python -m pytest -m slow
+	$(VENV)/bin/python -m pytest -m "slow and not fuzz"
+
+fuzz: $(STAMP)
+	$(VENV)/bin/python -m pytest -m fuzz
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build

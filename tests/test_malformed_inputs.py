@@ -20,12 +20,13 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(malformed=malformed_inputs())
-@settings(max_examples=25, **_OPTIONS)
+@settings(max_examples=25, derandomize=True, **_OPTIONS)
 def test_malformed_inputs_are_refused(sound: Path, malformed: Malformed) -> None:
     run_malformed(sound, malformed)
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.timeout(3600)
 @given(malformed=malformed_inputs())
 @settings(max_examples=2_000, **_OPTIONS)
