@@ -34,26 +34,32 @@ class ConfigurationTable(Reading):
 
     Args:
         family: Whose configurations they are.
-        values: By name; whole numbers int64, real numbers float64, categories arrays of text.
+        values: By name; whole numbers int64, real numbers float64, categories arrays of text; those that may be omitted
+            may be missing.
     """
 
     family: StudentFamily
     values: Mapping[str, npt.NDArray[Any]]
 
     def __len__(self) -> int:
-        return len(self.values[self.family.names[0]])
+        return len(next(iter(self.values.values())))
 
     def value(self, name: str) -> npt.NDArray[Any]:
+        if name not in self.values:
+            return np.full(len(self), self.family.omitted[name])
         return np.asarray(self.values[name])
 
     def place(self, name: str) -> npt.NDArray[Any]:
-        column, choices = self.values[name], self.family.by_name[name].choices
+        column, choices = self.value(name), self.family.by_name[name].choices
         return np.asarray(sum((column == choice) * index for index, choice in enumerate(choices)))
 
     def is_category(self, name: str, value: str) -> npt.NDArray[np.bool_]:
-        return np.asarray(self.values[name] == value)
+        return np.asarray(self.value(name) == value)
 
-    def flag(self, name: str, value: str) -> npt.NDArray[np.int64]:
+    def flag(self, name: str, value: str) -> Any:
+        """An array of 1 or 0, one number where the hyperparameter is omitted."""
+        if name not in self.values:
+            return int(self.family.omitted[name] == value)
         return np.asarray(self.values[name] == value, dtype=np.int64)
 
     def quotient(self, rule: Divides) -> npt.NDArray[Any]:
@@ -78,7 +84,7 @@ class ConfigurationTable(Reading):
         Raises:
             InputError: One is no valid student.
         """
-        names = self.family.names
+        names = tuple(self.values)
         lists = [self.values[name].tolist() for name in names]
         return [Configuration(self.family, dict(zip(names, row, strict=True))) for row in zip(*lists, strict=True)]
 
@@ -92,13 +98,13 @@ class Lattice:
     """
 
     def __init__(self, space: SearchSpace, *, points: Mapping[str, Sequence[float]] | None = None) -> None:
-        self.family, self.names = space.family, space.family.names
+        self.family, self.names = space.family, space.names
         self.axes: list[npt.NDArray[Any]] = [
-            _axis(spec, space, (points or {}).get(spec.name, ())) for spec in space.family.hyperparameters
+            _axis(spec, space, (points or {}).get(spec.name, ())) for spec in space.hyperparameters
         ]
         self.sizes: Codes = np.asarray([len(axis) for axis in self.axes], dtype=np.int64)
         self.is_continuous = [_is_continuous(space, name) for name in self.names]
-        self.is_numeric: npt.NDArray[np.bool_] = np.asarray([not s.is_category for s in space.family.hyperparameters])
+        self.is_numeric: npt.NDArray[np.bool_] = np.asarray([not s.is_category for s in space.hyperparameters])
 
     @cached_property
     def multiples(self) -> list[tuple[int, int, Codes]]:

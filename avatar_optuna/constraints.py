@@ -184,7 +184,8 @@ class ExactReading(ExpressionReading):
         task_shape: TaskShape,
         predicted: Mapping[str, Callable[[Any], Any]] = MappingProxyType({}),
     ) -> None:
-        self.family, self.values, self.task_shape, self.predicted = family, values, task_shape, predicted
+        self.family, self.task_shape, self.predicted = family, task_shape, predicted
+        self.values = {**family.omitted, **values}
 
     def constant(self, value: float) -> Exact:
         return Exact(_rational(value))
@@ -200,6 +201,9 @@ class ExactReading(ExpressionReading):
 
     def flag(self, name: str, value: str) -> Exact:
         return Exact(int(self.is_category(name, value)))
+
+    def select(self, name: str, cases: Mapping[str, Callable[[], Any]]) -> Any:
+        return cases[self.values[name]]()
 
     def quotient(self, rule: Divides) -> Exact:
         """Rounded down where the divisor does not divide, but at least 1."""

@@ -229,7 +229,7 @@ def _features(space: SearchSpace) -> tuple[Feature, ...]:
     """One feature a number that varies (two where it is curved), one a category value, scaled by the space's spread."""
     lattice = Lattice(space)
     features: list[Feature] = []
-    for spec, axis in zip(space.family.hyperparameters, lattice.axes, strict=True):
+    for spec, axis in zip(space.hyperparameters, lattice.axes, strict=True):
         name = spec.name
         if spec.is_category:
             share = 1 / len(axis)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -28,7 +29,7 @@ class SearchSpace:
     """A family and the distributions of its hyperparameters.
 
     Args:
-        distributions: One distribution for each hyperparameter.
+        distributions: One distribution for each hyperparameter; those that may be omitted may be missing.
         family: Of all students of the study.
 
     Raises:
@@ -40,20 +41,20 @@ class SearchSpace:
 
     def __post_init__(self) -> None:
         names = self.family.names
-        if set(self.distributions) != set(names):
-            missing = sorted(set(names) - set(self.distributions))
+        missing = sorted(set(names) - set(self.distributions) - set(self.family.omitted))
+        if missing or not set(self.distributions) <= set(names):
             unknown = sorted(set(self.distributions) - set(names))
             raise InputError(
                 f"a space holds exactly the {len(names)} hyperparameters of {self.family.name}: missing {missing}, "
                 f"unknown {unknown}"
             )
-        ordered = {name: self.distributions[name] for name in names}
+        ordered = {name: self.distributions[name] for name in names if name in self.distributions}
         object.__setattr__(self, "distributions", MappingProxyType(ordered))
 
     @classmethod
     def default(cls, family: StudentFamily) -> SearchSpace:
         """The space of a family where a study file does not say otherwise."""
-        return cls(distributions={spec.name: spec.default for spec in family.hyperparameters}, family=family)
+        return cls(distributions=_defaults(family), family=family)
 
     @classmethod
     def paper(cls) -> SearchSpace:
@@ -71,7 +72,7 @@ class SearchSpace:
             InputError: All faults of all entries, separated by "; ".
         """
         family = _family(entries.get(FAMILY_KEY, DEFAULT_FAMILY))
-        distributions = {spec.name: spec.default for spec in family.hyperparameters}
+        distributions = _defaults(family)
         faults = []
         for name, entry in entries.items():
             if name == FAMILY_KEY:
@@ -96,6 +97,25 @@ class SearchSpace:
             name: json_to_distribution(text) for name, text in values.items() if name != FAMILY_KEY
         }
         return cls(distributions=distributions, family=family)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Hyperparameters that it has a distribution of, in the order of the family."""
+        return tuple(self.distributions)
+
+    @cached_property
+    def hyperparameters(self) -> tuple[Hyperparameter, ...]:
+        """What the family declares of these."""
+        return tuple(self.family.by_name[name] for name in self.names)
+
+    @cached_property
+    def omitted(self) -> Mapping[str, Any]:
+        """What the others are in all of its students, by name."""
+        return {name: value for name, value in self.family.omitted.items() if name not in self.distributions}
+
+    def params(self, configuration: Configuration) -> dict[str, Any]:
+        """The parameters of a trial that describe a student of this space."""
+        return {name: configuration.values[name] for name in self.names}
 
     def to_dict(self) -> dict[str, str]:
         """Distributions as Optuna's JSON, by name, and the family where it is another than the default."""
@@ -125,8 +145,11 @@ class SearchSpace:
 
     def contains(self, configuration: Configuration) -> bool:
         """Whether it is of this family, and every value lies in its distribution."""
-        return configuration.family is self.family and all(
-            contains_value(dist, configuration.values[name]) for name, dist in self.distributions.items()
+        if configuration.family is not self.family:
+            return False
+        values = configuration.values
+        return all(values[name] == value for name, value in self.omitted.items()) and all(
+            contains_value(dist, values[name]) for name, dist in self.distributions.items()
         )
 
 
@@ -153,6 +176,10 @@ def contains_value(distribution: BaseDistribution, value: Any) -> bool:
     except ValueError:
         return False
     return bool(distribution._contains(internal))
+
+
+def _defaults(family: StudentFamily) -> dict[str, BaseDistribution]:
+    return {spec.name: spec.default for spec in family.hyperparameters if spec.omitted is None}
 
 
 def _family(entry: Any) -> StudentFamily:

@@ -69,6 +69,8 @@ def distil(
 ) -> TrainedStudent:
     """Train a tokenizer, build a student, teach it, and keep its best epoch by balanced accuracy on validation.
 
+    It is trained in float32 and written at its precision, at which its epochs are judged.
+
     Called again with the same arguments after an interruption, it goes on after the last finished epoch and gives
     what an uninterrupted call would have given.
 
@@ -122,6 +124,7 @@ def distil(
         directory=out_dir / "checkpoint",
         fingerprint=_fingerprint(hyperparameters, recipe, task, teacher),
         store=checkpoint,
+        precision=hyperparameters.precision_on_disk,
     )
     best = trainer.run(on_epoch)
     out_dir.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,8 @@ from avatar_optuna.distillation._lesson import Lesson
 from avatar_optuna.distillation._randomness import seed_of, seeded
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe, SoftLabels
 from avatar_optuna.exceptions import AvatarError, DivergenceError
+from avatar_optuna.students import FULL_PRECISION
+from avatar_optuna.students.weights import rounded_weights
 from avatar_optuna.tasks import accuracies
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class Trainer:
         has_fixed_steps: Whether steps have fixed shapes (see `FixedSteps`); None: on a GPU. Where the memory is too
             small for them, and otherwise, a step reads its functions in chunks of like length.
         is_captured: Whether steps of fixed shapes are captured, on a GPU.
+        precision: Of the weights once they are written: epochs are judged by what will be read back.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Trainer:
         store: CheckpointStore | None = None,
         has_fixed_steps: bool | None = None,
         is_captured: bool = True,
+        precision: str = FULL_PRECISION,
     ) -> None:
         self.network, self.recipe, self.train, self.valid = network, recipe, train, valid
         self.soft_labels, self.directory, self.fingerprint, self.store = soft_labels, directory, fingerprint, store
@@ -73,7 +77,7 @@ class Trainer:
         self.steps_per_epoch = len(self._plan(0))
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.has_fixed_steps = self.device.type == "cuda" if has_fixed_steps is None else has_fixed_steps
-        self.is_captured = is_captured
+        self.is_captured, self.precision = is_captured, precision
         self.fixed_steps: FixedSteps | None = None
         rate = torch.zeros((), device=self.device) if self.has_fixed_steps else 0.0
         self.optimizer = torch.optim.AdamW(self._groups(), lr=rate, fused=True, capturable=self.device.type == "cuda")
@@ -250,12 +254,19 @@ class Trainer:
         """The weights that are evaluated and kept: the average, or the parameters themselves."""
         return self.average if self.recipe.averaging else [p.detach() for p in self.parameters]
 
+    @property
+    def _written(self) -> list[Tensor]:
+        """The kept weights at the precision in which they are written."""
+        if self.precision == FULL_PRECISION:
+            return self._kept
+        return rounded_weights(self.network, self._kept, self.precision)
+
     def _assign(self, weights: list[Tensor]) -> None:
         torch._foreach_copy_([p.detach() for p in self.parameters], weights)
 
     def _evaluate(self) -> dict[str, float]:
         trained = [p.detach().clone() for p in self.parameters]
-        self._assign(self._kept)
+        self._assign(self._written)
         self.network.eval()
         vectors = encode_all(self.network, self.valid.tokens, batch_size=EVALUATION_BATCH[self.device.type])
         logits = classify_all(self.network, vectors, self.valid.inputs).cpu()

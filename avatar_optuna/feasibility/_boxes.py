@@ -84,7 +84,7 @@ def _read(feasibility: Feasibility, boxes: Boxes) -> IntervalReading:
         low = axes[index][boxes.low[:, index]]
         return low, low if not feasibility.lattice.is_numeric[index] else axes[index][boxes.high[:, index]]
 
-    return IntervalReading(feasibility.family, feasibility.task_shape, feasibility.predicted, ends)
+    return feasibility.reading_of(ends)
 
 
 def judged(feasibility: Feasibility, boxes: Boxes) -> tuple[Flags, Flags]:

@@ -26,7 +26,7 @@ from avatar_optuna.constraints import (
 )
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InfeasibleSpaceError, InputError, StudyError
-from avatar_optuna.feasibility._intervals import IntervalReading, verdict
+from avatar_optuna.feasibility._intervals import Ends, IntervalReading, verdict
 from avatar_optuna.feasibility._terms import Terms, domains, from_term, make_variables, to_term
 from avatar_optuna.objectives import reads
 from avatar_optuna.space import SearchSpace
@@ -99,7 +99,7 @@ class Feasibility:
         self._held_exactly = lru_cache(maxsize=_KEPT_VERDICTS)(self._held_exactly_uncached)
         self._one_at_a_time = threading.RLock()  # Z3 crashes where two threads use, or free, terms of one context
         self._context = context = z3.Context()
-        self._variables = make_variables(self.family, context)
+        self._variables = make_variables(space, context)
         self._terms = Terms(
             family=self.family, task_shape=task_shape, variables=self._variables, predicted=self.predicted
         )
@@ -146,7 +146,7 @@ class Feasibility:
         """The numbers that constraints compare each real hyperparameter with: a lattice of steps may miss them."""
         return {
             spec.name: sorted({number for c in self.constraints if spec.name in c.names for number in c.constants})
-            for spec in self.family.hyperparameters
+            for spec in self.space.hyperparameters
             if spec.kind == "real"
         }
 
@@ -183,7 +183,7 @@ class Feasibility:
             StudyError: Exact arithmetic says that it is infeasible.
         """
         if not self.check(values).feasible:
-            real = {spec.name: values[spec.name] for spec in self.family.hyperparameters if spec.kind == "real"}
+            real = {spec.name: values[spec.name] for spec in self.space.hyperparameters if spec.kind == "real"}
             raise InputError(
                 f"constraints: the only configuration that Z3 finds has numbers of more than twelve digits: {real}"
             )
@@ -241,7 +241,7 @@ class Feasibility:
         """Judge one configuration.
 
         Args:
-            values: One for each hyperparameter, such as `Configuration.values`.
+            values: One for each hyperparameter of the space, such as `Configuration.values`.
 
         Raises:
             KeyError: A hyperparameter is missing.
@@ -257,7 +257,7 @@ class Feasibility:
 
     def _equalities(self, values: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
         """The variables of the hyperparameters and of the quotients, by name, and the numerals in their places."""
-        for name in self.family.names:
+        for name in self.space.names:
             yield name, self._equality(name, values[name])
         for rule in self.family.divides:
             ratio = max(values[rule.dividend] // values[rule.divisor], 1)
@@ -328,9 +328,7 @@ class Feasibility:
         Floats decide where their rounding cannot change the answer, rational numbers the rest.
         """
         values = columns.values
-        reading = IntervalReading(
-            self.family, self.task_shape, self.predicted, lambda name: (values[name], values[name])
-        )
+        reading = self.reading_of(lambda name: (values[name], values[name]))
         held = {}
         for index, constraint in enumerate(self.constraints):
             known = verdict(constraint, reading)
@@ -342,6 +340,10 @@ class Feasibility:
                     result[undecided] = self._decided(index, values, undecided)
             held[constraint.text] = result
         return held
+
+    def reading_of(self, ends: Ends) -> IntervalReading:
+        """The names of an expression as intervals between the ends of each name."""
+        return IntervalReading(self.family, self.task_shape, self.predicted, ends, self.space.omitted)
 
     def _decided(self, index: int, values: Mapping[str, npt.NDArray[Any]], rows: npt.NDArray[np.int64]) -> list[bool]:
         """Whether some configurations hold one constraint, by rational numbers."""
@@ -398,7 +400,7 @@ class Feasibility:
     def _values_of(self, model: Any) -> dict[str, Any]:
         return {
             spec.name: from_term(spec, model.eval(self._variables[spec.name], model_completion=True))
-            for spec in self.family.hyperparameters
+            for spec in self.space.hyperparameters
         }
 
     def variable(self, name: str) -> Any:
@@ -416,7 +418,7 @@ class Feasibility:
     def _names_read(self, constraint: Constraint) -> tuple[str, ...]:
         """The hyperparameters on which a constraint depends, in the order of the family."""
         named = frozenset().union(*map(self._read_by, constraint.names))
-        return tuple(name for name in self.family.names if name in named)
+        return tuple(name for name in self.space.names if name in named)
 
     def _read_by(self, name: str) -> frozenset[str]:
         """The hyperparameters on which a number of an expression depends."""
@@ -429,7 +431,7 @@ class Feasibility:
         return self.family.formula_names if name in COST_NAMES else reads([name], self.family)
 
     def _unchecked(self, values: Mapping[str, Any]) -> UncheckedConfiguration:
-        return UncheckedConfiguration(self.family, {name: values[name] for name in self.lattice.names})
+        return UncheckedConfiguration(self.family, {name: values[name] for name in self.space.names})
 
 
 def _what_arrived(constraint: Constraint, reading: ExactReading) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -262,6 +263,10 @@ def _possible(value: Any) -> Possible:
     return Possible(known, known)
 
 
+Ends = Callable[[str], tuple[npt.NDArray[Any], npt.NDArray[Any]]]
+"""Of a name, the lowest and the highest value in each box."""
+
+
 class IntervalReading(ExpressionReading):
     """Reads the names of an expression as intervals.
 
@@ -271,6 +276,7 @@ class IntervalReading(ExpressionReading):
         predicted: Functions of a shape for names that only a calibrated cost model gives.
         ends: Of a name, the lowest and the highest value in each box, shape (boxes,) each; of a category, whose boxes
             have a single one, the same array twice.
+        omitted: What the space omits, by name: the same in all students.
     """
 
     def __init__(
@@ -278,9 +284,10 @@ class IntervalReading(ExpressionReading):
         family: StudentFamily,
         task_shape: TaskShape,
         predicted: Mapping[str, Callable[[Any], Any]],
-        ends: Callable[[str], tuple[npt.NDArray[Any], npt.NDArray[Any]]],
+        ends: Ends,
+        omitted: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        self.family, self.task_shape, self.predicted = family, task_shape, predicted
+        self.family, self.task_shape, self.predicted, self.omitted = family, task_shape, predicted, omitted
         self._ends = ends
         self._numbers: dict[str, Any] = {}
         self._values: dict[str, Interval] = {}
@@ -297,15 +304,18 @@ class IntervalReading(ExpressionReading):
 
     def is_category(self, name: str, value: str) -> Any:
         if (name, value) not in self._categories:  # comparing text is the slowest of all
-            self._categories[name, value] = self._ends(name)[0] == value
+            known = self.omitted[name] if name in self.omitted else self._ends(name)[0]
+            self._categories[name, value] = known == value
         return self._categories[name, value]
 
-    def flag(self, name: str, value: str) -> Interval:
-        return _interval(self.is_category(name, value))
+    def flag(self, name: str, value: str) -> Any:
+        is_category = self.is_category(name, value)
+        return int(is_category) if name in self.omitted else _interval(is_category)
 
     def value(self, name: str) -> Interval:
         if name not in self._values:
-            self._values[name] = Interval.between(*self._ends(name))
+            omitted = self.omitted.get(name)
+            self._values[name] = Interval.between(*self._ends(name)) if omitted is None else _interval(omitted)
         return self._values[name]
 
     def place(self, name: str) -> Interval:

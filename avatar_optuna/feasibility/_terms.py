@@ -17,7 +17,10 @@ from avatar_optuna.students import Divides, Hyperparameter, StudentFamily
 
 @dataclass(frozen=True, kw_only=True)
 class Terms(ExpressionReading):
-    """Reads a shape, and an expression, as Z3 terms. A category is the place of its name among its choices."""
+    """Reads a shape, and an expression, as Z3 terms. A category is the place of its name among its choices.
+
+    What has no variable is omitted by the space: the same in all students.
+    """
 
     family: StudentFamily
     task_shape: TaskShape
@@ -25,16 +28,30 @@ class Terms(ExpressionReading):
     predicted: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 
     def value(self, name: str) -> Any:
-        return self.variables[name]
+        return self.variables[name] if name in self.variables else self._omitted(name)
 
     def place(self, name: str) -> Any:
-        return self.variables[name]
+        return self.value(name)
 
     def is_category(self, name: str, value: str) -> Any:
-        return self.variables[name] == self.family.by_name[name].choices.index(value)
+        return self.value(name) == self.family.by_name[name].choices.index(value)
 
     def flag(self, name: str, value: str) -> Any:
         return z3.If(self.is_category(name, value), 1, 0)
+
+    def select(self, name: str, cases: Mapping[str, Callable[[], Any]]) -> Any:
+        """Case within case, which the solver tells apart before it multiplies."""
+        if name not in self.variables:
+            return cases[self.family.omitted[name]]()
+        *others, last = cases
+        term = cases[last]()
+        for value in reversed(others):
+            term = z3.If(self.is_category(name, value), cases[value](), term)
+        return term
+
+    def _omitted(self, name: str) -> Any:
+        spec, context = self.family.by_name[name], next(iter(self.variables.values())).ctx
+        return to_term(spec, self.family.omitted[name], context)
 
     def quotient(self, rule: Divides) -> Any:
         """The whole number that the divisor times gives the dividend."""
@@ -49,20 +66,18 @@ class Terms(ExpressionReading):
         return (z3.ToReal(left) if left.is_int() else left) / right
 
 
-def make_variables(family: StudentFamily, context: Any) -> dict[str, Any]:
+def make_variables(space: SearchSpace, context: Any) -> dict[str, Any]:
     """One variable a hyperparameter, and one a quotient, in a Z3 context of their own: what the solver answers, and how
     fast, then does not depend on what else the process asked it.
     """
     kinds = {"whole": z3.Int, "category": z3.Int, "real": z3.Real}
-    variables = {spec.name: kinds[spec.kind](spec.name, context) for spec in family.hyperparameters}
-    return {**variables, **{name: z3.Int(name, context) for name in family.quotients}}
+    variables = {spec.name: kinds[spec.kind](spec.name, context) for spec in space.hyperparameters}
+    return {**variables, **{name: z3.Int(name, context) for name in space.family.quotients}}
 
 
 def domains(variables: Mapping[str, Any], space: SearchSpace) -> list[Any]:
     """What the distributions alone say."""
-    terms = [
-        _domain(spec, variables[spec.name], space.distributions[spec.name]) for spec in space.family.hyperparameters
-    ]
+    terms = [_domain(spec, variables[spec.name], space.distributions[spec.name]) for spec in space.hyperparameters]
     for rule in space.family.divides:
         widest = max(values_of(space.distributions[rule.dividend]))
         terms += [variables[rule.quotient] >= 1, variables[rule.quotient] <= widest]

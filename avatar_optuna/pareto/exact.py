@@ -136,15 +136,11 @@ def _feasible_points(feasibility: Feasibility, axes: Sequence[Codes]) -> Iterato
     """
     ends = np.asarray([[axis[0], axis[-1]] for axis in axes])
     whole = Boxes(low=ends[:, 0][None, :], high=ends[:, 1][None, :])
-    names, costly, is_numeric = (
-        feasibility.lattice.names,
-        feasibility.family.exact_order,
-        feasibility.lattice.is_numeric,
-    )
+    names = feasibility.lattice.names
+    costly = [name for name in feasibility.family.exact_order if name in names]
     order = [names.index(name) for name in (*(name for name in names if name not in costly), *costly)]
-    order.sort(
-        key=lambda index: bool(is_numeric[index])
-    )  # stable: boxes are judged once every category is a single one
+    # Stable: boxes are judged once every category is a single one.
+    order.sort(key=lambda index: bool(feasibility.lattice.is_numeric[index]))
     yield from _fixed(feasibility, axes, whole, order)
 
 

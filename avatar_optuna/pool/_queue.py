@@ -25,7 +25,7 @@ class Pool:
 
         Args:
             jobs: In the order in which they are to be worked on.
-            distributions: Of the thirteen hyperparameters; None takes the study's own.
+            distributions: Of the hyperparameters; None takes the study's own.
 
         Returns:
             How many were new.
@@ -35,7 +35,7 @@ class Pool:
             distributions = StudySettings.from_dict(stored).space.distributions
         trials = []
         for job in jobs:
-            values = job.hyperparameters.to_dict()
+            values = {name: job.hyperparameters.values[name] for name in distributions}
             trials.append(
                 create_trial(
                     state=TrialState.WAITING,

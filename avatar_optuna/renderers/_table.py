@@ -42,15 +42,17 @@ def front_table(view: StudyView, console: Console) -> None:
 def _distilled(view: StudyView, console: Console) -> None:
     metric = view.metric.replace("_", " ")
     say(console, f"students of {view.name} ({metric} in %; valid selects, test is only reported)")
-    names = (*_MEASURED, *_further(view.students))
+    names, precision = (*_MEASURED, *_further(view.students)), _precision(view)
     table = Table(box=None)
     units = [OBJECTIVES.get(name).unit for name in names]
-    for heading in ("student", "", "predicted", "valid", "test", *units, "smaller", "faster"):
+    for heading in ("student", "", *precision, "predicted", "valid", "test", *units, "smaller", "faster"):
         table.add_column(heading, justify="left" if heading == "" else "right")
     for student in view.students:
-        table.add_row(*_student_cells(student, view.metric, names))
+        number, mark, *cells = _student_cells(student, view.metric, names)
+        table.add_row(number, mark, *(student.hyperparameters.precision_on_disk for _ in precision), *cells)
     if view.teacher is not None:
-        table.add_row(*_teacher_cells(view, view.teacher, names))
+        number, mark, *cells = _teacher_cells(view, view.teacher, names)
+        table.add_row(number, mark, *("" for _ in precision), *cells)
     console.print(table)
     are_compared = all(student.is_compared for student in view.students)
     provisional = "" if are_compared else "; p: provisional, timed by the student's own worker"
@@ -60,6 +62,11 @@ def _distilled(view: StudyView, console: Console) -> None:
         "faster: than the teacher; *: on the front"
         f"{provisional}.",
     )
+
+
+def _precision(view: StudyView) -> dict[str, str]:
+    """A column for the precision, where students differ in it."""
+    return {"precision": "precision"} if "precision" in view.settings.space.names else {}
 
 
 def _further(students: Sequence[DistilledStudent] | Sequence[PredictedStudent]) -> list[str]:
@@ -113,7 +120,7 @@ def _predicted(view: StudyView, console: Console) -> None:
     say(console, f"\npredicted front: {len(students)} configurations{part} (trial: a number for `distil --trial`):")
     names = (*_BY_FORMULA, *_further(students))
     units = [OBJECTIVES.get(name).unit for name in (*names, *view.cost_models)]
-    shape = view.settings.space.family.table_columns
+    shape = {**view.settings.space.family.table_columns, **_precision(view)}
     table = Table(box=None)
     for heading in ("trial", "predicted", "", *units, *shape):
         table.add_column(heading, justify="right")

@@ -41,7 +41,7 @@ def _predicted(student: PredictedStudent) -> dict[str, Any]:
         "predicted_effectiveness": student.prediction.effectiveness,
         "predicted_std": student.prediction.std,
         **_costs(student),
-        **student.hyperparameters.to_dict(),
+        **student.hyperparameters.shown,
     }
 
 
@@ -54,7 +54,7 @@ def _distilled(student: DistilledStudent) -> dict[str, Any]:
         "predicted_effectiveness": prediction.effectiveness if prediction is not None else None,
         "predicted_std": prediction.std if prediction is not None else None,
         **_costs(student),
-        **student.hyperparameters.to_dict(),
+        **student.hyperparameters.shown,
         "effectiveness": student.effectiveness,
         "valid": dict(result.valid),
         "test": dict(result.test),

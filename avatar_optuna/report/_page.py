@@ -120,7 +120,7 @@ def _plain(figure: go.Figure) -> dict[str, Any]:
 
 def _detail(title: str, student: DistilledStudent | PredictedStudent) -> list[str]:
     """Of a point: its title, how its figures were obtained, and its hyperparameters as `name: value`."""
-    values = student.hyperparameters.to_dict()
+    values = student.hyperparameters.shown
     work = f"FLOPs: {_words.amount('flops', student.flops)} (by formula)"
     obtained = "measured" if isinstance(student, DistilledStudent) else "by formula"
     size = f"size: {student.size_bytes:,} bytes ({obtained})"

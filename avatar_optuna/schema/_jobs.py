@@ -57,9 +57,10 @@ class Job(Stored):
         params = {**fixed, **trial.params}
         attributes = trial.user_attrs
         family = FAMILIES.get(attributes.get(FAMILY, DEFAULT_FAMILY))
-        if KEY not in attributes or set(params) != set(family.names):
+        required = set(family.names) - set(family.omitted)
+        if KEY not in attributes or not required <= set(params) <= set(family.names):
             raise StudyError(
-                f"trial {trial.number} is no distillation job: it lacks its key or some of the {len(family.names)} "
+                f"trial {trial.number} is no distillation job: it lacks its key or some of the {len(required)} "
                 "parameters"
             )
         values = {**attributes, "hyperparameters": family.configure(**params)}

@@ -2,4 +2,5 @@
 
 from avatar_optuna.students._family import DEFAULT_FAMILY, FAMILIES, REQUIRED_NAMES, StudentFamily
 from avatar_optuna.students._hyperparameter import Divides, Hyperparameter
+from avatar_optuna.students._precision import FULL_PRECISION, PRECISION, PRECISIONS, WeightShapes
 from avatar_optuna.students._reading import Configuration, Reading, UncheckedConfiguration

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,12 +11,19 @@ from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.registry import Registry
 from avatar_optuna.students._hyperparameter import Divides, Hyperparameter
+from avatar_optuna.students._precision import (
+    FULL_PRECISION,
+    HEADER_BYTES,
+    HEADER_BYTES_PER_TENSOR,
+    PRECISION,
+    PRECISIONS,
+    WeightShapes,
+    header_bytes,
+    weight_bytes,
+)
 from avatar_optuna.students._reading import Configuration, Reading
 
 BYTES_PER_PARAMETER = 4
-# safetensors: 8 bytes of length, then a JSON header with one entry a tensor (name, dtype, shape, two offsets).
-HEADER_BYTES = 128
-HEADER_BYTES_PER_TENSOR = 160
 
 REQUIRED_NAMES = ("learning_rate", "batch_size", "max_sequence_length", "vocab_size")
 """What distilling and timing read of a student of any family: hyperparameters, or derived quantities. The last two are
@@ -47,6 +54,9 @@ class StudentFamily(Protocol):
     files: tuple[str, ...] = ("config.json", "model.safetensors", "tokenizer.json")
     """What a stored student consists of, besides the manifest that names and hashes it."""
 
+    longest_tensor_name: int = 72
+    """Bytes of the longest name of a tensor in `model.safetensors`, with the `.scale` of a quantised matrix."""
+
     starts_as_similarity: bool = False
     """Whether a network for pairs has `classifier.dense` and `classifier.out_proj`, to be set to a first guess."""
 
@@ -64,16 +74,37 @@ class StudentFamily(Protocol):
         """FLOPs of the matrix products for one input at full length, two for each multiplication and addition."""
         ...
 
-    def size_terms(self, shape: Any, task_shape: TaskShape) -> dict[str, Any]:
-        """Bytes of `model.safetensors`: float32 weights, and an upper bound of the file's header.
+    def weight_shapes(self, shape: Any, task_shape: TaskShape) -> WeightShapes:
+        """Matrices and vectors of the network; a family whose hyperparameters hold `PRECISION` has it."""
+        ...
 
-        The bound (a fraction of a percent) makes a promise of the search hold on disk: a student never weighs more
-        than was predicted.
+    def size_terms(self, shape: Any, task_shape: TaskShape) -> dict[str, Any]:
+        """Bytes of `model.safetensors`: weights at the student's precision, and an upper bound of the file's header.
+
+        The bound (a fraction of a percent of most students) makes a promise of the search hold on disk: a student never
+        weighs more than was predicted.
         """
+        if PRECISION.name not in self.by_name:
+            header = HEADER_BYTES + HEADER_BYTES_PER_TENSOR * self.num_tensors(shape)
+            return {"weights": self._full_bytes(shape, task_shape), "file_header": header}
+        weights = {name: partial(self._weight_bytes, name, shape, task_shape) for name in PRECISIONS}
+        headers = {name: partial(self._header_bytes, name, shape, task_shape) for name in PRECISIONS}
         return {
-            "weights": BYTES_PER_PARAMETER * sum(self.parameter_terms(shape, task_shape).values()),
-            "file_header": HEADER_BYTES + HEADER_BYTES_PER_TENSOR * self.num_tensors(shape),
+            "weights": shape.select(PRECISION.name, weights),
+            "file_header": shape.select(PRECISION.name, headers),
         }
+
+    def _full_bytes(self, shape: Any, task_shape: TaskShape) -> Any:
+        return BYTES_PER_PARAMETER * sum(self.parameter_terms(shape, task_shape).values())
+
+    def _weight_bytes(self, precision: str, shape: Any, task_shape: TaskShape) -> Any:
+        if precision == FULL_PRECISION:
+            return self._full_bytes(shape, task_shape)
+        return weight_bytes(precision, self.weight_shapes(shape, task_shape))
+
+    def _header_bytes(self, precision: str, shape: Any, task_shape: TaskShape) -> Any:
+        matrices = sum(count for count, _, _ in self.weight_shapes(shape, task_shape).matrices)
+        return header_bytes(precision, self.num_tensors(shape), matrices, name_bytes=self.longest_tensor_name)
 
     def device_terms(self, shape: Any, task_shape: TaskShape) -> dict[str, Any]:
         """What latency and energy are a weighted sum of: counts by kind, for one input at full length."""
@@ -150,6 +181,11 @@ class StudentFamily(Protocol):
     def by_name(self) -> Mapping[str, Hyperparameter]:
         """The hyperparameters by name."""
         return {spec.name: spec for spec in self.hyperparameters}
+
+    @cached_property
+    def omitted(self) -> Mapping[str, Any]:
+        """What hyperparameters are by name in a space that does not mention them, of those that may be omitted."""
+        return {spec.name: spec.omitted for spec in self.hyperparameters if spec.omitted is not None}
 
     @cached_property
     def quotients(self) -> Mapping[str, Divides]:

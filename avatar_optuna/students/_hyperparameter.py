@@ -26,6 +26,8 @@ class Hyperparameter:
         is_logarithmic: Whether the indicator takes its logarithm.
         is_curved: Whether the indicator takes its square besides.
         exact_step: Step of the lattice on which the exact front is computed.
+        omitted: What students have whose space does not mention it, so that it is then neither a parameter of trials
+            nor an axis of the lattice; None where every space has it.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Hyperparameter:
     is_logarithmic: bool = False
     is_curved: bool = False
     exact_step: int = 1
+    omitted: Any = None
 
     @property
     def is_category(self) -> bool:

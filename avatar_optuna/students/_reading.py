@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import FrozenInstanceError
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.students._hyperparameter import Divides
+from avatar_optuna.students._precision import FULL_PRECISION, PRECISION
 
 if TYPE_CHECKING:
     from avatar_optuna.students._family import StudentFamily
@@ -39,6 +42,11 @@ class Reading:
         """The same as a number: 1 or 0."""
         raise NotImplementedError
 
+    def select(self, name: str, cases: Mapping[str, Callable[[], Any]]) -> Any:
+        """The number of the case that a category has, of one case for each of its values."""
+        present = [value for value in cases if np.any(self.is_category(name, value))]
+        return sum(self.flag(name, value) * cases[value]() for value in present or cases)
+
     def quotient(self, rule: Divides) -> Any:
         """The dividend of a rule over its divisor, a whole number."""
         raise NotImplementedError
@@ -61,7 +69,7 @@ class UncheckedConfiguration(Reading):
 
     Args:
         family: Whose hyperparameters they are.
-        values: One for each hyperparameter, in any order.
+        values: One for each hyperparameter, in any order; those that a space may omit may be missing.
 
     Raises:
         InputError: A name is missing or unknown.
@@ -71,7 +79,7 @@ class UncheckedConfiguration(Reading):
     values: Mapping[str, Any]
 
     def __init__(self, family: StudentFamily, values: Mapping[str, Any]) -> None:
-        names = family.names
+        names, values = family.names, {**family.omitted, **values}
         if len(values) != len(names) or any(name not in values for name in names):
             missing = [name for name in names if name not in values]
             unknown = [name for name in values if name not in names]
@@ -94,13 +102,27 @@ class UncheckedConfiguration(Reading):
     def flag(self, name: str, value: str) -> int:
         return int(self.values[name] == value)
 
+    def select(self, name: str, cases: Mapping[str, Callable[[], Any]]) -> Any:
+        return cases[self.values[name]]()
+
     def quotient(self, rule: Divides) -> int:
         """Rounded down where the divisor does not divide, but at least 1."""
         return int(max(self.values[rule.dividend] // self.values[rule.divisor], 1))
 
+    @property
+    def precision_on_disk(self) -> str:
+        """Of the weights once they are written; a family without the hyperparameter knows float32 alone."""
+        return str(self.values.get(PRECISION.name, FULL_PRECISION))
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The family and all values by name, as people are shown them."""
+        return {"family": self.family.name, **self.values}
+
     def to_dict(self) -> dict[str, Any]:
-        """The values by name, ready for JSON."""
-        return dict(self.values)
+        """The values by name as they are stored: without those that are what a space that omits them gives."""
+        omitted = self.family.omitted
+        return {name: value for name, value in self.values.items() if omitted.get(name) != value}
 
     def replace(self, **values: Any) -> Any:
         """The same with other values under the names given."""
@@ -121,7 +143,7 @@ class UncheckedConfiguration(Reading):
         return hash((self.family.name, tuple(self.values.values())))
 
     def __repr__(self) -> str:
-        return f"{self.family.name}({', '.join(f'{name}={value!r}' for name, value in self.values.items())})"
+        return f"{self.family.name}({', '.join(f'{name}={value!r}' for name, value in self.to_dict().items())})"
 
     def __copy__(self) -> UncheckedConfiguration:
         return self
@@ -144,6 +166,7 @@ class Configuration(UncheckedConfiguration):
 
     def __init__(self, family: StudentFamily, values: Mapping[str, Any]) -> None:
         super().__init__(family, values)
+        values = self.values
         for spec in family.hyperparameters:
             if (fault := spec.fault(values[spec.name])) is not None:
                 raise InputError(f"{spec.name} {fault}")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from optuna.distributions import CategoricalDistribution
 
 from avatar_optuna.configurations import ConfigurationTable, Lattice
 from avatar_optuna.constraints import implied_constraints, parse_constraint
@@ -15,7 +16,8 @@ from avatar_optuna.costs import TaskShape, flops, num_parameters, size_bytes
 from avatar_optuna.distillation import build_student
 from avatar_optuna.feasibility import Feasibility, draw
 from avatar_optuna.space import SearchSpace
-from avatar_optuna.students import FAMILIES, REQUIRED_NAMES, Configuration, StudentFamily
+from avatar_optuna.students import FAMILIES, PRECISION, PRECISIONS, REQUIRED_NAMES, Configuration, StudentFamily
+from avatar_optuna.students.weights import rounded_weights
 
 FUNCTIONS = (
     "def add(a, b):\n    return a + b",
@@ -34,12 +36,12 @@ def check_family(family: StudentFamily, folder: Path, *, space: SearchSpace | No
         family: The entry.
         folder: An empty folder, to be written to.
         space: Where students are drawn that are built; None takes the family's default, which may be large.
-        students: How many are built.
+        students: How many are built; four or more have every precision of a family that knows several.
 
     Raises:
         AssertionError: The family breaks the contract; the message says how.
     """
-    space = SearchSpace.default(family) if space is None else space
+    space = _at_every_precision(SearchSpace.default(family) if space is None else space)
     check_declarations(family)
     for task_shape in _SHAPES:
         feasibility = Feasibility(space=space, constraints=(), task_shape=task_shape)
@@ -50,6 +52,8 @@ def check_family(family: StudentFamily, folder: Path, *, space: SearchSpace | No
         for index, student in enumerate(drawn):
             directory = folder / f"{task_shape.form}-{task_shape.num_labels}-{index}"
             directory.mkdir(parents=True)
+            if PRECISION.name in family.by_name:
+                student = student.replace(precision=PRECISIONS[index % len(PRECISIONS)])
             check_network(student, task_shape, directory)
 
 
@@ -68,7 +72,8 @@ def check_declarations(family: StudentFamily) -> None:
             assert family.by_name[name].is_whole, f"{name} must be a whole number: it stands in {rule.text!r}"
     for text in implied_constraints(family):
         parse_constraint(text, family)
-    for name, axis in zip(family.names, Lattice(SearchSpace.default(family)).axes, strict=True):
+    lattice = Lattice(SearchSpace.default(family))
+    for name, axis in zip(lattice.names, lattice.axes, strict=True):
         for value in (axis[0].item(), axis[-1].item()):
             fault = family.by_name[name].fault(value)
             assert fault is None, f"the default of {name} {fault}"
@@ -94,7 +99,10 @@ def check_readings(feasibility: Feasibility, students: Sequence[Configuration]) 
 
 
 def check_network(student: Configuration, task_shape: TaskShape, directory: Path) -> None:
-    """The built network has the parameters and the bytes of the formulas, and gives the same logits once reloaded."""
+    """The built network has the parameters and the bytes of the formulas, and gives the same logits once reloaded.
+
+    At a precision below float32 these are the logits of the rounded weights.
+    """
     family = student.family
     network: Any = build_student(student, task_shape, seed=1).eval()
     built = sum(parameter.numel() for parameter in network.parameters())
@@ -102,6 +110,7 @@ def check_network(student: Configuration, task_shape: TaskShape, directory: Path
         f"num_parameters must be that of the network, {built}, got {num_parameters(student, task_shape)} for {student}"
     )
     family.save_network(network, directory)
+    _round(network, student.precision_on_disk)
     stored = (directory / "model.safetensors").stat().st_size
     predicted = size_bytes(student, task_shape)
     assert stored <= predicted <= stored * 1.02 + 4096, f"the file has {stored} bytes, size_bytes says {predicted}"
@@ -116,6 +125,14 @@ def check_network(student: Configuration, task_shape: TaskShape, directory: Path
     assert torch.equal(logits, again), "a reloaded network with its tokenizer must give the same logits"
 
 
+@torch.no_grad()
+def _round(network: torch.nn.Module, precision: str) -> None:
+    """Give a network the weights that are read back once it is written at a precision."""
+    parameters = list(network.parameters())
+    for parameter, weights in zip(parameters, rounded_weights(network, parameters, precision), strict=True):
+        parameter.copy_(weights)
+
+
 @torch.inference_mode()
 def _logits(network: Any, tokenizer: Any, student: Configuration, task_shape: TaskShape) -> torch.Tensor:
     """Logits (m, labels) of the functions above, each encoded on its own."""
@@ -125,6 +142,12 @@ def _logits(network: Any, tokenizer: Any, student: Configuration, task_shape: Ta
     vectors = torch.cat([network.encode(torch.tensor([row])) for row in rows])  # (n, k)
     logits: torch.Tensor = network.classify(vectors.reshape(-1, task_shape.arity * vectors.shape[-1]))
     return logits
+
+
+def _at_every_precision(space: SearchSpace) -> SearchSpace:
+    if PRECISION.name not in space.omitted:
+        return space
+    return space.replace(precision=CategoricalDistribution(PRECISIONS))
 
 
 def _only(space: SearchSpace, student: Configuration) -> SearchSpace:

@@ -65,6 +65,30 @@ def test_a_hashed_student_learns_is_saved_and_predicts(
     assert (logits.argmax(axis=1) == split.labels).mean() == pytest.approx(done.valid_metrics["accuracy"])
 
 
+@pytest.mark.parametrize("precision", ["float16", "int8", "int4"])
+@pytest.mark.parametrize("family", ["hashed", "transformer"])
+def test_figures_are_those_of_the_written_precision(
+    family: str,
+    precision: str,
+    pair_teacher: Teacher,
+    small_student: Configuration,
+    tmp_path: Path,
+    cache_dir: Path,
+) -> None:
+    hashed = HASHED.configure(
+        grams="tokens", buckets=128, width=6, pooling="mean", num_hidden_layers=1, intermediate_size=5,
+        hidden_dropout_prob=0.0, max_sequence_length=64, learning_rate=3e-2, batch_size=16,
+    )  # fmt: skip
+    student = (hashed if family == "hashed" else small_student).replace(precision=precision)
+    done = _distil(student, pair_teacher, tmp_path / "student", cache_dir, epochs=2)
+    assert done.size_bytes <= size_bytes(student, pair_teacher.task.shape)
+    assert done.size_bytes < size_bytes(student.replace(precision="float32"), pair_teacher.task.shape)
+    classifier, split = Classifier.load(done.directory), pair_teacher.task.valid
+    logits = torch.from_numpy(classifier.predict_logits(split.functions, split.inputs))
+    loss = float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(split.labels)))
+    assert loss == pytest.approx(done.valid_metrics["loss"], rel=1e-5)
+
+
 @pytest.mark.parametrize("which", ["pair_teacher", "single_teacher"])
 def test_a_student_learns_is_saved_and_predicts(
     which: str, request: pytest.FixtureRequest, small_student: Configuration, tmp_path: Path, cache_dir: Path

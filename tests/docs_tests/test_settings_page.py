@@ -83,7 +83,10 @@ def _ranges(space: SearchSpace) -> dict[str, str]:
         step = f", step {distribution.step}" if isinstance(distribution, FloatDistribution) else ""
         return f"{distribution.low} to {distribution.high}{step}"
 
-    return {name: text(distribution) for name, distribution in space.distributions.items()}
+    distributions = {
+        spec.name: space.distributions.get(spec.name, spec.default) for spec in space.family.hyperparameters
+    }
+    return {name: text(distribution) for name, distribution in distributions.items()}
 
 
 def test_the_space_is_the_paper_s() -> None:

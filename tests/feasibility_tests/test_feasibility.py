@@ -34,7 +34,7 @@ def test_the_solver_the_arrays_and_arithmetic_agree(paper: Feasibility, seed: in
         codes[:, [TRANSFORMER.names.index("hidden_size"), TRANSFORMER.names.index("vocab_size")]] //= 8
     columns = paper.lattice.decode(Repairer(paper).aligned(codes))
     for index, held in enumerate(paper.holds(columns)):
-        values = {name: columns.values[name][index].item() for name in TRANSFORMER.names}
+        values = {name: columns.values[name][index].item() for name in columns.values}
         verdict = paper.check(values)
         assert verdict.feasible == held
         assert verdict.feasible == (not verdict.violated) == (verdict.reason is None)

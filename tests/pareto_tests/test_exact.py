@@ -71,7 +71,7 @@ def test_it_is_the_front_of_all_configurations(
     everything = feasibility.lattice.decode(np.asarray(list(product(*axes))))
     held = feasibility.holds(everything)
     columns = ConfigurationTable(
-        family=TRANSFORMER, values={name: everything.values[name][held] for name in TRANSFORMER.names}
+        family=TRANSFORMER, values={name: column[held] for name, column in everything.values.items()}
     )
     values = np.column_stack([-_effectiveness(columns), costs(columns)])
     expected = values[non_dominated(values)]

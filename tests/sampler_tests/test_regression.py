@@ -25,13 +25,13 @@ def lattice() -> Lattice:
 
 def test_it_learns_what_it_is_told_in_any_portions(lattice: Lattice) -> None:
     rng = np.random.default_rng(0)
-    codes = rng.integers(0, lattice.sizes, size=(400, len(TRANSFORMER.names)))
+    codes = rng.integers(0, lattice.sizes, size=(400, len(lattice.names)))
     values = _response(lattice.decode(codes))
     whole, parts = RunningRegression(lattice, INTERACTING), RunningRegression(lattice, INTERACTING)
     whole.tell(codes, values)
     for start in range(0, 400, 100):
         parts.tell(codes[start : start + 100], values[start : start + 100])
-    fresh = rng.integers(0, lattice.sizes, size=(200, len(TRANSFORMER.names)))
+    fresh = rng.integers(0, lattice.sizes, size=(200, len(lattice.names)))
     truth = _response(lattice.decode(fresh))
     weights = whole.drawn(np.random.default_rng(1))
     assert np.std(whole.features(fresh) @ weights - truth) < 0.1 * np.std(truth)
@@ -50,7 +50,7 @@ def test_it_learns_what_it_is_told_in_any_portions(lattice: Lattice) -> None:
 
 def test_what_was_never_told_is_drawn_from_widely(lattice: Lattice) -> None:
     rng = np.random.default_rng(0)
-    codes = rng.integers(0, lattice.sizes, size=(60, len(TRANSFORMER.names)))
+    codes = rng.integers(0, lattice.sizes, size=(60, len(lattice.names)))
     codes[:, TRANSFORMER.names.index("tokenizer")] = 0  # the other tokenizers are unknown
     regression = RunningRegression(lattice, INTERACTING)
     regression.tell(codes, _response(lattice.decode(codes)))
@@ -60,7 +60,7 @@ def test_what_was_never_told_is_drawn_from_widely(lattice: Lattice) -> None:
 
 def test_fractions_that_saturate_are_learnt_as_fractions(lattice: Lattice) -> None:
     rng = np.random.default_rng(0)
-    codes = rng.integers(0, lattice.sizes, size=(300, len(TRANSFORMER.names)))
+    codes = rng.integers(0, lattice.sizes, size=(300, len(lattice.names)))
     fractions = 1 / (1 + np.exp(-1 - _response(lattice.decode(codes))))
     told, fresh = codes[:200], codes[200:]
     regression = RunningRegression(lattice, INTERACTING)

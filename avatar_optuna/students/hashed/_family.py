@@ -11,6 +11,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.students._family import StudentFamily
 from avatar_optuna.students._hyperparameter import Hyperparameter
+from avatar_optuna.students._precision import PRECISION, WeightShapes
 from avatar_optuna.students._reading import Configuration, Reading
 from avatar_optuna.students.hashed.grams import FIRST_ID, GRAMS, MAX_COUNT, GramReader
 
@@ -66,12 +67,17 @@ class Hashed(StudentFamily):
             high=65_536,
             is_logarithmic=True,
         ),
+        PRECISION,
     )
+    longest_tensor_name = len("layers.63.output.weight.scale")
     derived: Mapping[str, Callable[[Reading], Any]] = {
         "vocab_size": lambda shape: FIRST_ID + MAX_COUNT * shape.buckets,
         "vector_size": lambda shape: shape.width * (1 + shape.place("pooling")),
     }
-    exact_order = ("pooling", "num_hidden_layers", "width", "max_sequence_length", "intermediate_size", "buckets")
+    exact_order = (
+        *("pooling", "precision", "num_hidden_layers", "width", "max_sequence_length", "intermediate_size"),
+        "buckets",
+    )
 
     def parameter_terms(self, shape: Any, task_shape: TaskShape) -> dict[str, Any]:
         """Parameters by the part that owns them."""
@@ -83,6 +89,20 @@ class Hashed(StudentFamily):
             "head_dense": task_shape.arity * size * size + size,
             "head_output": task_shape.num_labels * (size + 1),
         }
+
+    def weight_shapes(self, shape: Any, task_shape: TaskShape) -> WeightShapes:
+        """The table, two matrices a layer, two of the head; their biases and the norms."""
+        size, layers, units = shape.vector_size, shape.num_hidden_layers, shape.intermediate_size
+        return WeightShapes(
+            matrices=[
+                (1, shape.buckets, shape.width),
+                (layers, units, size),
+                (layers, size, units),
+                (1, size, task_shape.arity * size),
+                (1, task_shape.num_labels, size),
+            ],
+            vector_elements=3 * size + layers * (units + 3 * size) + task_shape.num_labels,
+        )
 
     def num_tensors(self, shape: Any) -> Any:
         """The table, two of the norm, six a layer, four of the head."""
@@ -125,8 +145,11 @@ class Hashed(StudentFamily):
         """A network with random weights."""
         from avatar_optuna.students.hashed.network import HashedConfig, HashedNetwork
 
-        names = ("grams", "buckets", "width", "pooling", "num_hidden_layers", "intermediate_size")
-        values = {name: configuration.value(name) for name in (*names, "hidden_dropout_prob", "max_sequence_length")}
+        names = (
+            *("grams", "buckets", "width", "pooling", "num_hidden_layers", "intermediate_size"),
+            *("hidden_dropout_prob", "max_sequence_length", "precision"),
+        )
+        values = {name: configuration.value(name) for name in names}
         labels = tuple(label_names or [f"LABEL_{label}" for label in range(task_shape.num_labels)])
         return HashedNetwork(HashedConfig(**values, arity=task_shape.arity, label_names=labels))
 

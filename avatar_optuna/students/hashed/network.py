@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.students._precision import FULL_PRECISION
 from avatar_optuna.students.hashed.grams import FIRST_ID, MAX_COUNT
 from avatar_optuna.students.heads import SymmetricHead
+from avatar_optuna.students.weights import load_weights, save_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class HashedConfig:
         max_sequence_length: Distinct buckets of a function that are read at most.
         arity: Functions an input.
         label_names: In their order.
+        precision: Of the weights on disk (see `quantization`).
     """
 
     grams: str
@@ -42,6 +44,7 @@ class HashedConfig:
     max_sequence_length: int
     arity: int
     label_names: tuple[str, ...]
+    precision: str = FULL_PRECISION
 
     @property
     def vector_size(self) -> int:
@@ -111,8 +114,7 @@ def save_network(network: HashedNetwork, directory: Path) -> None:
     """Write `config.json` and `model.safetensors`."""
     config = {"model_type": "avatar-hashed", **asdict(network.config)}
     (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+    save_weights(network, directory / "model.safetensors", network.config.precision)
 
 
 def load_config(directory: Path) -> HashedConfig:
@@ -137,7 +139,7 @@ def load_network(directory: Path) -> HashedNetwork:
     """
     network = HashedNetwork(load_config(directory))
     try:
-        network.load_state_dict(load_file(directory / "model.safetensors"))
+        load_weights(network, directory / "model.safetensors")
     except Exception as error:
         raise InputError(f"{directory}: model.safetensors must hold the weights of config.json: {error}") from error
     return network.eval()

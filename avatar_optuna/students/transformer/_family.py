@@ -11,6 +11,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.students._family import StudentFamily
 from avatar_optuna.students._hyperparameter import Divides, Hyperparameter
+from avatar_optuna.students._precision import PRECISION, WeightShapes
 from avatar_optuna.students._reading import Configuration, Reading
 
 TOKENIZERS = ("BPE", "WordPiece", "Unigram", "Word")
@@ -72,6 +73,7 @@ class Transformer(StudentFamily):
             high=65_536,
             is_logarithmic=True,
         ),
+        PRECISION,
     )
     divides = (Divides(divisor="num_attention_heads", dividend="hidden_size", quotient="head_size"),)
     derived: Mapping[str, Callable[[Reading], Any]] = {
@@ -82,6 +84,7 @@ class Transformer(StudentFamily):
     }
     exact_order = (
         "position_embedding_type",
+        "precision",
         "num_attention_heads",
         "num_hidden_layers",
         "hidden_size",
@@ -113,6 +116,25 @@ class Transformer(StudentFamily):
             "head_dense": task_shape.arity * width * width + width,
             "head_output": task_shape.num_labels * (width + 1),
         }
+
+    def weight_shapes(self, shape: Any, task_shape: TaskShape) -> WeightShapes:
+        """Tables, the matrices of each layer, two of the head; their biases and the norms."""
+        width, layers, inner = shape.hidden_size, shape.num_hidden_layers, shape.intermediate_size
+        has_absolute = shape.has_absolute_positions
+        return WeightShapes(
+            matrices=[
+                (1, shape.vocab_size, width),
+                (has_absolute, shape.max_sequence_length + POSITION_OFFSET, width),
+                (1, 1, width),
+                (layers * 4, width, width),
+                (layers * (1 - has_absolute), 2 * shape.max_sequence_length - 1, shape.head_size),
+                (layers, inner, width),
+                (layers, width, inner),
+                (1, width, task_shape.arity * width),
+                (1, task_shape.num_labels, width),
+            ],
+            vector_elements=3 * width + layers * (9 * width + inner) + task_shape.num_labels,
+        )
 
     def num_tensors(self, shape: Any) -> Any:
         return 8 + shape.has_absolute_positions + shape.num_hidden_layers * (17 - shape.has_absolute_positions)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel, RobertaConfig
@@ -27,26 +26,29 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import read_json
+from avatar_optuna.students._precision import FULL_PRECISION
 from avatar_optuna.students._reading import Configuration
 from avatar_optuna.students.packing import LARGEST_HEAD, PackedTokens
 from avatar_optuna.students.transformer._family import POSITION_EMBEDDING_TYPES, POSITION_OFFSET
+from avatar_optuna.students.weights import load_weights, save_weights
 
 PAD_TOKEN_ID = 1
 WEIGHTS_FILE = "model.safetensors"
 _ROBERTA_WIDTH = 768
 _OF_CONFIGURATION = (
     *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act"),
-    *("hidden_dropout_prob", "attention_probs_dropout_prob", "position_embedding_type"),
+    *("hidden_dropout_prob", "attention_probs_dropout_prob", "position_embedding_type", "precision"),
 )
 
 
 class StudentConfig(RobertaConfig):
-    """Sizes of a student: RoBERTa's, and two more.
+    """Sizes of a student: RoBERTa's, and three more.
 
     Args:
         num_functions: Functions that one input holds: 1, or 2 for a pair head.
         max_position_embeddings: RoBERTa's count, two more than the longest sequence in tokens.
         position_embedding_type: absolute, relative_key or relative_key_query.
+        precision: Of the weights on disk (see `quantization`).
     """
 
     model_type = "avatar_student"
@@ -55,6 +57,7 @@ class StudentConfig(RobertaConfig):
     layer_norm_eps: float = 1e-5
     position_embedding_type: str = "absolute"
     num_functions: int = 1
+    precision: str = FULL_PRECISION
 
     def __post_init__(self, **kwargs: Any) -> None:
         if self.position_embedding_type not in POSITION_EMBEDDING_TYPES:
@@ -87,8 +90,9 @@ class StudentConfig(RobertaConfig):
 
     @property
     def is_stock_roberta(self) -> bool:
-        """Whether transformers' own RobertaForSequenceClassification computes the same logits."""
-        return self.position_embedding_type == "absolute" and self.num_functions == 1
+        """Whether transformers' own RobertaForSequenceClassification loads it and computes the same logits."""
+        is_packed = self.precision in ("int8", "int4")
+        return self.position_embedding_type == "absolute" and self.num_functions == 1 and not is_packed
 
 
 class Dropout(nn.Module):
@@ -397,8 +401,7 @@ class StudentForSequenceClassification(PreTrainedModel):
         self.config.architectures = [type(self).__name__]
         self.config.save_pretrained(directory)
         self._name_stock_roberta(directory)
-        weights = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-        save_file(weights, directory / WEIGHTS_FILE, metadata={"format": "pt"})
+        save_weights(self, directory / WEIGHTS_FILE, self.config.precision)
 
     def _name_stock_roberta(self, directory: Path) -> None:
         if not self.config.is_stock_roberta:
@@ -419,7 +422,7 @@ def load_student(directory: Path) -> StudentForSequenceClassification:
         config = StudentConfig.from_dict(read_json(directory / "config.json"))
         with torch.device("meta"):
             student = StudentForSequenceClassification(config)
-        student.load_state_dict(load_file(directory / WEIGHTS_FILE), assign=True)
+        load_weights(student, directory / WEIGHTS_FILE)
     except InputError:
         raise
     except Exception as error:  # of safetensors, of torch, and whatever a configuration's class makes of a value
