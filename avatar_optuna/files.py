@@ -109,6 +109,18 @@ def read_text(path: Path) -> str:
         raise DataError(path, None, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
+def source_fault(text: str) -> str | None:
+    """The rule that the text of a function breaks, and the text, as the end of a sentence; None if it is sound."""
+    shown = repr(text if len(text) <= 80 else f"{text[:80]}...")
+    if not text.strip("\ufeff \t\r\n\f\v"):
+        return f"must be source text, got {shown}"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return f"must be text that UTF-8 can hold, got {shown}"
+    return None
+
+
 def parse_json(text: str) -> Any:
     """JSON from outside.
 

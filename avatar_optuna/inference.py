@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from avatar_optuna.distillation import Classifier
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.files import source_fault
 from avatar_optuna.sources import SourceReader
-from avatar_optuna.tasks import source_fault
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,7 +94,7 @@ class Study:
         Args:
             student: Number of the student.
             out: A directory that does not exist yet.
-            format_name: The export format: "hf", or one of another installed package.
+            format_name: The export format, such as "hf" or "numpy".
 
         Raises:
             InputError: There is no such student or format, or `out` exists.

@@ -20,7 +20,7 @@ class Registry(Generic[T]):
     Args:
         kind: Plural noun: other packages declare their entries in the entry point group `avatar_optuna.<kind>`.
         noun: What one entry is called in messages.
-        built_in: Where each built-in entry is defined: "module:object".
+        built_in: Where each built-in entry is defined: "module:object", or "module" where it is the module itself.
     """
 
     def __init__(self, kind: str, *, noun: str, built_in: Mapping[str, str]) -> None:
@@ -66,8 +66,8 @@ class Registry(Generic[T]):
     def _load(self, name: str) -> T:
         if name in self._built_in:
             module, _, attribute = self._built_in[name].partition(":")
-            entry: T = getattr(import_module(module), attribute)
-            return entry
+            entry: Any = import_module(module)
+            return getattr(entry, attribute) if attribute else entry  # type: ignore[no-any-return]
         point = self._entry_points().get(name)
         if point is None:
             raise InputError(f"{self.noun} must be one of {', '.join(self.names())}, got {name!r}")

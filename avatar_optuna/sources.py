@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avatar_optuna.exceptions import DataError, InputError
-from avatar_optuna.files import parse_json, read_text
-from avatar_optuna.tasks import source_fault
+from avatar_optuna.files import parse_json, read_text, source_fault
 
 _STDIN = "-"
 _SUFFIXES: Mapping[str, tuple[str, ...]] = {

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from transformers import BertConfig, BertForSequenceClassification
 
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.distillation import write_manifest
+from avatar_optuna.manifest import write_manifest
 from avatar_optuna.students.transformer import TRANSFORMER
 from avatar_optuna.students.transformer.tokenizers import train_tokenizer
 from tests.commands import CommandResult, run_command

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from avatar_optuna.distillation import store_threshold
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.inference import load_student, predict_files
+from avatar_optuna.manifest import store_threshold
 from avatar_optuna.testing.exports import random_student
 from tests.commands import CommandResult, run_command
 from tests.fuzzing import make_sound_folder

@@ -20,7 +20,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "registry": {"exceptions"},
     "codec": {"exceptions"},
     "costs": {"exceptions"},
-    "students": {"exceptions", "files", "registry", "costs"},
+    "manifest": {"exceptions", "files", "costs"},
+    "runtimes": {"registry"},
+    "students": {"exceptions", "files", "registry", "costs", "manifest", "runtimes"},
     "objectives": {"registry", "students", "costs"},
     "space": {"exceptions", "students"},
     "configurations": {"students", "space"},
@@ -37,8 +39,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sampler": {"exceptions", "students", "space", "configurations", "feasibility", "pareto", "objectives", "schema"},
     "indicator": {"exceptions", "codec", "students", "costs", "space", "configurations"},
     "tasks": {"exceptions", "files", "costs", "kinds", "settings"},
-    "distillation": {"exceptions", "codec", "files", "students", "costs", "settings", "tasks"},
-    "teachers": {"exceptions", "files", "students", "kinds", "settings", "tasks", "distillation"},
+    "distillation": {"exceptions", "codec", "files", "manifest", "students", "costs", "settings", "tasks"},
+    "teachers": {"exceptions", "files", "manifest", "students", "kinds", "settings", "tasks", "distillation"},
     "measurement": {
         *(
             "exceptions",
@@ -116,11 +118,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("report", "dashboard_notes", "objectives"),
     },
     "dashboard": {"exceptions", "schema", "pareto", "storage", "study", "report", "progress"},
-    "sources": {"exceptions", "files", "tasks"},
-    "inference": {"exceptions", "sources", "tasks", "distillation"},
+    "sources": {"exceptions", "files"},
+    "inference": {"exceptions", "files", "manifest", "runtimes", "sources", "distillation"},
     "exports": {
         *("files", "exceptions", "registry", "students", "costs", "schema", "settings", "storage", "study", "view"),
-        *("renderers", "distillation"),
+        *("renderers", "manifest", "runtimes"),
     },
     "cli": {
         "places",
@@ -160,7 +162,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": {
         "constraints",
         *("students", "costs", "kinds", "settings", "tasks", "teachers", "distillation", "inference", "exports"),
-        *("exceptions", "objectives", "space", "configurations", "feasibility", "storage"),
+        *("exceptions", "objectives", "space", "configurations", "feasibility", "storage", "manifest"),
     },
     "__main__": {"cli"},
 }
@@ -173,7 +175,7 @@ HOMES: dict[str, set[str]] = {
     "sklearn": {"indicator", "tasks"},
     "torch": {"students", "testing", "distillation", "measurement", "teachers"},
     "transformers": {"students", "distillation", "measurement", "teachers"},
-    "tokenizers": {"students"},
+    "tokenizers": {"students", "runtimes"},
     "plotly": {"report"},
     "optuna_dashboard": {"dashboard_notes", "dashboard"},
 }

@@ -189,7 +189,10 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
                 metavar="N",
             ),
             _argument(
-                "--format", "hf, or a format of another installed package (default: hf)", default="hf", metavar="NAME"
+                "--format",
+                "hf, numpy, or a format of another installed package (default: hf)",
+                default="hf",
+                metavar="NAME",
             ),
             _argument("--out", "new directory for the student", type=path, required=True, metavar="DIR"),
             _argument(

@@ -1,14 +1,11 @@
 """Students and how they learn: tokenizers, the model, what a teacher is, the training engine, and what predicts."""
 
 from avatar_optuna.distillation._classifier import (
-    MANIFEST_FILE,
     Classifier,
     is_whole,
     load_tokenizer,
     longest_sequence,
     require_embeddings,
-    store_threshold,
-    write_manifest,
 )
 from avatar_optuna.distillation._distillation import TrainedStudent, build_student, distil
 from avatar_optuna.distillation._fixed_steps import own_stream

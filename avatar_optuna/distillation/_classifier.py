@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,17 +24,14 @@ from avatar_optuna.distillation._networks import (
 )
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.exceptions import AvatarError, InputError
-from avatar_optuna.files import read_json, sha256_of, write_text
-from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES, StudentFamily
+from avatar_optuna.manifest import DEFAULT_THRESHOLD, MANIFEST_FILE, family_name, read_manifest
+from avatar_optuna.students import FAMILIES
 from avatar_optuna.students.packing import is_packed
 from avatar_optuna.students.transformer import POSITION_OFFSET
 from avatar_optuna.students.transformer.network import StudentForSequenceClassification
 
 _UNLIMITED = 10**6
 _VOCABULARY_FILES = frozenset({"tokenizer.json", "vocab.json", "vocab.txt", "merges.txt"})
-MANIFEST_FILE = "avatar.json"
-"""Beside a student: its form, labels and longest sequence, and the SHA-256 of each file it is loaded from."""
-DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +85,7 @@ class Classifier:
             torch.set_num_threads(threads)
         path = Path(directory)
         if (path / MANIFEST_FILE).is_file():
-            manifest = _checked_manifest(path)
+            manifest = read_manifest(path, _files)
             stored = TaskShape.from_form(manifest["form"], manifest.get("num_labels", 2))
             if task_shape is not None and task_shape != stored:
                 raise InputError(f"{directory}: the student must serve {task_shape}, it serves {stored}")
@@ -99,7 +95,7 @@ class Classifier:
             manifest, length = {}, 0
             task_shape = task_shape if task_shape is not None else shape_of_checkpoint(str(directory))
         if manifest.get("is_student"):
-            family = _family(manifest)
+            family = FAMILIES.get(family_name(manifest))
             network, tokenizer = family.load_network(path), family.load_tokenizer(path)
         else:
             network, tokenizer = load_fine_tuned(str(directory), task_shape), load_tokenizer(str(directory))
@@ -207,11 +203,6 @@ def classify_all(network: Any, vectors: Tensor, inputs: npt.NDArray[np.integer[A
     return torch.cat([_in_halves(classify, places[at : at + rows], what) for at in range(0, len(places), rows)])
 
 
-def _family(manifest: Mapping[str, Any]) -> StudentFamily:
-    """The family that a manifest names; none did before there were several."""
-    return FAMILIES.get(str(manifest.get("family", DEFAULT_FAMILY)))
-
-
 def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
     """The fast tokenizer of a directory or hub model.
 
@@ -264,65 +255,13 @@ def _label_names(network: Any, num_labels: int) -> list[str]:
     return [f"LABEL_{label}" for label in range(num_labels)]
 
 
-def write_manifest(
-    directory: Path,
-    *,
-    task_shape: TaskShape,
-    label_names: Sequence[str],
-    max_sequence_length: int,
-    is_student: bool,
-    **more: Any,
-) -> None:
-    """Write `avatar.json` over the files that stand in the directory."""
-    names = sorted(
-        p.name for p in directory.iterdir() if p.suffix in (".json", ".safetensors") and p.name != MANIFEST_FILE
-    )
-    manifest: Mapping[str, Any] = {
-        "form": task_shape.form,
-        "num_labels": task_shape.num_labels,
-        "label_names": list(label_names),
-        "is_student": is_student,
-        "max_sequence_length": max_sequence_length,
-        **more,
-        "sha256": {name: sha256_of(directory / name) for name in names},
-    }
-    write_text(directory / MANIFEST_FILE, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
-
-
-def store_threshold(directory: Path, threshold: float) -> None:
-    """Write a threshold, from 0 to 1, into the manifest of a student of two labels."""
-    manifest = {**_checked_manifest(directory), "threshold": threshold}
-    write_text(directory / MANIFEST_FILE, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
-
-
 def is_whole(directory: Path) -> bool:
     """Whether a directory holds a student or a trained teacher, each file as it was written."""
     try:
-        return bool(_checked_manifest(directory))
+        return bool(read_manifest(directory, _files))
     except InputError:
         return False
 
 
-def _checked_manifest(directory: Path) -> dict[str, Any]:
-    try:
-        manifest: dict[str, Any] = read_json(directory / MANIFEST_FILE)
-        expected = {str(name): str(digest) for name, digest in manifest["sha256"].items()}
-        task_shape = TaskShape.from_form(manifest["form"], manifest.get("num_labels", 2))
-        names = manifest.get("label_names") or ["0"] * task_shape.num_labels
-        if not isinstance(names, list) or len(names) != task_shape.num_labels:
-            raise ValueError("label_names must be a list of as many names as there are labels")
-        _ = int(manifest["max_sequence_length"]), manifest["is_student"]
-        if not 0 <= float(manifest.get("threshold", DEFAULT_THRESHOLD)) <= 1:
-            raise ValueError("threshold must be from 0 to 1")
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise InputError(f"{directory}: {MANIFEST_FILE} must list form, length and hashes, it does not") from error
-    for name in _family(manifest).files:
-        if name not in expected:
-            raise InputError(f"{directory}: {MANIFEST_FILE} must list {name}, it does not")
-    for name, digest in expected.items():
-        path = directory / Path(name).name
-        if not path.is_file() or sha256_of(path) != digest:
-            raise InputError(
-                f"{directory}: {name} must have the SHA-256 that {MANIFEST_FILE} lists, it is missing or changed"
-            )
-    return manifest
+def _files(family: str) -> tuple[str, ...]:
+    return FAMILIES.get(family).files

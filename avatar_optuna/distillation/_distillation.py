@@ -15,12 +15,12 @@ import numpy as np
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation._batches import views_of
 from avatar_optuna.distillation._checkpoint import CheckpointStore
-from avatar_optuna.distillation._classifier import write_manifest
 from avatar_optuna.distillation._randomness import seeded
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe
 from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._teacher import Teacher
 from avatar_optuna.distillation._training import Trainer
+from avatar_optuna.manifest import write_manifest
 from avatar_optuna.settings import DistillationSettings
 from avatar_optuna.students import Configuration
 from avatar_optuna.tasks import Task

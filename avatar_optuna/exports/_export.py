@@ -11,6 +11,7 @@ from typing import Protocol
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import appearing
+from avatar_optuna.manifest import store_threshold
 from avatar_optuna.registry import Registry
 from avatar_optuna.renderers import model_card
 from avatar_optuna.storage import artifact_store, download_directory
@@ -64,7 +65,9 @@ class ExportFormat(Protocol):
 
 
 FORMATS: Registry[ExportFormat] = Registry(
-    "exports", noun="export format", built_in={"hf": "avatar_optuna.exports.hf:FORMAT"}
+    "exports",
+    noun="export format",
+    built_in={"hf": "avatar_optuna.exports.hf:FORMAT", "numpy": "avatar_optuna.exports.numpy:FORMAT"},
 )
 """The formats, by name."""
 
@@ -102,8 +105,6 @@ def export_student(
     with tempfile.TemporaryDirectory() as files, appearing(out) as draft:
         download_directory(artifact_store(study.artifacts), student.result.files, Path(files))
         if threshold is not None:
-            from avatar_optuna.distillation import store_threshold  # loads torch
-
             store_threshold(Path(files), threshold)
         export_format.write(
             StudentToExport(

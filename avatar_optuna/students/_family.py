@@ -208,9 +208,6 @@ class StudentFamily(Protocol):
         return tuple(name for name in self.names if name in self.formula_names)
 
 
-DEFAULT_FAMILY = "transformer"
-"""Of a study that names none, as no study did before there were several."""
-
 FAMILIES: Registry[StudentFamily] = Registry(
     "students",
     noun="family",

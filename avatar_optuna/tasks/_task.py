@@ -12,20 +12,9 @@ import numpy.typing as npt
 
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.files import source_fault
 
 SPLITS = ("train", "valid", "test")
-
-
-def source_fault(text: str) -> str | None:
-    """The rule that the text of a function breaks, and the text, as the end of a sentence; None if it is sound."""
-    shown = repr(text if len(text) <= 80 else f"{text[:80]}...")
-    if not text.strip("\ufeff \t\r\n\f\v"):
-        return f"must be source text, got {shown}"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return f"must be text that UTF-8 can hold, got {shown}"
-    return None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

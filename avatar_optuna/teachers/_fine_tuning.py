@@ -13,7 +13,6 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from avatar_optuna.distillation import (
-    MANIFEST_FILE,
     Examples,
     OnEpoch,
     Recipe,
@@ -22,9 +21,9 @@ from avatar_optuna.distillation import (
     Trainer,
     is_whole,
     start_as_similarity,
-    write_manifest,
 )
 from avatar_optuna.files import file_lock
+from avatar_optuna.manifest import MANIFEST_FILE, write_manifest
 from avatar_optuna.settings import TeacherSettings
 from avatar_optuna.tasks import Task
 from avatar_optuna.teachers._directory import teacher_of_directory

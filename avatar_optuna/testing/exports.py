@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.distillation import build_student, train_tokenizer, write_manifest
+from avatar_optuna.distillation import build_student
 from avatar_optuna.exports import ExportFormat, StudentToExport
 from avatar_optuna.inference import load_student
+from avatar_optuna.manifest import write_manifest
+from avatar_optuna.students import Configuration
 from avatar_optuna.students.transformer import TRANSFORMER
 
 FUNCTIONS = (
@@ -26,14 +28,18 @@ Answers = Callable[[Path, Sequence[tuple[str, ...]]], npt.ArrayLike]
 """Takes an exported directory and inputs; returns the probabilities of the labels, shape (inputs, labels)."""
 
 
-def random_student(folder: Path, *, arity: int) -> StudentToExport:
+def random_student(
+    folder: Path, *, arity: int, hyperparameters: Configuration | None = None, num_labels: int = 2
+) -> StudentToExport:
     """A student with random weights, large enough to give another answer to each input.
 
     Args:
         folder: Where its files are written, below.
         arity: Functions an input: 1 or 2.
+        hyperparameters: Of the student; a small transformer where None.
+        num_labels: Labels that it tells apart.
     """
-    hyperparameters = TRANSFORMER.configure(
+    hyperparameters = hyperparameters or TRANSFORMER.configure(
         tokenizer="BPE",
         vocab_size=200,
         num_hidden_layers=2,
@@ -48,20 +54,23 @@ def random_student(folder: Path, *, arity: int) -> StudentToExport:
         learning_rate=1e-3,
         batch_size=8,
     )
-    files, task_shape = folder / f"student-of-{arity}", TaskShape(arity=arity)
-    tokenizer = train_tokenizer(hyperparameters.tokenizer, hyperparameters.vocab_size, FUNCTIONS)
+    files, task_shape = folder / f"student-of-{arity}", TaskShape(arity=arity, num_labels=num_labels)
+    family, names = hyperparameters.family, ("no", "yes", *(f"label {place}" for place in range(2, num_labels)))
+    files.mkdir(parents=True)
+    tokenizer = family.make_tokenizer(hyperparameters, FUNCTIONS, None)
     tokenizer.model_max_length = hyperparameters.max_sequence_length
-    network = build_student(hyperparameters, task_shape, seed=1)
+    network = build_student(hyperparameters, task_shape, label_names=names, seed=1)
     for parameter in network.parameters():
-        parameter.data.mul_(4)  # as initialised, all answers are nearly one half
-    network.save_student(files)
+        parameter.data.mul_(3 if family is TRANSFORMER else 1.5)  # as initialised, all answers are nearly one half
+    family.save_network(network, files)
     tokenizer.save_pretrained(files)
     write_manifest(
         files,
         task_shape=task_shape,
-        label_names=("no", "yes"),
+        label_names=names,
         max_sequence_length=hyperparameters.max_sequence_length,
         is_student=True,
+        family=family.name,
         hyperparameters=hyperparameters.to_dict(),
     )
     return StudentToExport(
@@ -74,7 +83,12 @@ def random_student(folder: Path, *, arity: int) -> StudentToExport:
 
 
 def check_export_format(
-    export_format: ExportFormat, answers: Answers, folder: Path, *, tolerance: float = 1e-5
+    export_format: ExportFormat,
+    answers: Answers,
+    folder: Path,
+    *,
+    tolerance: float = 1e-5,
+    hyperparameters: Configuration | None = None,
 ) -> None:
     """Export a student of single functions and one of pairs, and compare the answers of the exported files.
 
@@ -83,16 +97,20 @@ def check_export_format(
         answers: Runs an exported directory as its users would.
         folder: An empty directory.
         tolerance: Largest difference of a probability.
+        hyperparameters: Of the student; a small transformer where None.
 
     Raises:
         AssertionError: The format breaks the contract; the message says how.
     """
     for arity in (1, 2):
-        _check(export_format, answers, folder, arity, tolerance)
+        student = random_student(folder, arity=arity, hyperparameters=hyperparameters)
+        _check(export_format, answers, folder, student, tolerance)
 
 
-def _check(export_format: ExportFormat, answers: Answers, folder: Path, arity: int, tolerance: float) -> None:
-    student = random_student(folder, arity=arity)
+def _check(
+    export_format: ExportFormat, answers: Answers, folder: Path, student: StudentToExport, tolerance: float
+) -> None:
+    arity = student.task_shape.arity
     inputs = [FUNCTIONS[at : at + arity] for at in range(len(FUNCTIONS) - arity + 1)]
     expected = np.asarray([answer.probabilities for answer in load_student(student.files).predict(inputs)])
     assert np.ptp(expected[:, 0]) > 10 * tolerance, "the inputs must be told apart for the comparison to mean anything"

@@ -150,4 +150,5 @@ def test_the_command_exports_in_a_format_of_an_installed_package(
     assert np.shape(_unpacked_answers(tmp_path / "zip", [("int f() { return 0; }",)])) == (1, 2)
     refused = export("onnx-of-tomorrow")
     assert refused.returncode == 2
-    assert "export format must be one of hf, zip, got 'onnx-of-tomorrow'" in refused.stderr
+    names = ", ".join(sorted({*FORMATS.names(), "zip"}))
+    assert f"export format must be one of {names}, got 'onnx-of-tomorrow'" in refused.stderr

@@ -1,0 +1,106 @@
+"""Runs a `transformer` student with NumPy and tokenizers."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Encoding, Tokenizer
+
+from avatar_optuna.runtimes.student import Floats, NumpyStudent, run
+
+FILES = ("config.json", "model.safetensors", "tokenizer.json")
+REQUIRES = ("numpy", "tokenizers")
+_POSITION_OFFSET = 2  # rows of the position table before the first token's
+
+
+class TransformerStudent(NumpyStudent):
+    """An encoder like RoBERTa's, one function at a time, and a head over the vectors of the first tokens."""
+
+    def __init__(self, directory: str | Path) -> None:
+        super().__init__(directory)
+        self.tokenizer = Tokenizer.from_file(str(Path(directory) / "tokenizer.json"))
+        self.tokenizer.enable_truncation(self.window)
+        self.tokenizer.no_padding()
+        self.tokenizer.encode_special_tokens = True  # text such as <s> is text
+
+    def encode(self, functions: Sequence[str]) -> Floats:
+        return np.stack([self._vector(np.asarray(tokens.ids)) for tokens in self._tokens(functions)])
+
+    def classify(self, joined: Floats) -> Floats:
+        return self.linear(np.tanh(self.linear(joined, "classifier.dense")), "classifier.out_proj")
+
+    def is_truncated(self, functions: Sequence[str]) -> list[bool]:
+        return [bool(tokens.overflowing) for tokens in self._tokens(functions)]
+
+    def _tokens(self, functions: Sequence[str]) -> list[Encoding]:
+        return list(self.tokenizer.encode_batch(list(functions)))
+
+    def _vector(self, ids: npt.NDArray[np.int64]) -> Floats:
+        """The first token's vector (w,) of a function's ids (t,)."""
+        prefix, epsilon = "roberta.embeddings", self.config["layer_norm_eps"]
+        vectors = self.weights[f"{prefix}.word_embeddings.weight"][ids]
+        vectors = vectors + self.weights[f"{prefix}.token_type_embeddings.weight"][0]
+        if self.config["position_embedding_type"] == "absolute":
+            positions = np.arange(len(ids)) + _POSITION_OFFSET
+            vectors = vectors + self.weights[f"{prefix}.position_embeddings.weight"][positions]
+        vectors = self.norm(vectors, f"{prefix}.LayerNorm", epsilon)
+        for layer in range(self.config["num_hidden_layers"]):
+            name = f"roberta.encoder.layer.{layer}"
+            mixed = self.linear(self._attention(vectors, f"{name}.attention.self"), f"{name}.attention.output.dense")
+            vectors = self.norm(mixed + vectors, f"{name}.attention.output.LayerNorm", epsilon)
+            inner = _ACTIVATIONS[self.config["hidden_act"]](self.linear(vectors, f"{name}.intermediate.dense"))
+            mixed = self.linear(inner, f"{name}.output.dense")
+            vectors = self.norm(mixed + vectors, f"{name}.output.LayerNorm", epsilon)
+        return np.asarray(vectors[0])
+
+    def _attention(self, vectors: Floats, name: str) -> Floats:
+        tokens, width = vectors.shape
+        heads = self.config["num_attention_heads"]
+        query, key, value = (
+            self.linear(vectors, f"{name}.{part}").reshape(tokens, heads, -1).transpose(1, 0, 2)
+            for part in ("query", "key", "value")
+        )  # (h, t, d) each
+        scores = query @ key.transpose(0, 2, 1)  # (h, t, t)
+        kind = self.config["position_embedding_type"]
+        if kind != "absolute":
+            table = self.weights[f"{name}.distance_embedding.weight"]
+            middle, places = len(table) // 2, np.arange(tokens)
+            table = table[middle - tokens + 1 : middle + tokens]  # (2 t - 1, d), row t - 1 is distance 0
+            distances = places[:, None] - places + tokens - 1  # (t, t)
+            scores = scores + (query @ table.T)[:, places[:, None], distances]
+            if kind == "relative_key_query":
+                scores = scores + (key @ table.T)[:, places, distances]
+        scores = scores * np.float32(query.shape[-1] ** -0.5)
+        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        weights = weights / weights.sum(axis=-1, keepdims=True)
+        return np.asarray((weights @ value).transpose(1, 0, 2).reshape(tokens, width))
+
+
+def _gelu(values: Floats) -> Floats:
+    """The exact one: the error function as by Abramowitz and Stegun, 7.1.26, to 1.5e-7."""
+    size = np.abs(values) * np.float32(math.sqrt(0.5))
+    step = 1 / (1 + 0.3275911 * size)
+    series = step * np.polyval([1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592], step)
+    return np.asarray(values * 0.5 * (1 + np.sign(values) * (1 - series * np.exp(-size * size))), dtype=np.float32)
+
+
+_ACTIVATIONS: Mapping[str, Callable[[Floats], Floats]] = {
+    "gelu": _gelu,
+    "relu": lambda values: np.maximum(values, 0),
+    "silu": lambda values: values * 0.5 * (1 + np.tanh(0.5 * values)),
+    "gelu_new": lambda values: values * 0.5 * (1 + np.tanh(0.7978845608 * (values + 0.044715 * values**3))),
+}
+
+
+def load(directory: str | Path = Path(__file__).parent) -> TransformerStudent:
+    """The student of a directory, by default that of this file."""
+    return TransformerStudent(directory)
+
+
+if __name__ == "__main__":
+    sys.exit(run(load(), sys.argv[1:]))
