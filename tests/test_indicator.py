@@ -13,7 +13,8 @@ from avatar_optuna.configurations import ConfigurationTable
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import StoredValueError, StudyError
 from avatar_optuna.feasibility import Feasibility, draw
-from avatar_optuna.indicator import Indicator, _matrix
+from avatar_optuna.indicator import Indicator
+from avatar_optuna.indicator._features import matrix_of
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.students import Configuration
 
@@ -76,7 +77,7 @@ def test_an_interval_is_that_of_the_logit_and_never_wider_than_all_fractions(stu
     variance = indicator.noise_variance + np.array(
         [
             row @ indicator.covariance @ row
-            for row in _matrix(indicator.features, ConfigurationTable.from_students(students))
+            for row in matrix_of(indicator.features, ConfigurationTable.from_students(students)) - indicator.centre
         ]
     )
     low, high = (expit(logit(mean) + sign * 1.96 * np.sqrt(variance)) for sign in (-1, 1))
@@ -126,6 +127,7 @@ def test_a_rank_correlation_that_may_be_chance_ranks_nothing(students: list[Conf
 
 def test_what_an_earlier_version_stored_is_read(students: list[Configuration]) -> None:
     values = Indicator.fit(students[:20], _truth(students)[:20].tolist(), space=SPACE).to_dict()
+    del values["centre"], values["chance"]
     plain = [row for row in values["features"] if row[4] == 1]
     size = len(plain)
     old = {
@@ -134,7 +136,16 @@ def test_what_an_earlier_version_stored_is_read(students: list[Configuration]) -
         "coefficients": [0.1] * size,
         "covariance": np.eye(size).tolist(),
     }
-    assert all(feature.degree == 1 for feature in Indicator.from_dict(old).features)
+    read = Indicator.from_dict(old)
+    assert all(feature.degree == 1 for feature in read.features)
+    mean, std = read.predict(students[:1])
+    row = matrix_of(read.features, ConfigurationTable.from_students(students[:1]))[0]
+    middle, reach = 0.1 * row.sum() + read.intercept, 1.96 * np.sqrt(read.noise_variance + row @ row)
+    assert mean[0] == pytest.approx(expit(middle))
+    assert 2 * 1.96 * std[0] == pytest.approx(expit(middle + reach) - expit(middle - reach))
+    low, high = read.rank_correlation_interval  # Fisher's
+    half = 1.96 * np.sqrt(1.06 / 17)
+    assert (low, high) == pytest.approx(tuple(np.tanh(np.arctanh(read.rank_correlation) + np.array([-half, half]))))
 
 
 def test_it_is_stored_as_json(students: list[Configuration]) -> None:

@@ -172,7 +172,7 @@ HOMES: dict[str, set[str]] = {
     "filelock": {"files"},
     "msgspec": {"codec"},
     "z3": {"feasibility"},
-    "sklearn": {"indicator", "tasks"},
+    "sklearn": {"tasks"},
     "torch": {"students", "testing", "distillation", "measurement", "teachers"},
     "transformers": {"students", "distillation", "measurement", "teachers"},
     "tokenizers": {"students", "runtimes"},

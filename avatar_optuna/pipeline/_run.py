@@ -215,7 +215,8 @@ class Run(Workforce):
             for index, student in enumerate(samples)
         ]
         self.did_something |= self.work(jobs, "samples", phase="samples")
-        indicator = Indicator.fit(*measured_students(self.study, round_), space=settings.space)
+        students, reached, errors = measured_students(self.study, round_)
+        indicator = Indicator.fit(students, reached, space=settings.space, errors=errors)
         self.study.set_attribute(key, indicator.to_dict())
         self.did_something = True
         self.progress.say(

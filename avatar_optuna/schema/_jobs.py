@@ -112,6 +112,11 @@ class JobResult(Stored):
         """The values of the finished trial, in the order of `distilled_metric_names`."""
         return [self.effectiveness, float(self.size_bytes), self.latency_ms, *self.measured.values()]
 
+    def valid_error(self, metric: str) -> float:
+        """Standard error of a figure of the validation split, of its finite size alone; 0 where it is not known."""
+        low, high = self.valid.get(f"{metric}_interval", (0.0, 0.0))
+        return float(high - low) / (2 * _TWO_SIDED_95)
+
     def attributes(self) -> dict[str, Any]:
         """User attributes of the finished trial."""
         return {name: value for name, value in self.to_dict().items() if name not in _VALUES}
@@ -135,6 +140,7 @@ def _place(trial: FrozenTrial, study_name: str | None) -> str:
     return f"job {trial.number}" if study_name is None else f"study {study_name!r}: job {trial.number}"
 
 
+_TWO_SIDED_95 = 1.959964
 _VALUES = ("effectiveness", "size_bytes", "latency_ms")
 
 

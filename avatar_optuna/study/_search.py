@@ -147,8 +147,8 @@ def choose_students(scored: SearchResult, objectives: Sequence[str], count: int)
     return [int(index) for index in front[np.sort(chosen)]]
 
 
-def measured_students(study: AvatarStudy, round_: int) -> tuple[list[Configuration], list[float]]:
-    """Students and effectiveness to fit a round's indicator on.
+def measured_students(study: AvatarStudy, round_: int) -> tuple[list[Configuration], list[float], list[float]]:
+    """Students, effectiveness and its standard error on the validation split, to fit a round's indicator on.
 
     The first round has brief samples alone. Later ones also have students of the front, distilled for longer; the
     brief samples are lifted by what longer distillation gave over what was predicted, so that all speak of one scale.
@@ -175,4 +175,6 @@ def measured_students(study: AvatarStudy, round_: int) -> tuple[list[Configurati
     lift = sum(gains) / len(gains) if gains else 0.0
     students = [job.hyperparameters for job, _ in (*brief, *full)]
     lifted = [min(max(result.effectiveness + lift, 0.0), 1.0) for _, result in brief]
-    return students, lifted + [result.effectiveness for _, result in full]
+    metric = study.settings.measurement.effectiveness
+    errors = [result.valid_error(metric) for _, result in (*brief, *full)]
+    return students, lifted + [result.effectiveness for _, result in full], errors

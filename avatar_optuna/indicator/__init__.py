@@ -1,0 +1,5 @@
+"""What is known of effectiveness before a student is fully trained, and how far to trust it."""
+
+from avatar_optuna.indicator._curves import CurveModel, LearningCurves
+from avatar_optuna.indicator._features import Feature
+from avatar_optuna.indicator._indicator import Indicator
