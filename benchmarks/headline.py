@@ -110,11 +110,9 @@ def described(options: argparse.Namespace, built_in: Sequence[Trial]) -> list[Tr
 def chosen_trial(view: StudyView, name: str, budget_bytes: int, like: Trial) -> Trial | None:
     """The distilled student of a study that is best on validation within a budget, at most a fifth of its teacher's
     latency where they were timed side by side; distilled anew as `like` is."""
-    compared = view.model("teacher")
-    teacher_ms = compared.latency_ms if compared is not None else None
 
     def is_within(student: DistilledStudent) -> bool:
-        is_fast = teacher_ms is None or not student.is_compared or FASTER * student.latency_ms <= teacher_ms
+        is_fast = student.times_less_than.get("teacher", {}).get("latency", FASTER) >= FASTER
         return student.size_bytes <= budget_bytes and is_fast
 
     within = [student for student in view.students if is_within(student)]

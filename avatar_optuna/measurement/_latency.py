@@ -95,9 +95,28 @@ def interleaved_latencies(
         for name, times_ms in zip(models, turns.times_ms, strict=True):
             median_ms, p95_ms = (float(value) for value in np.percentile(times_ms, [50, 95]))
             latencies[name] += (
-                Latency(batch_size=batch_size, median_ms=median_ms, p95_ms=p95_ms, repeats=repeats, device=about),
+                Latency(
+                    batch_size=batch_size,
+                    median_ms=median_ms,
+                    p95_ms=p95_ms,
+                    repeats=repeats,
+                    device=about,
+                    interval_ms=median_interval(times_ms),
+                ),
             )
     return latencies
+
+
+def median_interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """95 % interval of the median of a sample, shape (n,), whatever its distribution.
+
+    How many of n values lie below the median is binomial: the interval reaches from the order statistic at its 2.5 %
+    quantile to the one as far from the other end. Fewer than six values give their whole range, which covers less.
+    """
+    from scipy.stats import binom
+
+    ordered, outside = np.sort(values), max(int(binom.ppf(0.025, len(values), 0.5)), 1)
+    return float(ordered[outside - 1]), float(ordered[-outside])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -75,8 +75,8 @@ def calibrated_elsewhere(cost_models: Iterable[CostModel], settings: StudySettin
     here = _device_here(settings)
     return {
         cost_model.quantity: (
-            f"{cost_model.quantity} is predicted for {_named(cost_model.device)} of {cost_model.host}, where its cost "
-            f"model was calibrated, and this device is {_named(here)}"
+            f"{cost_model.quantity} is predicted for {named_device(cost_model.device)} of {cost_model.host}, where its "
+            f"cost model was calibrated, and this device is {named_device(here)}"
         )
         for cost_model in cost_models
         if not cost_model.is_of(here)
@@ -90,7 +90,8 @@ def _device_here(settings: StudySettings) -> dict[str, Any]:
         return describe_device(device)
 
 
-def _named(device: Mapping[str, Any]) -> str:
+def named_device(device: Mapping[str, Any]) -> str:
+    """What a device is called in a sentence."""
     threads = device["threads"]
     return f"{device['model']}" + (f" with {threads} thread{'s' if threads > 1 else ''}" if threads else "")
 

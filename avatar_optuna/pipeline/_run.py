@@ -25,7 +25,7 @@ from avatar_optuna.measurement import compare, effectiveness, estimate_power, fo
 from avatar_optuna.objective import Objective
 from avatar_optuna.objectives import measured, signs
 from avatar_optuna.pipeline._cost import Meter, add, counted
-from avatar_optuna.pipeline._device import audited, calibrated, calibrated_elsewhere
+from avatar_optuna.pipeline._device import audited, calibrated, calibrated_elsewhere, named_device
 from avatar_optuna.pipeline._prediction import front_job
 from avatar_optuna.pipeline._workforce import Workforce
 from avatar_optuna.schema import (
@@ -315,12 +315,16 @@ class Run(Workforce):
     # Comparison -------------------------------------------------------------------------------------------------------
 
     def compare(self, task: Task, teacher: Teacher) -> None:
-        """Time the distilled students beside their teacher and the CodeBERT architecture, once for each set of them."""
+        """Time the students that have not been timed yet beside their teacher and the CodeBERT architecture."""
         settings = self.study.settings.measurement
         trials = self.study.distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        wanted = {str(t.number): JobResult.from_trial(t) for t in trials if Job.from_trial(t).purpose == "front"}
         stored = self.study.stored(Comparison, COMPARISON)
-        if not wanted or (stored is not None and set(wanted) <= set(stored.models)):
+        wanted = {
+            str(trial.number): JobResult.from_trial(trial)
+            for trial in trials
+            if Job.from_trial(trial).purpose == "front" and (stored is None or stored.of(str(trial.number)) is None)
+        }
+        if not wanted:
             return
         store = artifact_store(self.study.artifacts)
         with (
@@ -334,7 +338,12 @@ class Run(Workforce):
                 download_directory(store, result.files, directory)
                 students[name] = Classifier.load(directory, task_shape=task.shape, device=settings.device)
             compared = compare(students, teacher.classifier, task.test, settings)
-        self.study.set_attribute(COMPARISON, compared.to_dict())
+        if stored is not None and stored.device != compared.device:
+            self.progress.say(
+                f"warning    the students before were timed on {named_device(stored.device)}, these on "
+                f"{named_device(compared.device)}: compare their ratios, not their latencies"
+            )
+        self.study.set_attribute(COMPARISON, (compared if stored is None else stored.extended(compared)).to_dict())
         if open_counter(settings.device) is None:
             self.study.set_attribute(POWER, estimate_power(settings.device, settings.threads).to_dict())
         self.did_something = True

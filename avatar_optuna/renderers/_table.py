@@ -58,8 +58,8 @@ def _distilled(view: StudyView, console: Console) -> None:
     provisional = "" if are_compared else "; p: provisional, timed by the student's own worker"
     say(
         console,
-        "student: its number, for `export --student`; ms: median latency of one input, tokenization apart; smaller, "
-        "faster: than the teacher; *: on the front"
+        "student: its number, for `export --student`; ms: median latency of one input and its 95 % interval, "
+        "tokenization apart; smaller, faster: than the teacher, timed by turns; *: on the front"
         f"{provisional}.",
     )
 
@@ -77,16 +77,24 @@ def _further(students: Sequence[DistilledStudent] | Sequence[PredictedStudent]) 
 
 def _student_cells(student: DistilledStudent, metric: str, names: Sequence[str]) -> list[str]:
     times = student.times_less_than.get("teacher", {})
-    provisional = {} if student.is_compared else {"latency_ms": " p"}
+    after = {"latency_ms": _latency_error(student) + ("" if student.is_compared else " p")}
     return [
         str(student.job),
         "*" if student.on_front else "",
         _with_error(student.prediction) if student.prediction is not None else "",
         written("effectiveness", student.effectiveness),
         written("effectiveness", student.result.test[metric]),
-        *(f"{written(name, student.figures[name])}{provisional.get(name, '')}" for name in names),
+        *(f"{written(name, student.figures[name])}{after.get(name, '')}" for name in names),
         *(f"{times[key]:.0f}x" if key in times else "" for key in ("size", "latency")),
     ]
+
+
+def _latency_error(student: DistilledStudent) -> str:
+    """How far its 95 % interval reaches from the median latency, where it is known."""
+    if student.latency_interval_ms is None:
+        return ""
+    low_ms, high_ms = student.latency_interval_ms
+    return f" ± {written('latency_ms', max(high_ms - student.latency_ms, student.latency_ms - low_ms))}"
 
 
 def _with_error(prediction: Prediction) -> str:

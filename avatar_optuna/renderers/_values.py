@@ -47,6 +47,7 @@ def _predicted(student: PredictedStudent) -> dict[str, Any]:
 
 def _distilled(student: DistilledStudent) -> dict[str, Any]:
     prediction, result = student.prediction, student.result
+    low_ms, high_ms = student.latency_interval_ms or (None, None)
     return {
         "trial": student.trial,
         "job": student.job,
@@ -59,6 +60,8 @@ def _distilled(student: DistilledStudent) -> dict[str, Any]:
         "valid": dict(result.valid),
         "test": dict(result.test),
         "latency_ms": student.latency_ms,
+        "latency_low_ms": low_ms,
+        "latency_high_ms": high_ms,
         "energy_j": student.figures.get("energy_j"),
         "times_less_than": {name: dict(ratios) for name, ratios in student.times_less_than.items()},
         "latency_is_provisional": not student.is_compared,

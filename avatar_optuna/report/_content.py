@@ -40,7 +40,7 @@ class Content(StudyView):
     @property
     def uncompared(self) -> list[str]:
         """Students that have not been timed side by side with the teacher."""
-        return [str(student.job) for student in self.students if self.model(str(student.job)) is None]
+        return [str(student.job) for student in self.students if not student.is_compared]
 
     @property
     def objectives(self) -> list[str]:

@@ -65,13 +65,23 @@ def _row(content: Content, student: DistilledStudent) -> list[Cell]:
         f"{100 * prediction.effectiveness:.1f} ± {196 * prediction.std:.1f}" if prediction is not None else "",
         _with_interval(result.valid, content.metric),
         _with_interval(result.test, content.metric),
-        *(figure(name, student.figures.get(name)) for name in costs(content)),
+        *(_cost(student, name) for name in costs(content)),
         *(
             times(ratio[name][key]) if key in ratio.get(name, {}) else ""
             for name in _compared(content)
             for key in _ratio_keys(content)
         ),
     ]
+
+
+def _cost(student: DistilledStudent, name: str) -> Cell:
+    """A figure; of the latency also its 95 % interval, and whether it is provisional."""
+    value, interval_ms = figure(name, student.figures.get(name)), student.latency_interval_ms
+    if name != "latency_ms":
+        return value
+    small = [f"{figure(name, interval_ms[0])} to {figure(name, interval_ms[1])}"] if interval_ms is not None else []
+    small += [] if student.is_compared else ["provisional"]
+    return (value, ", ".join(small)) if small else value
 
 
 def _is_measured(content: Content, name: str) -> bool:

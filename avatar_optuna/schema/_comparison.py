@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from avatar_optuna.codec import Stored
@@ -20,6 +20,7 @@ class Latency:
         repeats: Timed passes, each on the next inputs of the test split.
         device: `{"name", "model", "threads"}`.
         precision: Of the weights and the arithmetic.
+        interval_ms: 95 % interval of the median; None where an earlier version timed it.
     """
 
     batch_size: int
@@ -28,6 +29,7 @@ class Latency:
     repeats: int
     device: Mapping[str, Any]
     precision: str = "float32"
+    interval_ms: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +64,14 @@ class ComparedModel:
     energy: Energy | None
 
     @property
+    def of_one_input(self) -> Latency:
+        """Its latency at batch 1."""
+        return next(entry for entry in self.latency if entry.batch_size == 1)
+
+    @property
     def latency_ms(self) -> float:
         """Median of one input."""
-        return next(entry.median_ms for entry in self.latency if entry.batch_size == 1)
+        return self.of_one_input.median_ms
 
     def times_less_than(self, other: ComparedModel) -> dict[str, float]:
         """How many times less than another model it takes: `size`, `latency`, and where known `flops`, `energy`."""
@@ -80,12 +87,25 @@ class ComparedModel:
 class Comparison(Stored):
     """Students, their teacher and the CodeBERT architecture, timed by turns.
 
+    Students that are distilled later are timed in a comparison of their own, beside the same references anew: what was
+    measured before stays as it is, and each ratio is of two models that were timed by turns.
+
     Args:
         device: `{"name", "model", "threads"}`.
         repeats: Timed passes of each model and batch size.
         models: By a job's number, "teacher" and "codebert".
+        later: The comparisons of students that were distilled since, which have no later ones themselves.
     """
 
     device: Mapping[str, Any]
     repeats: int
     models: Mapping[str, ComparedModel]
+    later: tuple[Comparison, ...] = ()
+
+    def of(self, name: str) -> Comparison | None:
+        """The first comparison in which a model was timed; None where it was in none."""
+        return next((comparison for comparison in (self, *self.later) if name in comparison.models), None)
+
+    def extended(self, comparison: Comparison) -> Comparison:
+        """With a later one, of other students."""
+        return replace(self, later=(*self.later, comparison))

@@ -38,6 +38,7 @@ from avatar_optuna.schema import (
     EstimatedPower,
     Job,
     JobResult,
+    Latency,
     SearchResult,
     StudyCost,
     TeacherRecord,
@@ -164,7 +165,8 @@ class _Reader:
 
     def _distilled(self, trial: FrozenTrial) -> DistilledStudent:
         job, result = Job.from_trial(trial, study_name=self.name), JobResult.from_trial(trial, study_name=self.name)
-        models = self.compared.models if self.compared is not None else {}
+        comparison = self.compared.of(str(trial.number)) if self.compared is not None else None
+        models = comparison.models if comparison is not None else {}
         own = models.get(str(trial.number))
         energy = own.energy if own is not None else None
         return DistilledStudent(
@@ -185,6 +187,7 @@ class _Reader:
                 **result.measured,
             },
             predicted_costs=self._predicted_costs(job.hyperparameters),
+            latency_interval_ms=_interval_ms(own.latency if own is not None else result.latency),
             is_compared=own is not None,
             energy=energy,
             times_less_than={name: own.times_less_than(models[name]) for name in _REFERENCES if own and name in models},
@@ -198,6 +201,10 @@ class _Reader:
 
 
 _REFERENCES = ("teacher", "codebert")
+
+
+def _interval_ms(latencies: Sequence[Latency]) -> tuple[float, float] | None:
+    return next((latency.interval_ms for latency in latencies if latency.batch_size == 1), None)
 
 
 def _marked(students: Sequence[DistilledStudent]) -> tuple[DistilledStudent, ...]:

@@ -68,6 +68,7 @@ class DistilledStudent:
         predicted_costs: By name of an objective: what a calibrated cost model gave.
         is_compared: Whether its latency was timed side by side with its teacher's; else its own worker timed it, beside
             other work, and the figure is provisional.
+        latency_interval_ms: 95 % interval of that latency; None where an earlier version timed it.
         energy: Measured energy of one input, from the comparison; None before it, and without a counter.
         times_less_than: For "teacher" and "codebert", where they were compared: how many times less it takes, as
             `size`, `latency`, and where known `flops` and `energy`.
@@ -87,6 +88,7 @@ class DistilledStudent:
     energy: Energy | None
     times_less_than: Mapping[str, Mapping[str, float]]
     on_front: bool = False
+    latency_interval_ms: tuple[float, float] | None = None
 
     @property
     def effectiveness(self) -> float:

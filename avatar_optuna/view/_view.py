@@ -99,6 +99,11 @@ class StudyView:
         """The front of the last round that scored anything."""
         return self.rounds[-1].front if self.rounds else ()
 
-    def model(self, name: str) -> ComparedModel | None:
-        """Of what was timed side by side: a job's number, "teacher" or "codebert"."""
-        return self.compared.models.get(name) if self.compared is not None else None
+    def model(self, name: str, *, beside: str | None = None) -> ComparedModel | None:
+        """Of what was timed side by side: a job's number, "teacher" or "codebert".
+
+        Args:
+            beside: A job's number: the reference as it was timed beside this student; None takes the first time.
+        """
+        comparison = self.compared.of(beside or name) if self.compared is not None else None
+        return comparison.models.get(name) if comparison is not None else None
