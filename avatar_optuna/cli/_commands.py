@@ -95,12 +95,12 @@ def _run(options: Namespace, console: Console) -> None:
 
 
 def _create(options: Namespace, console: Console) -> None:
-    from avatar_optuna.pipeline import require_feasible
+    from avatar_optuna.pipeline import require_space
     from avatar_optuna.study import create_study
 
-    settings = load_study_file(options.study_file)
-    require_feasible(settings)
-    study = create_study(settings, open_storage(storage_url(options.storage)), artifacts=options.artifacts)
+    settings, url = load_study_file(options.study_file), storage_url(options.storage)
+    require_space(settings, url)
+    study = create_study(settings, open_storage(url), artifacts=options.artifacts)
     say(console, f"the study {study.name} is there: search and workers may begin")
 
 

@@ -2,7 +2,7 @@
 
 from avatar_optuna.pipeline._deletion import Deletion, delete
 from avatar_optuna.pipeline._device import audited, calibrated, drawn_students
-from avatar_optuna.pipeline._inputs import begin, require_feasible
+from avatar_optuna.pipeline._inputs import begin, require_space
 from avatar_optuna.pipeline._prediction import distil_prediction
 from avatar_optuna.pipeline._run import Run
 from avatar_optuna.pipeline._workforce import Workforce

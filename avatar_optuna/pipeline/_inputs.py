@@ -17,15 +17,25 @@ from avatar_optuna.tasks import load_task, task_shape_of
 from avatar_optuna.teachers import check_teacher
 
 
-def require_feasible(settings: StudySettings) -> Feasibility:
-    """Refuse constraints that no configuration satisfies; those on predicted figures are judged once they can be.
+def require_space(settings: StudySettings, storage_url: str) -> bool:
+    """Refuse a space without feasible configurations or, for a new study, with fewer than its indicator samples.
+
+    Constraints on predicted figures are judged once they can be.
+
+    Returns:
+        Whether the study is new.
 
     Raises:
-        InfeasibleSpaceError: It names the constraints in conflict.
+        InfeasibleSpaceError: No configuration is feasible; it names the constraints in conflict.
+        InputError: There are too few.
     """
-    return Feasibility(
+    feasibility = Feasibility(
         space=settings.space, constraints=settings.formula_constraints, task_shape=task_shape_of(settings.task)
     )
+    is_new = not has_study(storage_url, settings.name)
+    if is_new:
+        drawn_samples(feasibility, settings)
+    return is_new
 
 
 def check_inputs(settings: StudySettings, *, cache_dir: Path) -> None:
@@ -52,10 +62,8 @@ def begin(
         InputError: The settings cannot be met, or a new study's data or teacher cannot be read.
     """
     require_device(settings.measurement.device)
-    feasibility = require_feasible(settings)
-    if not has_study(storage_url, settings.name):
+    if require_space(settings, storage_url):
         with progress.busy("looking at the data and the teacher"):
-            drawn_samples(feasibility, settings)
             check_inputs(settings, cache_dir=cache_dir)
     study = create_study(settings, open_storage(storage_url), artifacts=artifacts)
     return Run(study=study, storage_url=storage_url, slots=slots, cache_dir=cache_dir, progress=progress)
