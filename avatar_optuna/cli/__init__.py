@@ -28,12 +28,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = build_parser().parse_args(arguments)
     _quiet_libraries()
-    from avatar_optuna.cli._commands import COMMANDS  # loads optuna, which `--help` need not wait for
+    # What loads optuna, for which `--help` need not wait.
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from avatar_optuna.cli._commands import COMMANDS
+    from avatar_optuna.storage import describe_error
 
     try:
         COMMANDS[options.command](options, _console())
     except AvatarError as error:
-        sys.stderr.write(f"avatar-optuna {options.command}: {error}\n")
+        _say(options.command, str(error))
         return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
         sys.stderr.write(f"\navatar-optuna {options.command}: interrupted; the same command goes on from here\n")
@@ -41,10 +46,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `| head` has read enough
         sys.stderr.close()
         return 0
+    except (SQLAlchemyError, StorageInternalError) as error:
+        _say(options.command, f"the database cannot be used: {describe_error(error)}")
+        return 1
     except OSError as error:  # a disk that is full, or a folder that may not be written
-        sys.stderr.write(f"avatar-optuna {options.command}: a file cannot be used: {error}\n")
+        _say(options.command, f"a file cannot be used: {error}")
         return 1
     return 0
+
+
+def _say(command: str, message: str) -> None:
+    """One line, whatever it quotes."""
+    message = message.replace("\n", "\\n")
+    sys.stderr.write(f"avatar-optuna {command}: {message}\n")
 
 
 def _console() -> Console:

@@ -12,12 +12,13 @@ from optuna.trial import FrozenTrial, TrialState
 from avatar_optuna.dashboard_notes import save_figures, write_notes
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.pipeline._cost import Meter, add_jobs
-from avatar_optuna.pool import Pool, Slot, WorkerProcesses, pool_status
+from avatar_optuna.pool import Patience, Pool, Slot, WorkerProcesses
 from avatar_optuna.progress import Progress
 from avatar_optuna.schema import FAILED, Job
 from avatar_optuna.study import AvatarStudy
 
 _POLL_S = 0.5
+_patiently = Patience(lambda: False)  # jobs are waited for as long as their workers wait for the database
 
 
 @dataclass(kw_only=True)
@@ -78,7 +79,7 @@ class Workforce:
             update(done)
             if done > noted:
                 noted = done
-                write_notes(self.study)
+                _patiently(lambda: write_notes(self.study))
 
         return told
 
@@ -93,13 +94,12 @@ class Workforce:
         ) as workers:
             while left := self._left(keys):
                 update(len(keys) - left)
-                is_abandoned = not workers.keep_alive() and self._left(keys)
-                if is_abandoned and not pool_status(self.study.storage, self.study.name).queued:
-                    raise StudyError("the workers ended and left jobs undone; run the same command again")
+                if not workers.keep_alive() and self._left(keys):
+                    workers.begin()  # the last one was told to end, or a job came back since
                 time.sleep(_POLL_S)
 
     def _trials(self, keys: set[str]) -> list[FrozenTrial]:
-        trials = self.study.distilled.get_trials(deepcopy=False)
+        trials = _patiently(lambda: self.study.distilled.get_trials(deepcopy=False))
         return [trial for trial in trials if trial.user_attrs.get("key") in keys]
 
     def _left(self, keys: set[str]) -> int:

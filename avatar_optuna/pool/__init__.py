@@ -1,6 +1,7 @@
 """The queue of distillation jobs and the workers that do them: nothing lost, nothing twice."""
 
 from avatar_optuna.pool._job import ExecutorSettings, JobContext, JobOutcome
+from avatar_optuna.pool._patience import Patience
 from avatar_optuna.pool._processes import DISTILLATION, WorkerProcesses, run_workers
 from avatar_optuna.pool._queue import Pool
 from avatar_optuna.pool._slots import Slot, parse_devices

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from optuna.artifacts._protocol import ArtifactStore
 
 from avatar_optuna.exceptions import StorageError
+from avatar_optuna.pool._patience import StorePatience
 from avatar_optuna.pool._slots import Slot
 from avatar_optuna.schema import CHECKPOINT, LOSSES, Job, JobResult
 from avatar_optuna.storage import Claim, JobQueue, Storage, download_directory, remove_files, upload_directory
@@ -69,6 +70,7 @@ class ArtifactCheckpoints:
 
     Args:
         patiently: Repeats an operation until the database is there.
+        stored: Repeats a write to the artifact store that may succeed later.
     """
 
     def __init__(
@@ -77,8 +79,10 @@ class ArtifactCheckpoints:
         queue: JobQueue,
         claim: Claim,
         patiently: Callable[[Callable[[], None]], None],
+        stored: StorePatience,
     ) -> None:
         self._store, self._queue, self._claim, self._patiently = store, queue, claim, patiently
+        self._stored = stored
         self._files: Mapping[str, Any] = claim.trial.user_attrs.get(CHECKPOINT, {}).get("files", {})
 
     def save(self, directory: Path) -> None:
@@ -88,7 +92,7 @@ class ArtifactCheckpoints:
             JobLostError: The job was taken back.
             OSError: The store cannot be written.
         """
-        files = upload_directory(self._store, directory)
+        files = self._stored(lambda: upload_directory(self._store, directory))
         attributes = {CHECKPOINT: {"files": files}, LOSSES: 0}
         try:
             self._patiently(lambda: self._queue.set_attributes(self._claim, attributes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import random
 import time
@@ -19,6 +20,8 @@ T = TypeVar("T")
 
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.1, 5.0
 _LAST_CHANCE_S = 5.0
+_STORE_DELAY_S = 2.0
+_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE})
 _LASTING = ("no such table", "no such column", "readonly database")
 
 
@@ -61,6 +64,37 @@ class Patience:
                 return result
             time.sleep(delay_s * random.uniform(0.5, 1.0))
             delay_s = min(delay_s * 2, _LONGEST_DELAY_S)
+
+
+class StorePatience:
+    """Repeats a write to the artifact store that fails in a way that may pass: a full disk, a read-only file system.
+
+    Args:
+        is_stopping: Whether the worker was told to stop: then it does not wait.
+        patience_s: How long it waits before the write fails all the same.
+    """
+
+    def __init__(self, is_stopping: Callable[[], bool], patience_s: float) -> None:
+        self._is_stopping = is_stopping
+        self._patience_s = patience_s
+
+    def __call__(self, operation: Callable[[], T]) -> T:
+        """Do the operation, which leaves nothing behind where it fails.
+
+        Raises:
+            OSError: The error is of another kind, or did not pass in time, or the worker is stopping.
+        """
+        until, has_said = time.monotonic() + self._patience_s, False
+        while True:
+            try:
+                return operation()
+            except OSError as error:
+                if error.errno not in _PASSING or self._is_stopping() or time.monotonic() > until:
+                    raise
+                if not has_said:
+                    logger.warning("waiting for the artifact store: %s", error)
+                    has_said = True
+            time.sleep(min(_STORE_DELAY_S, self._patience_s))
 
 
 def is_passing(error: BaseException) -> bool:

@@ -102,11 +102,7 @@ class WorkerProcesses:
         self._processes: list[_Process] = []
 
     def __enter__(self) -> Self:
-        try:
-            self._processes = [self._begin(slot, workers) for slot, workers in _shared(self._slots)]
-        except BaseException:
-            self.stop()
-            raise
+        self.begin()
         return self
 
     def __exit__(
@@ -148,6 +144,15 @@ class WorkerProcesses:
             begun.deaths_at_start = deaths
             self._processes.append(begun)
         return sum(entry.workers for entry in self._processes)
+
+    def begin(self) -> None:
+        """Begin a worker on each slot, where none runs: at first, or after all have ended by themselves."""
+        try:
+            for slot, workers in _shared(self._slots):
+                self._processes.append(self._begin(slot, workers))
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Let the workers hand their jobs back and end; those that do not within half a minute are killed."""

@@ -8,7 +8,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from avatar_optuna.exceptions import JobLostError
 from avatar_optuna.pool._identity import is_certainly_gone, this_process
 from avatar_optuna.pool._job import ArtifactCheckpoints, Executor, JobContext, JobOutcome
-from avatar_optuna.pool._patience import Patience
+from avatar_optuna.pool._patience import Patience, StorePatience
 from avatar_optuna.pool._slots import Slot
 from avatar_optuna.schema import PROGRESS, Job, distilled_name
 from avatar_optuna.storage import (
@@ -55,12 +55,14 @@ class PoolTiming:
         grace_period_s: How long after its last heartbeat a job is taken from its worker.
         poll_interval_s: How often an idle worker looks for jobs.
         max_losses: How many workers in a row a job may lose without finishing an epoch.
+        store_patience_s: How long an artifact store that is full or read-only is waited for.
     """
 
     heartbeat_interval_s: float = 15.0
     grace_period_s: float = 60.0
     poll_interval_s: float = 0.5
     max_losses: int = 10
+    store_patience_s: float = 600.0
 
 
 class _StoppedError(BaseException):
@@ -109,6 +111,7 @@ class Worker:
         self._claim: Claim | None = None
         self._look_for_lost_at = 0.0
         self._patiently = Patience(self._stopping.is_set, self._put_off_looking)
+        self._stored = StorePatience(self._stopping.is_set, self.timing.store_patience_s)
 
     def run(self) -> int:
         """Work until stopped (or the queue is empty); returns how many jobs were done."""
@@ -144,14 +147,14 @@ class Worker:
             self._on_claim()
         self._lost.clear()
         self._claim = claim
-        checkpoints = ArtifactCheckpoints(self._artifacts, self._queue, claim, self._patiently)
+        checkpoints = ArtifactCheckpoints(self._artifacts, self._queue, claim, self._patiently, self._stored)
         try:
             with tempfile.TemporaryDirectory(prefix="avatar-job-") as folder:
                 self._is_interruptible = True
                 if self._stopping.is_set():  # told so before it could interrupt
                     raise _StoppedError
                 outcome = self._attempt(claim, checkpoints, Path(folder))
-                files = upload_directory(self._artifacts, outcome.directory) if outcome.directory is not None else {}
+                files = self._store(outcome.directory) if outcome.directory is not None else {}
                 self._is_interruptible = False
             self._finish(claim, replace(outcome.result, files=files))
             checkpoints.discard()
@@ -174,6 +177,9 @@ class Worker:
             self._is_interruptible = False
             self._claim = None
         return 0
+
+    def _store(self, directory: Path) -> Mapping[str, Any]:
+        return self._stored(lambda: upload_directory(self._artifacts, directory))
 
     def _attempt(self, claim: Claim, checkpoints: ArtifactCheckpoints, folder: Path) -> JobOutcome:
         job = Job.from_trial(claim.trial)

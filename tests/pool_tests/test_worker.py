@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import optuna
 import pytest
@@ -67,6 +70,46 @@ def test_an_unreachable_artifact_store_fails_the_job_not_the_study(
     assert "FileNotFoundError" in distilled.trials[0].user_attrs["failed"]
     pool.enqueue(jobs(2))
     assert _worker(pool, tmp_path).run() == 1
+
+
+def test_a_full_artifact_store_is_waited_for(
+    pool: Pool, distilled: optuna.Study, jobs: MakeJobs, tmp_path: Path
+) -> None:
+    """It takes nothing for the first three writes, in the middle of each of which the disk is full."""
+
+    class FullForAWhile(FileSystemArtifactStore):
+        refused = 0
+
+        def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+            if self.refused < 3:
+                self.refused += 1
+                super().write(artifact_id, io.BytesIO(content_body.read(2)))
+                raise OSError(errno.ENOSPC, "No space left on device")
+            super().write(artifact_id, content_body)
+
+    folder = tmp_path / "artifacts"
+    folder.mkdir()
+    pool.enqueue(jobs(1))
+    timing = replace(FAST, store_patience_s=60.0)
+    assert _worker(pool, tmp_path, artifacts=FullForAWhile(folder), timing=timing, max_retries=0).run() == 1
+    (trial,) = distilled.trials
+    assert (trial.state, trial.user_attrs["attempts"]) == (TrialState.COMPLETE, 1)
+    assert {path.name for path in folder.iterdir()} == {
+        record["artifact_id"] for record in trial.user_attrs["files"].values()
+    }
+
+
+def test_a_store_that_stays_full_fails_the_job(
+    pool: Pool, distilled: optuna.Study, jobs: MakeJobs, tmp_path: Path
+) -> None:
+    class Full(FileSystemArtifactStore):
+        def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    pool.enqueue(jobs(1))
+    timing = replace(FAST, store_patience_s=0.2)
+    assert _worker(pool, tmp_path, artifacts=Full(tmp_path), timing=timing, max_retries=0).run() == 0
+    assert distilled.trials[0].user_attrs["failed"] == "OSError: [Errno 28] No space left on device"
 
 
 def test_what_is_no_job_and_what_is_no_number_fail(
