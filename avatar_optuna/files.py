@@ -157,6 +157,8 @@ def read_array(path: Path) -> npt.NDArray[Any]:
         raise DataError(path, None, "it must be a NumPy array, it is absent or none") from error
     if not isinstance(array, np.ndarray):
         raise DataError(path, None, "it must be a NumPy array, it is an archive of several")
+    if array.dtype.itemsize == 0:  # no file is too short for any number of these
+        raise DataError(path, None, f"it must be a NumPy array, the elements of it have no bytes ({array.dtype})")
     return np.array(array)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
@@ -409,13 +409,28 @@ def load_study_file(path: Path | str) -> StudySettings:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_text(path))
+        document = tomllib.loads(read_text(path))
     except DataError as error:
         raise StudyFileError(path, [f"the study file {error.fault}"]) from error
     except RecursionError as error:
         raise StudyFileError(path, ["it must be TOML that is not nested too deeply"]) from error
     except ValueError as error:  # TOMLDecodeError, or Python's of an integer of thousands of digits
         raise StudyFileError(path, [f"it must be TOML: {error}"]) from error
+    if faults := [f"{key} must be a whole number of at most 64 bits, as in TOML" for key in _longer_numbers(document)]:
+        raise StudyFileError(path, faults)
+    return document
+
+
+def _longer_numbers(value: Any, key: str = "") -> Iterator[str]:
+    """The keys of whole numbers of more than 64 bits: of thousands of hexadecimal digits, Python cannot even write."""
+    if isinstance(value, Mapping):
+        for name, entry in value.items():
+            yield from _longer_numbers(entry, f"{key}.{name}" if key else name)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _longer_numbers(entry, key)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        yield key
 
 
 def _read_section(

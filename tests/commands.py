@@ -32,10 +32,19 @@ class CommandResult:
 
 def run_command(folder: Path, *words: str) -> CommandResult:
     """Run `avatar-optuna WORDS...` with `folder` as the working directory."""
-    stdout, stderr = io.StringIO(), io.StringIO()
+    stdout, stderr = _stream("strict"), _stream("backslashreplace")
     with contextlib.chdir(folder), contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
         try:
             exit_code = main(words)
         except SystemExit as exit_:  # argparse
             exit_code = int(exit_.code or 0)
-    return CommandResult(exit_code=exit_code, stdout=stdout.getvalue(), stderr=stderr.getvalue())
+    return CommandResult(exit_code=exit_code, stdout=_written(stdout), stderr=_written(stderr))
+
+
+def _stream(errors: str) -> io.TextIOWrapper:
+    """As a process has them: text that UTF-8 cannot hold fails on standard output."""
+    return io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors=errors, write_through=True)
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    return stream.buffer.getvalue().decode()  # type: ignore[attr-defined, no-any-return]

@@ -7,16 +7,19 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from hypothesis import strategies as st
-from transformers import BertConfig, BertForSequenceClassification
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from transformers import BertConfig, BertForSequenceClassification, BertModel
 
 from avatar_optuna.costs import TaskShape
+from avatar_optuna.distillation._networks import PAIR_HEAD_FILE, PairClassifier, PairHead
 from avatar_optuna.manifest import write_manifest
 from avatar_optuna.students.transformer import TRANSFORMER
 from avatar_optuna.students.transformer.tokenizers import train_tokenizer
@@ -29,8 +32,15 @@ NO_STORAGE = ("--storage", "sqlite:////proc/none/studies.db")
 TEACHERS = {
     "checkpoint": '[teacher]\ncheckpoint = "model"\n',
     "pretrained": '[teacher]\npretrained = "model"\n',
+    "pairs": '[teacher]\ncheckpoint = "pair-model"\n',
     "soft_labels": '[teacher]\nsoft_labels = "answers"\n',
 }
+
+_FAILURES = re.compile(
+    r"avatar-optuna \w+: "
+    r"(the database( .*)? cannot be used|the artifact store .* cannot be made|a file cannot be used): "
+)
+"""How a command begins its last line where a server or a disk failed it, with exit code 1."""
 
 _LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4d7a" * 16 + b"\nsize 12345\n"
 _VALUES = (
@@ -73,7 +83,7 @@ class Malformed:
 
 
 def make_sound_folder(folder: Path) -> None:
-    """A study, its data, a model of one function, an exported student, and soft labels: all of them sound."""
+    """A study, its data, models of one function and of pairs, an exported student, and soft labels: all sound."""
     write_study(folder, name="fuzzed")
     functions = [json.loads(row)["func"] for row in (folder / "data/train.jsonl").read_text().splitlines()]
     tokenizer = train_tokenizer("BPE", 300, functions)
@@ -102,13 +112,30 @@ def make_sound_folder(folder: Path) -> None:
     for split, count in (("train", 60), ("valid", 30)):
         np.save(folder / "answers" / f"soft_labels_{split}.npy", np.zeros((count, 2), dtype=np.float32))
     (folder / "function.c").write_text(functions[0])
+    encoder = BertModel(BertConfig(vocab_size=300, max_position_embeddings=64, **sizes))
+    PairClassifier(encoder, PairHead(sizes["hidden_size"], 2)).save(folder / "pair-model")
+    tokenizer.save_pretrained(folder / "pair-model")
+    _write_pairs(folder / "pair-data", functions)
+    text = (folder / "study.toml").read_text()
+    text = text.replace('"vulnerability-prediction"', '"clone-detection"').replace('"data"', '"pair-data"')
+    (folder / "pairs.toml").write_text(text)
+
+
+def _write_pairs(folder: Path, functions: Sequence[str]) -> None:
+    folder.mkdir()
+    rows = [json.dumps({"idx": index, "func": text}) for index, text in enumerate(functions)]
+    (folder / "data.jsonl").write_text("\n".join(rows))
+    pairs = [f"{index}\t{index + 1}\t{index % 2}" for index in range(16)]
+    for split in ("train", "valid", "test"):
+        (folder / f"{split}.txt").write_text("\n".join(pairs))
 
 
 def run_malformed(sound: Path, malformed: Malformed) -> CommandResult:
     """Run it in a copy of a sound folder; an exception that is no exit is raised.
 
     Raises:
-        AssertionError: The exit code is that of no refusal, the message is none, or something was left behind.
+        AssertionError: The exit code is not 2 (nor 1, for a server or a disk that failed), the message is not one line,
+            or something was left behind.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "study"
@@ -124,11 +151,19 @@ def run_malformed(sound: Path, malformed: Malformed) -> CommandResult:
             os.environ.clear()
             os.environ.update(kept)
         left = _listing(folder)
-    assert result.exit_code in (1, 2), f"{malformed.what}: exit code {result.exit_code}: {result.output}"
+    message = _without_usage(result.stderr)
+    code = 1 if _FAILURES.match(message) else 2
+    assert result.exit_code == code, f"{malformed.what}: exit code {result.exit_code}: {result.output}"
     assert "Traceback" not in result.output, f"{malformed.what}: {result.output}"
-    assert result.stderr.strip(), f"{malformed.what}: nothing was said"
+    assert message.startswith("avatar-optuna"), f"{malformed.what}: {result.stderr}"
+    assert "\n" not in message.strip(), f"{malformed.what}: {result.stderr}"
     assert left == before, f"{malformed.what}: left behind {left ^ before}"
     return result
+
+
+def _without_usage(text: str) -> str:
+    """An error message, without the usage that argparse writes before its own."""
+    return re.sub(r"\Ausage: .*?^(?=avatar-optuna[ a-z]*: error: )", "", text, flags=re.DOTALL | re.MULTILINE)
 
 
 def _listing(folder: Path) -> set[str]:
@@ -138,7 +173,9 @@ def _listing(folder: Path) -> set[str]:
 @st.composite
 def malformed_inputs(draw: st.DrawFn) -> Malformed:
     """An input of any kind."""
-    kinds = (_study_files, _data_rows, _model_files, _arrays, _urls, _arguments, _environments, _students)
+    kinds = (
+        *(_study_files, _data_rows, _model_files, _pair_models, _arrays, _urls, _arguments, _environments, _students),
+    )
     return draw(st.sampled_from(kinds).flatmap(lambda kind: kind()))
 
 
@@ -185,7 +222,7 @@ def _data_rows(draw: st.DrawFn) -> Malformed:
 def _model_files(draw: st.DrawFn) -> Malformed:
     kind = draw(st.sampled_from(("checkpoint", "pretrained")))
     name = draw(st.sampled_from(("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")))
-    damage = draw(st.one_of(_damages(), _json_damages()))
+    damage = draw(st.one_of(_damages(), _json_damages(), _tensor_damages()))
 
     def edit(folder: Path) -> None:
         path = folder / "study.toml"
@@ -194,6 +231,25 @@ def _model_files(draw: st.DrawFn) -> Malformed:
         path.write_bytes(damage(path.read_bytes()))
 
     return Malformed(what=f"{kind} {name}", words=("run", "study.toml", *NO_STORAGE), edit=edit)
+
+
+@st.composite
+def _pair_models(draw: st.DrawFn) -> Malformed:
+    """Encoders with a head for pairs, as teachers and as models that `predict` is given."""
+    name = draw(st.sampled_from((PAIR_HEAD_FILE, PAIR_HEAD_FILE, "config.json", "model.safetensors")))
+    damage = draw(st.one_of(_damages(), _json_damages(), _tensor_damages()))
+    commands = (
+        ("run", "pairs.toml", *NO_STORAGE),
+        ("predict", "pair-model", "function.c", "absent.c"),
+    )
+
+    def edit(folder: Path) -> None:
+        path = folder / "pairs.toml"
+        path.write_text(_with_teacher(path.read_text(), "pairs"))
+        path = folder / "pair-model" / name
+        path.write_bytes(damage(path.read_bytes()))
+
+    return Malformed(what=f"pairs {name}", words=draw(st.sampled_from(commands)), edit=edit)
 
 
 @st.composite
@@ -316,3 +372,35 @@ def _replaced(old: bytes, place: int, value: object) -> bytes:
         return old[:-1]
     keys = sorted(document)
     return json.dumps({**document, keys[place % len(keys)]: value}).encode()
+
+
+def _tensor_damages() -> st.SearchStrategy[Callable[[bytes], bytes]]:
+    """A tensor of a safetensors file replaced by another, renamed, or taken away."""
+    changes: tuple[Callable[[torch.Tensor], torch.Tensor | None], ...] = (
+        lambda tensor: None,
+        lambda tensor: tensor[:0],
+        lambda tensor: tensor.flatten()[0],
+        lambda tensor: torch.cat([tensor, tensor]),
+        lambda tensor: tensor[None],
+        lambda tensor: torch.full_like(tensor, float("nan")),
+        lambda tensor: torch.full_like(tensor, float("inf")),
+        lambda tensor: tensor.half(),
+        lambda tensor: tensor.long(),
+        lambda tensor: tensor > 0,
+    )
+    drawn = st.tuples(st.integers(0, 60), st.sampled_from(changes), st.booleans())
+    return drawn.map(lambda change: lambda old: _with_other_tensor(old, *change))
+
+
+def _with_other_tensor(
+    old: bytes, place: int, change: Callable[[torch.Tensor], torch.Tensor | None], is_renamed: bool
+) -> bytes:
+    try:
+        tensors = load(old)
+    except SafetensorError:
+        return old[:-1]
+    name = sorted(tensors)[place % len(tensors)]
+    changed = change(tensors.pop(name))
+    if changed is not None:
+        tensors[f"{name}.x" if is_renamed else name] = changed.contiguous()
+    return save(tensors, metadata={"format": "pt"})

@@ -97,6 +97,11 @@ country = "France"
     ("text", "words"),
     [
         ("name = ", "it must be TOML"),
+        (
+            MINIMAL + f"[search]\nn_trials = 0x{'f' * 4_000}",
+            "search.n_trials must be a whole number of at most 64 bits",
+        ),
+        (MINIMAL + f"[space]\nhidden_size = [0x{'f' * 4_000}]", "space.hidden_size must be a whole number of at most"),
         ('name = "a"', r"\[task\] is missing"),
         ('name = "a"\ntask = 3\n[teacher]\ncheckpoint = "a"', "task must be a table"),
         (MINIMAL + "[search]\nobjectives = ['flops']", "objectives must be effectiveness"),

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from avatar_optuna import __version__
 from avatar_optuna.places import DEFAULT_STORAGE
@@ -53,6 +53,13 @@ class _StudentNumber(argparse.Action):
         if option == "--trial":
             sys.stderr.write(f"{parser.prog}: --trial is named --student now; the old name will go\n")
         setattr(namespace, self.dest, values)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Its errors are one line, whatever the words hold that they quote."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(message.replace("\n", "\\n"))
 
 
 def _flag(name: str, help_: str) -> Argument:
@@ -234,7 +241,7 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="avatar-optuna",
         description="Shrink a language model of code: a multi-objective study of distilled students.",
         epilog="Every command can be stopped and run again: all state is in the database and the artifact store.",

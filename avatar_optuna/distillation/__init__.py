@@ -9,7 +9,7 @@ from avatar_optuna.distillation._classifier import (
 )
 from avatar_optuna.distillation._distillation import TrainedStudent, build_student, distil
 from avatar_optuna.distillation._fixed_steps import own_stream
-from avatar_optuna.distillation._networks import first_line, load_pretrained, model_directory
+from avatar_optuna.distillation._networks import first_line, is_failure, load_pretrained, model_directory
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe
 from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._teacher import Teacher

@@ -18,6 +18,7 @@ from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation._networks import (
     SingleClassifier,
     first_line,
+    is_failure,
     load_fine_tuned,
     model_directory,
     shape_of_checkpoint,
@@ -215,7 +216,10 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
         raise InputError(f"{source}: it must hold a tokenizer (tokenizer.json or a vocabulary), it holds none")
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(directory)
-    except Exception as error:  # of transformers and of tokenizers, which raises bare exceptions
+        tokenizer(["int main() { return 0; }"])
+    except BaseException as error:  # of transformers and of tokenizers, which raises bare exceptions
+        if not is_failure(error):
+            raise
         raise InputError(
             f"{source}: tokenizer.json must hold a tokenizer that transformers knows: {first_line(error)}"
         ) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avatar_optuna.distillation import Classifier, Teacher, Tokens, first_line
+from avatar_optuna.distillation import Classifier, Teacher, Tokens, first_line, is_failure
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import sha256_of
 from avatar_optuna.tasks import Task
@@ -50,7 +50,9 @@ def require_answers(classifier: Classifier, source: str, task: Task) -> None:
     few = task.valid.take(np.arange(min(_TRIED_INPUTS, len(task.valid))))
     try:
         logits = classifier.predict_logits(few.functions, few.inputs)
-    except Exception as error:  # whatever a model raises for inputs that it does not take
+    except BaseException as error:  # whatever a model raises for inputs that it does not take
+        if not is_failure(error):
+            raise
         raise InputError(
             f"teacher {source}: it must classify functions in batches, it cannot: {first_line(error)}"
         ) from error

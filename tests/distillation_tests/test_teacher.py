@@ -81,6 +81,41 @@ def test_an_interrupted_teacher_goes_on(make_task: MakeTask, architecture: Teach
     np.testing.assert_array_equal(resumed.logits("test"), whole.logits("test"))
 
 
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("model.safetensors", lambda content: content[: len(content) // 2]),
+        ("model.safetensors", lambda content: b"\0" * len(content)),
+        ("model.safetensors", lambda content: content[:-1] + bytes([content[-1] ^ 1])),
+        ("tokenizer.json", lambda content: b""),
+        ("tokenizer_config.json", lambda content: b"{}"),
+        ("config.json", lambda content: None),
+        ("avatar.json", lambda content: content[:-9]),
+    ],
+)
+def test_a_damaged_trained_teacher_is_trained_again(
+    name: str,
+    damage: Callable[[bytes], bytes | None],
+    make_task: MakeTask,
+    architecture: TeacherSettings,
+    tmp_path: Path,
+) -> None:
+    """As it was, bit for bit: cut, zeroed, changed in one bit, emptied, replaced or removed."""
+    task, epochs = make_task(TaskShape(arity=1)), list[int]()
+    settings = TeacherSettings(architecture=architecture.source, epochs=1, max_sequence_length=64)
+    before = load_teacher(settings, task, cache_dir=tmp_path)
+    (directory,) = (tmp_path / "teachers").glob("trained-*")
+    files = {path.name: path.read_bytes() for path in directory.iterdir() if path.name != "avatar.json"}
+    content = damage((directory / name).read_bytes())
+    (directory / name).unlink() if content is None else (directory / name).write_bytes(content)
+
+    again = load_teacher(settings, task, cache_dir=tmp_path, on_epoch=lambda record: epochs.append(record.epoch))
+    assert epochs == [1]
+    assert {path.name: path.read_bytes() for path in directory.iterdir() if path.name != "avatar.json"} == files
+    assert again.fingerprint == before.fingerprint
+    np.testing.assert_array_equal(again.logits("test"), before.logits("test"))
+
+
 def test_vectors_are_cached_as_plain_arrays_after_a_digest(pair_teacher: Teacher, cache_dir: Path) -> None:
     vectors = pair_teacher.vectors("train")
     assert vectors is not None
@@ -250,4 +285,15 @@ def test_a_tokenizer_whose_length_is_no_positive_number_is_refused(length: objec
     settings = tmp_path / "tokenizer_config.json"
     settings.write_text(json.dumps({**json.loads(settings.read_text()), "model_max_length": length}))
     with pytest.raises(InputError, match="model_max_length of the tokenizer must be a number of at least 1"):
+        load_tokenizer(str(tmp_path))
+
+
+def test_a_tokenizer_that_panics_is_refused(tmp_path: Path) -> None:
+    """Rust code of `tokenizers` panics where a template names a token that it does not list: no `Exception`."""
+    train_tokenizer("BPE", 300, ["int main() { return 0; }"]).save_pretrained(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    template = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<x>", "type_id": 0}}], "pair": []}
+    written = {**json.loads(path.read_text()), "post_processor": {**template, "special_tokens": {}}}
+    path.write_text(json.dumps(written))
+    with pytest.raises(InputError, match=r"tokenizer\.json must hold a tokenizer"):
         load_tokenizer(str(tmp_path))
