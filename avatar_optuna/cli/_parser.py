@@ -197,7 +197,7 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
             ),
             _argument(
                 "--format",
-                "hf, numpy, or a format of another installed package (default: hf)",
+                "hf, numpy, c, js, or a format of another installed package (default: hf)",
                 default="hf",
                 metavar="NAME",
             ),

@@ -67,7 +67,7 @@ class ExportFormat(Protocol):
 FORMATS: Registry[ExportFormat] = Registry(
     "exports",
     noun="export format",
-    built_in={"hf": "avatar_optuna.exports.hf:FORMAT", "numpy": "avatar_optuna.exports.numpy:FORMAT"},
+    built_in={name: f"avatar_optuna.exports.{name}:FORMAT" for name in ("c", "hf", "js", "numpy")},
 )
 """The formats, by name."""
 

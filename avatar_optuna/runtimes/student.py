@@ -16,22 +16,27 @@ _TYPES = {"F32": "<f4", "F16": "<f2", "I8": "<i1", "U8": "<u1"}
 _GROUP_SIZE = 32  # weights of a row that share a scale, at int4
 
 
-def read_weights(path: Path) -> dict[str, Floats]:
-    """The tensors of a safetensors file in float32, those of int8 and int4 multiplied by their scales."""
+def read_tensors(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, int]]:
+    """The tensors of a safetensors file as they are stored, and the columns of those in int4."""
     data = path.read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:start])
-    metadata = header.pop("__metadata__", {})
-    stored: dict[str, npt.NDArray[Any]] = {}
+    columns = json.loads(header.pop("__metadata__", {}).get("columns", "{}"))
+    tensors: dict[str, npt.NDArray[Any]] = {}
     for name, entry in header.items():
         first, last = entry["data_offsets"]
         tensor = np.frombuffer(data[start + first : start + last], dtype=_TYPES[entry["dtype"]])
-        stored[name] = tensor.reshape(entry["shape"])
-    columns = json.loads(metadata.get("columns", "{}"))
+        tensors[name] = tensor.reshape(entry["shape"])
+    return tensors, columns
+
+
+def read_weights(path: Path) -> dict[str, Floats]:
+    """The tensors of a safetensors file in float32, those of int8 and int4 multiplied by their scales."""
+    tensors, columns = read_tensors(path)
     return {
-        name: _unpacked(value, stored.get(f"{name}.scale"), columns.get(name))
-        for name, value in stored.items()
-        if not (name.endswith(".scale") and name.removesuffix(".scale") in stored)
+        name: _unpacked(tensor, tensors.get(f"{name}.scale"), columns.get(name))
+        for name, tensor in tensors.items()
+        if not (name.endswith(".scale") and name.removesuffix(".scale") in tensors)
     }
 
 
