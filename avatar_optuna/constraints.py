@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
@@ -271,6 +271,33 @@ def parse_constraint(text: str, family: StudentFamily) -> Constraint:
     return Constraint(
         text=text.strip(), names=names, constants=constants, _condition=condition, _gap=_gap(root, family)
     )
+
+
+def parse_for_any(text: str, families: Sequence[StudentFamily]) -> Constraint:
+    """Parse an expression over the first of several families that has all of its names.
+
+    Raises:
+        InputError: None has; what the first of them says.
+    """
+    faults = []
+    for family in families:
+        try:
+            return parse_constraint(text, family)
+        except InputError as error:
+            faults.append(error)
+    raise faults[0]
+
+
+def concerning(texts: Sequence[str], family: StudentFamily) -> tuple[str, ...]:
+    """The expressions that concern a family: those of whose names it has all."""
+    concerning = []
+    for text in texts:
+        try:
+            parse_constraint(text, family)
+        except InputError:
+            continue
+        concerning.append(text)
+    return tuple(concerning)
 
 
 def implied_constraints(family: StudentFamily) -> tuple[str, ...]:

@@ -36,9 +36,10 @@ class CostModel(Stored):
 
     Args:
         quantity: "latency_ms" or "energy_j": of one input at full length.
-        family: Name of the family whose students it predicts.
+        family: Name of the family whose students it predicts; of several, their names with commas between.
         task_shape: Single functions or pairs.
-        weights: By term of the family's `device_terms`, those above 0.
+        weights: By term of the family's `device_terms`, those above 0; of several families with a family's name and a
+            full stop before each term.
         device: `{"name", "model", "threads"}`, where it was calibrated.
         host: Name of the machine.
         batch_size: Inputs a pass.
@@ -94,17 +95,19 @@ class CostModel(Stored):
             raise StudyError(f"a cost model needs at least {MIN_STUDENTS} measured students, got {len(figures)}")
         if not (np.isfinite(figures) & (figures > 0)).all():
             raise StudyError("a cost model is fitted on figures above 0")
-        rows = [student.family.device_terms(student, task_shape) for student in students]
-        matrix = np.asarray([[float(value) for value in row.values()] for row in rows])
+        families = list(dict.fromkeys(student.family.name for student in students))
+        rows = [_terms(student, task_shape, families) for student in students]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        matrix = np.asarray([[float(row.get(name, 0.0)) for name in names] for row in rows])
         predicted = np.zeros(len(figures))
         for index in range(len(figures)):
             others = np.arange(len(figures)) != index
             predicted[index] = matrix[index] @ _solved(matrix[others], figures[others])
         errors = np.abs(predicted - figures) / figures
-        weights = zip(rows[0], _solved(matrix, figures), strict=True)
+        weights = zip(names, _solved(matrix, figures), strict=True)
         return cls(
             quantity=quantity,
-            family=students[0].family.name,
+            family=",".join(families),
             task_shape=task_shape,
             weights={name: float(weight) for name, weight in weights if weight > 0},
             device=device,
@@ -121,8 +124,8 @@ class CostModel(Stored):
 
     def __call__(self, shape: Reading) -> Any:
         """The figure of a shape: a float, an array, an interval or a Z3 term."""
-        terms = shape.family.device_terms(shape, self.task_shape)
-        return sum(terms[name] * weight for name, weight in self.weights.items())
+        terms = _terms(shape, self.task_shape, self.family.split(","))
+        return sum(terms[name] * weight for name, weight in self.weights.items() if name in terms)
 
     @property
     def unit(self) -> str:
@@ -163,8 +166,17 @@ def _solved(matrix: Array, figures: Array) -> Array:
     return np.asarray([float(f"{weight:.{_DIGITS}g}") for weight in weights])
 
 
+def _terms(shape: Reading, task_shape: TaskShape, families: Sequence[str]) -> dict[str, Any]:
+    """The terms of a shape, under names that tell one of several families from the others."""
+    terms = shape.family.device_terms(shape, task_shape)
+    return terms if len(families) == 1 else {f"{shape.family.name}.{name}": value for name, value in terms.items()}
+
+
 def _term_names(cost_model: CostModel) -> set[str]:
-    """Names of the terms of the family that a cost model is of."""
-    family = FAMILIES.get(cost_model.family)
-    least = {spec.name: spec.choices[0] if spec.is_category else spec.low or 1 for spec in family.hyperparameters}
-    return set(family.device_terms(UncheckedConfiguration(family, least), cost_model.task_shape))
+    """Names of the terms of the families that a cost model is of."""
+    names: set[str] = set()
+    families = cost_model.family.split(",")
+    for family in map(FAMILIES.get, families):
+        least = {spec.name: spec.choices[0] if spec.is_category else spec.low or 1 for spec in family.hyperparameters}
+        names |= set(_terms(UncheckedConfiguration(family, least), cost_model.task_shape, families))
+    return names

@@ -63,12 +63,14 @@ class InfeasibleSpaceError(InputError):
 
     Args:
         conflict: The constraints that cannot hold together, as the user wrote them.
+        family: Of which no configuration does, in a space of several families.
     """
 
-    def __init__(self, conflict: Sequence[str]) -> None:
+    def __init__(self, conflict: Sequence[str], *, family: str | None = None) -> None:
         self.conflict = tuple(conflict)
         listed = ", ".join(repr(constraint) for constraint in self.conflict)
-        super().__init__(f"no configuration satisfies these constraints together: {listed}")
+        of = f" of the family {family}" if family is not None else ""
+        super().__init__(f"no configuration{of} satisfies these constraints together: {listed}")
 
 
 class StudyError(AvatarError):

@@ -12,11 +12,11 @@ import optuna
 from avatar_optuna.configurations import ConfigurationTable
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import StudyError
-from avatar_optuna.feasibility import Feasibility
-from avatar_optuna.indicator import Indicator
+from avatar_optuna.feasibility import StudyFeasibility
+from avatar_optuna.indicator import StudyIndicator
 from avatar_optuna.objectives import EFFECTIVENESS, CostFormula, formulas, reads
 from avatar_optuna.schema import INFEASIBLE, PREDICTED_STD
-from avatar_optuna.space import SearchSpace
+from avatar_optuna.space_union import StudySpace
 
 
 class Objective:
@@ -37,11 +37,11 @@ class Objective:
     def __init__(
         self,
         *,
-        space: SearchSpace,
+        space: StudySpace,
         task_shape: TaskShape,
         objectives: Sequence[str],
-        feasibility: Feasibility,
-        indicator: Indicator,
+        feasibility: StudyFeasibility,
+        indicator: StudyIndicator,
         cost_models: Mapping[str, CostFormula] | None = None,
     ) -> None:
         costs: dict[str, CostFormula] = {**formulas(objectives, task_shape), **(cost_models or {})}
@@ -51,8 +51,13 @@ class Objective:
             )
         self._space = space
         self._formulas = [costs[name] for name in objectives if name != EFFECTIVENESS]
-        family, is_calibrated = space.family, bool(set(cost_models or ()) & set(objectives))
-        self.cost_names = reads(objectives, family) | (family.device_names if is_calibrated else frozenset())
+        families, is_calibrated = (
+            [member.family for member in space.members],
+            bool(set(cost_models or ()) & set(objectives)),
+        )
+        read = (reads(objectives, family) for family in families)
+        timed = (family.device_names for family in families if is_calibrated)
+        self.cost_names: frozenset[str] = frozenset().union(*read, *timed)
         self._feasibility = feasibility
         self.indicator = indicator
 

@@ -9,19 +9,20 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
 from avatar_optuna.carbon import is_known_country
-from avatar_optuna.constraints import PREDICTED_NAMES, parse_constraint
+from avatar_optuna.constraints import PREDICTED_NAMES, parse_for_any
 from avatar_optuna.exceptions import DataError, InputError, StudyFileError
 from avatar_optuna.files import read_text
 from avatar_optuna.kinds import TASK_KINDS, TEACHER_KINDS, Kind
 from avatar_optuna.objectives import BUILT_IN, EFFECTIVENESS, OBJECTIVES, searched
 from avatar_optuna.registry import Registry
 from avatar_optuna.space import SearchSpace
+from avatar_optuna.space_union import StudySpace, space_from_dict, space_from_mapping
 from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES, StudentFamily
 
 Rule = Callable[[Any], str | None]
@@ -314,7 +315,7 @@ class StudySettings:
         name: Letters, digits, '.', '_' and '-'.
         task: What the students are for.
         teacher: Whom they learn from.
-        space: The hyperparameters; the paper's space where it is left out.
+        space: The hyperparameters, of one family or several; the paper's space where it is left out.
         constraints: Expressions, such as "size_mb <= 3"; what its family implies is added.
         indicator: Samples that the indicator is fitted on.
         search: Trials and objectives.
@@ -328,7 +329,7 @@ class StudySettings:
     name: str
     task: TaskSettings
     teacher: TeacherSettings
-    space: SearchSpace = field(default_factory=SearchSpace.paper)
+    space: StudySpace = field(default_factory=SearchSpace.paper)
     constraints: tuple[str, ...] = ()
     indicator: IndicatorSettings = field(default_factory=IndicatorSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
@@ -340,18 +341,23 @@ class StudySettings:
             raise InputError(f"name {fault}, got {self.name!r}")
         object.__setattr__(self, "constraints", tuple(self.constraints))
         for text in self.constraints:
-            parse_constraint(text, self.space.family)
+            parse_for_any(text, self.families)
+
+    @property
+    def families(self) -> tuple[StudentFamily, ...]:
+        """Of the students of the study."""
+        return tuple(space.family for space in self.space.members)
 
     @property
     def predicted_names(self) -> frozenset[str]:
         """The figures that only a calibrated cost model gives, among the objectives and in the constraints."""
-        named = [parse_constraint(text, self.space.family).names for text in self.constraints]
+        named = [parse_for_any(text, self.families).names for text in self.constraints]
         return frozenset(PREDICTED_NAMES) & frozenset(self.search.objectives).union(*named)
 
     @property
     def formula_constraints(self) -> tuple[str, ...]:
         """The constraints that hold by formula alone: all but those on a figure that only a cost model gives."""
-        parsed = {text: parse_constraint(text, self.space.family) for text in self.constraints}
+        parsed = {text: parse_for_any(text, self.families) for text in self.constraints}
         return tuple(text for text, constraint in parsed.items() if not constraint.names & set(PREDICTED_NAMES))
 
     def to_dict(self) -> dict[str, Any]:
@@ -366,7 +372,7 @@ class StudySettings:
         sections: dict[str, Any] = {key: section.from_mapping(values[key]) for key, section in _SECTIONS.items()}
         return cls(
             name=values["name"],
-            space=SearchSpace.from_dict(values["space"]),
+            space=space_from_dict(values["space"]),
             constraints=tuple(values["constraints"]),
             **sections,
         )
@@ -399,8 +405,8 @@ def load_study_file(path: Path | str) -> StudySettings:
         faults.append(f"name {fault}, got {document.get('name')!r}")
     sections = {key: _read_section(key, cls, document, path, faults) for key, cls in _SECTIONS.items()}
     space = _read_space(document.get("space", {}), faults)
-    family = space.family if space is not None else FAMILIES.get(DEFAULT_FAMILY)
-    constraints = _read_constraints(document.get("constraints", {}), family, faults)
+    families = [one.family for one in space.members] if space is not None else [FAMILIES.get(DEFAULT_FAMILY)]
+    constraints = _read_constraints(document.get("constraints", {}), families, faults)
     if faults:
         raise StudyFileError(path, faults)
     values: dict[str, Any] = {"name": document["name"], "space": space, "constraints": constraints, **sections}
@@ -504,12 +510,12 @@ def _resolve(value: Any, study_file: Path) -> Any:
     return str(resolved) if is_path else value
 
 
-def _read_space(table: Any, faults: list[str]) -> SearchSpace | None:
+def _read_space(table: Any, faults: list[str]) -> StudySpace | None:
     if not isinstance(table, Mapping):
         faults.append(f"space must be a table, got {table!r}")
         return None
     try:
-        return SearchSpace.from_mapping(table)
+        return space_from_mapping(table)
     except InputError as error:
         faults.extend(str(error).split("; "))
         return None
@@ -518,7 +524,7 @@ def _read_space(table: Any, faults: list[str]) -> SearchSpace | None:
 _COMPARISON = re.compile(r"\s*(<=|>=|<|>|==|!=)\s*(.+)")
 
 
-def _read_constraints(table: Any, family: StudentFamily, faults: list[str]) -> tuple[str, ...]:
+def _read_constraints(table: Any, families: Sequence[StudentFamily], faults: list[str]) -> tuple[str, ...]:
     """`size_mb = "<= 3"` becomes "size_mb <= 3"; `expressions` is a list taken as it stands."""
     if not isinstance(table, Mapping):
         faults.append(f"constraints must be a table, got {table!r}")
@@ -536,7 +542,7 @@ def _read_constraints(table: Any, family: StudentFamily, faults: list[str]) -> t
             faults.append(f'constraints.{key} must be a comparison such as "<= 3", got {value!r}')
     for key, text in texts:
         try:
-            parse_constraint(text, family)
+            parse_for_any(text, families)
         except InputError as error:
             faults.append(f"constraints.{key}: {error}")
     return tuple(text for _, text in texts)

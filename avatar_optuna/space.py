@@ -62,16 +62,20 @@ class SearchSpace:
         return cls.default(FAMILIES.get("transformer"))
 
     @classmethod
-    def from_mapping(cls, entries: Mapping[str, Any]) -> SearchSpace:
+    def from_mapping(cls, entries: Mapping[str, Any], *, place: str = "space") -> SearchSpace:
         """A family's space with some hyperparameters narrowed or widened, as a study file writes them.
 
         The entry `family` names the family. Any other is a single value, a list of values, or a table with `low`,
         `high` and optionally `step` or `log`.
 
+        Args:
+            entries: By name.
+            place: Where they stand in the study file, for messages.
+
         Raises:
             InputError: All faults of all entries, separated by "; ".
         """
-        family = _family(entries.get(FAMILY_KEY, DEFAULT_FAMILY))
+        family = installed_family(entries.get(FAMILY_KEY, DEFAULT_FAMILY))
         distributions = _defaults(family)
         faults = []
         for name, entry in entries.items():
@@ -80,7 +84,7 @@ class SearchSpace:
             try:
                 distributions[name] = _parse_entry(family, name, entry)
             except InputError as error:
-                faults.append(str(error))
+                faults.append(f"{place}.{name}: {error}")
         if faults:
             raise InputError("; ".join(faults))
         return cls(distributions=distributions, family=family)
@@ -98,6 +102,11 @@ class SearchSpace:
         }
         return cls(distributions=distributions, family=family)
 
+    @property
+    def members(self) -> tuple[SearchSpace, ...]:
+        """The spaces of its families: itself."""
+        return (self,)
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Hyperparameters that it has a distribution of, in the order of the family."""
@@ -112,6 +121,16 @@ class SearchSpace:
     def omitted(self) -> Mapping[str, Any]:
         """What the others are in all of its students, by name."""
         return {name: value for name, value in self.family.omitted.items() if name not in self.distributions}
+
+    def key(self, params: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """What tells a student from others, by the parameters of a trial; None where these describe none."""
+        if any(name not in params for name in self.names):
+            return None
+        return tuple(params[name] for name in self.names)
+
+    def is_student(self, params: Mapping[str, Any]) -> bool:
+        """Whether the parameters of a trial keep the rules of the family (heads divide the width)."""
+        return all(params[rule.dividend] % params[rule.divisor] == 0 for rule in self.family.divides)
 
     def params(self, configuration: Configuration) -> dict[str, Any]:
         """The parameters of a trial that describe a student of this space."""
@@ -182,10 +201,9 @@ def _defaults(family: StudentFamily) -> dict[str, BaseDistribution]:
     return {spec.name: spec.default for spec in family.hyperparameters if spec.omitted is None}
 
 
-def _family(entry: Any) -> StudentFamily:
-    if isinstance(entry, list):
-        if len(entry) != 1:
-            raise InputError(f"space.{FAMILY_KEY}: must be a single family, several cannot be searched, got {entry!r}")
+def installed_family(entry: Any) -> StudentFamily:
+    """The family that an entry of a study file names; an `InputError` where it names none."""
+    if isinstance(entry, list) and len(entry) == 1:
         entry = entry[0]
     if entry not in FAMILIES.names():
         raise InputError(f"space.{FAMILY_KEY}: must be one of {', '.join(FAMILIES.names())}, got {entry!r}")
@@ -194,7 +212,7 @@ def _family(entry: Any) -> StudentFamily:
 
 def _parse_entry(family: StudentFamily, name: str, entry: Any) -> BaseDistribution:
     if name not in family.by_name:
-        raise InputError(f"space.{name}: unknown hyperparameter, expected one of {', '.join(family.names)}")
+        raise InputError(f"unknown hyperparameter, expected one of {', '.join(family.names)}")
     spec = family.by_name[name]
     if isinstance(entry, Mapping):
         return _parse_range(spec, entry)
@@ -204,35 +222,34 @@ def _parse_entry(family: StudentFamily, name: str, entry: Any) -> BaseDistributi
 
 def _parse_list(spec: Hyperparameter, values: list[Any]) -> BaseDistribution:
     if not values:
-        raise InputError(f"space.{spec.name}: a list needs at least one value, got []")
+        raise InputError("a list needs at least one value, got []")
     for value in values:
         _check_value(spec, value)
     if len(set(values)) < len(values):
-        raise InputError(f"space.{spec.name}: a list may not repeat a value, got {values!r}")
+        raise InputError(f"a list may not repeat a value, got {values!r}")
     return CategoricalDistribution(tuple(values))
 
 
 def _parse_range(spec: Hyperparameter, entry: Mapping[str, Any]) -> BaseDistribution:
-    name = spec.name
     if spec.is_category:
-        raise InputError(f"space.{name}: categories take a list, got the range {dict(entry)!r}")
+        raise InputError(f"categories take a list, got the range {dict(entry)!r}")
     unknown = sorted(set(entry) - {"low", "high", "step", "log"})
     if unknown or not {"low", "high"} <= set(entry):
-        raise InputError(f"space.{name}: a range has low, high and optionally step or log, got {dict(entry)!r}")
+        raise InputError(f"a range has low, high and optionally step or log, got {dict(entry)!r}")
     low, high, step, log = entry["low"], entry["high"], entry.get("step"), entry.get("log", False)
     _check_value(spec, low)
     _check_value(spec, high)
     if low > high:
-        raise InputError(f"space.{name}: low must not exceed high, got {low!r} and {high!r}")
+        raise InputError(f"low must not exceed high, got {low!r} and {high!r}")
     if not isinstance(log, bool) or (log and step is not None):
-        raise InputError(f"space.{name}: log is true or false and excludes step, got {dict(entry)!r}")
+        raise InputError(f"log is true or false and excludes step, got {dict(entry)!r}")
     if spec.is_whole:
         step = 1 if step is None else step
         if isinstance(step, bool) or not isinstance(step, int) or step < 1:
-            raise InputError(f"space.{name}: step must be a whole number of at least 1, got {step!r}")
+            raise InputError(f"step must be a whole number of at least 1, got {step!r}")
         return IntDistribution(low, high - (high - low) % step, step=step, log=log)
     if step is not None and (isinstance(step, bool) or not isinstance(step, int | float) or not step > 0):
-        raise InputError(f"space.{name}: step must be a positive number, got {step!r}")
+        raise InputError(f"step must be a positive number, got {step!r}")
     if step is not None:
         high = round(low + int((high - low) / step + 1e-9) * step, 12)
     return FloatDistribution(float(low), float(high), step=step, log=log)
@@ -240,4 +257,4 @@ def _parse_range(spec: Hyperparameter, entry: Mapping[str, Any]) -> BaseDistribu
 
 def _check_value(spec: Hyperparameter, value: Any) -> None:
     if (fault := spec.fault(value)) is not None:
-        raise InputError(f"space.{spec.name}: {fault}")
+        raise InputError(fault)

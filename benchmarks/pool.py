@@ -60,7 +60,7 @@ def enqueue(storage: Storage, count: int) -> float:
     """Queue jobs; returns the seconds it took."""
     jobs = [Job(key=f"front/0/{i}", purpose="front", hyperparameters=STUDENT, epochs=1) for i in range(count)]
     began = time.perf_counter()
-    Pool(storage, "s").enqueue(jobs, distributions=SearchSpace.paper().distributions)
+    Pool(storage, "s").enqueue(jobs, space=SearchSpace.paper())
     return time.perf_counter() - began
 
 

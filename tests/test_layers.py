@@ -25,19 +25,31 @@ MAY_IMPORT: dict[str, set[str]] = {
     "students": {"exceptions", "files", "registry", "costs", "manifest", "runtimes"},
     "objectives": {"registry", "students", "costs"},
     "space": {"exceptions", "students"},
+    "space_union": {"exceptions", "students", "space"},
     "configurations": {"students", "space"},
     "cost_model": {"exceptions", "codec", "students", "costs", "objectives"},
     "constraints": {"exceptions", "students", "costs", "objectives"},
     "carbon": {"exceptions"},
     "kinds": {"registry"},
     "settings": {
+        "space_union",
         *("exceptions", "files", "students", "space", "constraints", "carbon", "registry", "kinds", "objectives"),
     },
-    "schema": {"exceptions", "codec", "students", "space", "objectives"},
-    "feasibility": {"exceptions", "codec", "students", "costs", "objectives", "space", "configurations", "constraints"},
+    "schema": {"space_union", "exceptions", "codec", "students", "space", "objectives"},
+    "feasibility": {
+        "space_union",
+        "exceptions",
+        "codec",
+        "students",
+        "costs",
+        "objectives",
+        "space",
+        "configurations",
+        "constraints",
+    },
     "pareto": {"exceptions", "students", "costs", "space", "configurations", "feasibility"},
     "sampler": {"exceptions", "students", "space", "configurations", "feasibility", "pareto", "objectives", "schema"},
-    "indicator": {"exceptions", "codec", "students", "costs", "space", "configurations"},
+    "indicator": {"exceptions", "codec", "students", "costs", "space", "space_union", "configurations"},
     "tasks": {"exceptions", "files", "costs", "kinds", "settings"},
     "distillation": {"exceptions", "codec", "files", "manifest", "students", "costs", "settings", "tasks"},
     "teachers": {"exceptions", "files", "manifest", "students", "kinds", "settings", "tasks", "distillation"},
@@ -58,6 +70,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "storage": {"exceptions", "registry", "files", "schema"},
     "objective": {
+        "space_union",
         *(
             "exceptions",
             "students",
@@ -88,6 +101,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("indicator", "tasks", "storage", "objective", "objectives"),
     },
     "pool": {
+        "space_union",
         *("exceptions", "students", "costs", "settings", "schema", "tasks", "teachers", "distillation"),
         *("measurement", "storage", "progress", "objectives"),
     },
@@ -125,6 +139,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("renderers", "manifest", "runtimes"),
     },
     "cli": {
+        "space_union",
         "places",
         *(
             "cost_model",

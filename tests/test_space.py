@@ -80,9 +80,9 @@ def test_a_space_names_its_family_or_is_of_transformers() -> None:
         assert SearchSpace.from_mapping({"family": entry, "vocab_size": 500}).family is TRANSFORMER
 
 
-@pytest.mark.parametrize("entry", ["mamba", 3, [], ["transformer", "transformer"]])
+@pytest.mark.parametrize("entry", ["mamba", 3, [], ["transformer", "hashed"]])
 def test_a_family_that_is_unknown_or_not_alone_is_refused(entry: Any) -> None:
-    with pytest.raises(InputError, match=r"^space\.family: must be (one of hashed, transformer|a single family).*got"):
+    with pytest.raises(InputError, match=r"^space\.family: must be one of hashed, transformer, got"):
         SearchSpace.from_mapping({"family": entry})
 
 

@@ -31,7 +31,7 @@ _WATCH_S = 2.0
 
 
 def _space(options: Namespace, console: Console) -> None:
-    from avatar_optuna.feasibility import Feasibility, tighten
+    from avatar_optuna.feasibility import feasibility_of, tighten
     from avatar_optuna.pipeline import calibrated
     from avatar_optuna.tasks import task_shape_of
 
@@ -40,9 +40,7 @@ def _space(options: Namespace, console: Console) -> None:
     predicted = calibrated(settings, task_shape, progress)
     with progress.busy("tightening the space"):
         tightened = tighten(
-            Feasibility(
-                space=settings.space, constraints=settings.constraints, task_shape=task_shape, predicted=predicted
-            )
+            feasibility_of(settings.space, constraints=settings.constraints, task_shape=task_shape, predicted=predicted)
         )
     if not _has_printed_json(options, console, tightened.to_dict()):
         _render.space(tightened, settings.space, console)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from avatar_optuna.progress import say
 from avatar_optuna.schema import Audit
-from avatar_optuna.space import SearchSpace
+from avatar_optuna.space_union import StudySpace
 from avatar_optuna.storage import StudySummary
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from avatar_optuna.pool import PoolStatus
 
 
-def space(tightened: TightenedSpace, asked_for: SearchSpace, console: Console) -> None:
+def space(tightened: TightenedSpace, asked_for: StudySpace, console: Console) -> None:
     """The tightened ranges, the feasible share and what binds."""
     table = Table("hyperparameter", "asked for", "feasible", box=None, pad_edge=False)
     for name, feasible in tightened.ranges.items():

@@ -75,7 +75,7 @@ def tighten(feasibility: Feasibility, *, draws: int = 400_000, seed: int = 0) ->
         asked=asked,
         exact=asker.decided,
         share=feasible / draws,
-        share_interval=_wilson(feasible, draws),
+        share_interval=wilson(feasible, draws),
         draws=draws,
         broken=broken,
         broken_alone=alone,
@@ -271,7 +271,7 @@ def uniform_codes(feasibility: Feasibility, count: int, rng: np.random.Generator
     return np.asarray(rng.integers(0, sizes, size=(count, len(sizes))), dtype=np.int64)
 
 
-def _wilson(successes: int, draws: int, z: float = 1.96) -> tuple[float, float]:
+def wilson(successes: int, draws: int, z: float = 1.96) -> tuple[float, float]:
     share = successes / draws
     centre = (share + z * z / (2 * draws)) / (1 + z * z / draws)
     half = z / (1 + z * z / draws) * math.sqrt(share * (1 - share) / draws + z * z / (4 * draws * draws))

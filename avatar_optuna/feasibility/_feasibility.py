@@ -116,6 +116,11 @@ class Feasibility:
         self.witness: UncheckedConfiguration
         self._refuse_conflict()
 
+    @property
+    def members(self) -> tuple[Feasibility, ...]:
+        """The judges of its families: itself."""
+        return (self,)
+
     def _condition(self, constraint: Constraint) -> Any:
         for rule in self.family.divides:
             if constraint.text == rule.text:  # as a product, which the solver multiplies out with ease

@@ -2,4 +2,5 @@
 
 from avatar_optuna.indicator._curves import CurveModel, LearningCurves
 from avatar_optuna.indicator._features import Feature
-from avatar_optuna.indicator._indicator import Indicator
+from avatar_optuna.indicator._indicator import MIN_SAMPLES, Indicator
+from avatar_optuna.indicator._union import IndicatorUnion, StudyIndicator, fit_indicator, indicator_kind

@@ -31,7 +31,8 @@ from avatar_optuna.space import SearchSpace
 from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES, Configuration
 
 _FORMAT = 1
-_MIN_SAMPLES = 4
+MIN_SAMPLES = 4
+"""Fewer distilled samples are refused."""
 _ONE_SIDED_95, _TWO_SIDED_95 = 1.645, 1.96
 FEATURE_PRECISIONS = tuple(np.geomspace(0.3, 3e4, 11).tolist())
 """From coefficients twice as large as the noise to none."""
@@ -105,8 +106,8 @@ class Indicator(Stored):
             StudyError: There are fewer than four samples, or one is no fraction.
         """
         measured = np.asarray(effectiveness, dtype=np.float64)
-        if len(students) != len(measured) or len(measured) < _MIN_SAMPLES:
-            raise StudyError(f"the indicator needs at least {_MIN_SAMPLES} distilled samples, got {len(measured)}")
+        if len(students) != len(measured) or len(measured) < MIN_SAMPLES:
+            raise StudyError(f"the indicator needs at least {MIN_SAMPLES} distilled samples, got {len(measured)}")
         if not ((measured >= 0) & (measured <= 1)).all():
             raise StudyError("the indicator is fitted on effectiveness as fractions from 0 to 1")
         least = 0.0 if errors is None else float(np.mean(logit_variance(measured, np.asarray(errors))))

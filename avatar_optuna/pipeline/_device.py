@@ -7,7 +7,7 @@ from typing import Any
 
 from avatar_optuna.cost_model import CostModel
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.feasibility import Feasibility, draw
+from avatar_optuna.feasibility import draw, feasibility_of
 from avatar_optuna.measurement import (
     AUDIT_REPEATS,
     AUDITED_STUDENTS,
@@ -111,5 +111,5 @@ def audited(settings: StudySettings, task_shape: TaskShape, progress: Progress) 
 
 def drawn_students(settings: StudySettings, task_shape: TaskShape, count: int, *, seed: int) -> list[Configuration]:
     """Students spread over the study's space, feasible but for what only a cost model could say."""
-    feasibility = Feasibility(space=settings.space, constraints=settings.formula_constraints, task_shape=task_shape)
+    feasibility = feasibility_of(settings.space, constraints=settings.formula_constraints, task_shape=task_shape)
     return draw(feasibility, count, seed=seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from avatar_optuna.feasibility import Feasibility
+from avatar_optuna.feasibility import feasibility_of
 from avatar_optuna.measurement import require_device
 from avatar_optuna.pipeline._run import Run, drawn_samples
 from avatar_optuna.pool import Slot
@@ -29,8 +29,8 @@ def require_space(settings: StudySettings, storage_url: str) -> bool:
         InfeasibleSpaceError: No configuration is feasible; it names the constraints in conflict.
         InputError: There are too few.
     """
-    feasibility = Feasibility(
-        space=settings.space, constraints=settings.formula_constraints, task_shape=task_shape_of(settings.task)
+    feasibility = feasibility_of(
+        settings.space, constraints=settings.formula_constraints, task_shape=task_shape_of(settings.task)
     )
     is_new = not has_study(storage_url, settings.name)
     if is_new:

@@ -19,8 +19,8 @@ from avatar_optuna.costs import TaskShape
 from avatar_optuna.dashboard_notes import save_figures, write_notes
 from avatar_optuna.distillation import Classifier, EpochRecord, Teacher
 from avatar_optuna.exceptions import InputError, StudyError
-from avatar_optuna.feasibility import Feasibility, draw, tighten
-from avatar_optuna.indicator import Indicator
+from avatar_optuna.feasibility import StudyFeasibility, draw, feasibility_of, tighten
+from avatar_optuna.indicator import MIN_SAMPLES, StudyIndicator, fit_indicator, indicator_kind
 from avatar_optuna.measurement import compare, effectiveness, estimate_power, forward_flops, measure, open_counter
 from avatar_optuna.objective import Objective
 from avatar_optuna.objectives import measured, signs
@@ -148,7 +148,7 @@ class Run(Workforce):
 
     # Space ------------------------------------------------------------------------------------------------------------
 
-    def tightened(self, task: Task) -> Feasibility:
+    def tightened(self, task: Task) -> StudyFeasibility:
         """What is feasible, its ranges stored once."""
         feasibility = self.feasibility(task.shape)
         if FEASIBLE not in self.study.read_attributes():
@@ -160,11 +160,11 @@ class Run(Workforce):
             self.progress.say(f"space      {tightened.share:.2%} of uniform draws are feasible; what binds: {binding}")
         return feasibility
 
-    def feasibility(self, task_shape: TaskShape) -> Feasibility:
+    def feasibility(self, task_shape: TaskShape) -> StudyFeasibility:
         """The judge of the study, with the cost models that its constraints and objectives name."""
         settings = self.study.settings
-        return Feasibility(
-            space=settings.space,
+        return feasibility_of(
+            settings.space,
             constraints=settings.constraints,
             task_shape=task_shape,
             predicted=self.cost_models(task_shape),
@@ -202,12 +202,13 @@ class Run(Workforce):
 
     # Indicator --------------------------------------------------------------------------------------------------------
 
-    def indicator(self, feasibility: Feasibility, round_: int) -> Indicator:
+    def indicator(self, feasibility: StudyFeasibility, round_: int) -> StudyIndicator:
         """The indicator of a round: of the first from brief samples, of the next from all that was measured."""
         key = f"{INDICATOR}:{round_}"
-        if (stored := self.study.stored(Indicator, key)) is not None:
-            return stored
         settings = self.study.settings
+        stored: StudyIndicator | None = self.study.stored(indicator_kind(settings.space), key)
+        if stored is not None:
+            return stored
         samples = drawn_samples(feasibility, settings)
         epochs = settings.indicator.epochs
         jobs = [
@@ -216,7 +217,7 @@ class Run(Workforce):
         ]
         self.did_something |= self.work(jobs, "samples", phase="samples")
         students, reached, errors = measured_students(self.study, round_)
-        indicator = Indicator.fit(students, reached, space=settings.space, errors=errors)
+        indicator = fit_indicator(students, reached, space=settings.space, errors=errors)
         self.study.set_attribute(key, indicator.to_dict())
         self.did_something = True
         self.progress.say(
@@ -233,7 +234,7 @@ class Run(Workforce):
 
     # Search -----------------------------------------------------------------------------------------------------------
 
-    def search(self, feasibility: Feasibility, indicator: Indicator, round_: int) -> SearchResult:
+    def search(self, feasibility: StudyFeasibility, indicator: StudyIndicator, round_: int) -> SearchResult:
         """Search a round to its end."""
         settings = self.study.settings
         before = searched(self.study, round_=round_)
@@ -266,7 +267,12 @@ class Run(Workforce):
         return scored
 
     def _store_share(
-        self, scored: SearchResult, feasibility: Feasibility, indicator: Indicator, objective: Objective, round_: int
+        self,
+        scored: SearchResult,
+        feasibility: StudyFeasibility,
+        indicator: StudyIndicator,
+        objective: Objective,
+        round_: int,
     ) -> None:
         try:
             reached = hypervolume_share(
@@ -361,12 +367,18 @@ class Run(Workforce):
         self.progress.say(f"audit      {audit.verdict}")
 
 
-def drawn_samples(feasibility: Feasibility, settings: StudySettings) -> list[Configuration]:
+def drawn_samples(feasibility: StudyFeasibility, settings: StudySettings) -> list[Configuration]:
     """The students that the indicator is fitted on.
 
     Raises:
         InputError: The space holds fewer.
     """
+    least = MIN_SAMPLES * len(feasibility.members)
+    if len(feasibility.members) > 1 and settings.indicator.samples < least:
+        raise InputError(
+            f"indicator.samples must be at least {MIN_SAMPLES} for each of {len(feasibility.members)} families, "
+            f"got {settings.indicator.samples}"
+        )
     samples = draw(feasibility, settings.indicator.samples, seed=settings.search.seed)
     if len(samples) < settings.indicator.samples:
         raise InputError(

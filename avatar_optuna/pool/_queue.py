@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState, create_trial
 
 from avatar_optuna.schema import KEY, SETTINGS, Job, distilled_name
 from avatar_optuna.settings import StudySettings
+from avatar_optuna.space_union import StudySpace
 from avatar_optuna.storage import Storage, add_missing, open_storage, study_attributes
 
 
@@ -20,27 +20,26 @@ class Pool:
         self.storage = open_storage(storage, create=False) if isinstance(storage, str) else storage
         self.study_name = study_name
 
-    def enqueue(self, jobs: Sequence[Job], *, distributions: Mapping[str, BaseDistribution] | None = None) -> int:
+    def enqueue(self, jobs: Sequence[Job], *, space: StudySpace | None = None) -> int:
         """Queue the jobs whose key the study does not know yet, in one transaction; two processes may do so at once.
 
         Args:
             jobs: In the order in which they are to be worked on.
-            distributions: Of the hyperparameters; None takes the study's own.
+            space: From which they were drawn; None takes the study's own.
 
         Returns:
             How many were new.
         """
-        if distributions is None:
-            stored = study_attributes(self.storage, self.study_name)[SETTINGS]
-            distributions = StudySettings.from_dict(stored).space.distributions
+        if space is None:
+            space = StudySettings.from_dict(study_attributes(self.storage, self.study_name)[SETTINGS]).space
         trials = []
         for job in jobs:
-            values = {name: job.hyperparameters.values[name] for name in distributions}
+            values = space.params(job.hyperparameters)
             trials.append(
                 create_trial(
                     state=TrialState.WAITING,
                     params=values,
-                    distributions=dict(distributions),
+                    distributions={name: space.distributions[name] for name in values},
                     user_attrs=job.attributes(),
                     system_attrs={"fixed_params": values},
                 )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from avatar_optuna.cost_model import CostModel
-from avatar_optuna.indicator import Indicator
+from avatar_optuna.indicator import StudyIndicator
 from avatar_optuna.objectives import OBJECTIVES, written
 from avatar_optuna.progress import say
 from avatar_optuna.renderers._values import like_previous
@@ -42,17 +42,18 @@ def front_table(view: StudyView, console: Console) -> None:
 def _distilled(view: StudyView, console: Console) -> None:
     metric = view.metric.replace("_", " ")
     say(console, f"students of {view.name} ({metric} in %; valid selects, test is only reported)")
-    names, precision = (*_MEASURED, *_further(view.students)), _precision(view)
+    names, kinds = (*_MEASURED, *_further(view.students)), _kinds(view)
     table = Table(box=None)
     units = [OBJECTIVES.get(name).unit for name in names]
-    for heading in ("student", "", *precision, "predicted", "valid", "test", *units, "smaller", "faster"):
+    for heading in ("student", "", *kinds, "predicted", "valid", "test", *units, "smaller", "faster"):
         table.add_column(heading, justify="left" if heading == "" else "right")
     for student in view.students:
         number, mark, *cells = _student_cells(student, view.metric, names)
-        table.add_row(number, mark, *(student.hyperparameters.precision_on_disk for _ in precision), *cells)
+        shown = student.hyperparameters.shown
+        table.add_row(number, mark, *(str(shown[kind]) for kind in kinds), *cells)
     if view.teacher is not None:
         number, mark, *cells = _teacher_cells(view, view.teacher, names)
-        table.add_row(number, mark, *("" for _ in precision), *cells)
+        table.add_row(number, mark, *("" for _ in kinds), *cells)
     console.print(table)
     are_compared = all(student.is_compared for student in view.students)
     provisional = "" if are_compared else "; p: provisional, timed by the student's own worker"
@@ -64,9 +65,25 @@ def _distilled(view: StudyView, console: Console) -> None:
     )
 
 
-def _precision(view: StudyView) -> dict[str, str]:
-    """A column for the precision, where students differ in it."""
-    return {"precision": "precision"} if "precision" in view.settings.space.names else {}
+def _kinds(view: StudyView) -> list[str]:
+    """Columns for what kinds of students there are: the family and the precision, where students differ in them."""
+    members = view.settings.space.members
+    has_precision = any("precision" in member.names for member in members)
+    return ["family"] * (len(members) > 1) + ["precision"] * has_precision
+
+
+def _shape_cells(view: StudyView) -> tuple[list[str], Callable[[PredictedStudent], list[str]]]:
+    """Headings of what a student is, and its cells; students of several families are described in words."""
+    kinds, members = _kinds(view), view.settings.space.members
+    columns = dict(members[0].family.table_columns) if len(members) == 1 else {}
+
+    def cells(student: PredictedStudent) -> list[str]:
+        shown = student.hyperparameters.shown
+        words = [student.hyperparameters.family.describe(student.hyperparameters)] if not columns else []
+        values = [str(getattr(student.hyperparameters, name)) for name in columns.values()]
+        return [*values, *(str(shown[kind]) for kind in kinds), *words]
+
+    return [*columns, *kinds, *([] if columns else ["student"])], cells
 
 
 def _further(students: Sequence[DistilledStudent] | Sequence[PredictedStudent]) -> list[str]:
@@ -128,7 +145,7 @@ def _predicted(view: StudyView, console: Console) -> None:
     say(console, f"\npredicted front: {len(students)} configurations{part} (trial: a number for `distil --trial`):")
     names = (*_BY_FORMULA, *_further(students))
     units = [OBJECTIVES.get(name).unit for name in (*names, *view.cost_models)]
-    shape = {**view.settings.space.family.table_columns, **_precision(view)}
+    shape, shape_cells = _shape_cells(view)
     table = Table(box=None)
     for heading in ("trial", "predicted", "", *units, *shape):
         table.add_column(heading, justify="right")
@@ -139,7 +156,7 @@ def _predicted(view: StudyView, console: Console) -> None:
             "~" if is_like_previous else "",
             *(written(name, student.figures[name]) for name in names),
             *(f"{value:.3g}" for value in student.predicted_costs.values()),
-            *(str(getattr(student.hyperparameters, name)) for name in shape.values()),
+            *shape_cells(student),
         )
     console.print(table)
     for cost_model in view.cost_models.values():
@@ -158,7 +175,7 @@ def _cost_model(cost_model: CostModel) -> str:
     )
 
 
-def _trust(students: Sequence[PredictedStudent], indicator: Indicator) -> str:
+def _trust(students: Sequence[PredictedStudent], indicator: StudyIndicator) -> str:
     """What the indicator can rank, in words."""
     told = indicator.rankable([student.hyperparameters for student in students])
     pairs = len(students) * (len(students) - 1) // 2

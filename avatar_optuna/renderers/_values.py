@@ -6,7 +6,7 @@ import csv
 from collections.abc import Sequence
 from typing import IO, Any
 
-from avatar_optuna.indicator import Indicator
+from avatar_optuna.indicator import StudyIndicator
 from avatar_optuna.view import DistilledStudent, PredictedStudent, StudyView
 
 
@@ -82,7 +82,7 @@ def _costs(student: PredictedStudent | DistilledStudent) -> dict[str, float]:
     }
 
 
-def like_previous(students: Sequence[PredictedStudent], indicator: Indicator | None) -> list[bool]:
+def like_previous(students: Sequence[PredictedStudent], indicator: StudyIndicator | None) -> list[bool]:
     """For each student, whether the indicator cannot tell it from the one before."""
     if indicator is None or not students:
         return [False] * len(students)

@@ -51,8 +51,12 @@ class Content(StudyView):
     @property
     def constraints(self) -> list[str]:
         """Of the study and of its family, as expressions."""
-        family = self.settings.space.family
-        return [*self.settings.constraints, *(rule.text for rule in family.divides), *family.constraints]
+        implied = [
+            text
+            for family in self.settings.families
+            for text in (*(rule.text for rule in family.divides), *family.constraints)
+        ]
+        return [*self.settings.constraints, *dict.fromkeys(implied)]
 
     @property
     def devices(self) -> list[str]:

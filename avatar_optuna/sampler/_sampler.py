@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from avatar_optuna.feasibility import Feasibility
+from avatar_optuna.feasibility import StudyFeasibility
 from avatar_optuna.sampler._evolution import Evolution
 from avatar_optuna.sampler._screening import Costs
+from avatar_optuna.sampler._union import EvolutionUnion, evolution_of
 from avatar_optuna.schema import GENERATION, ROUND
 from avatar_optuna.students import Configuration
 
@@ -47,7 +48,7 @@ class FeasibleNSGAIISampler(BaseSampler):
     def __init__(
         self,
         *,
-        feasibility: Feasibility,
+        feasibility: StudyFeasibility,
         population_size: int = 50,
         seed: int | None = None,
         initial: Sequence[Configuration] = (),
@@ -56,7 +57,8 @@ class FeasibleNSGAIISampler(BaseSampler):
         cost_names: Collection[str] = (),
     ) -> None:
         self._feasibility = feasibility
-        self._names = feasibility.lattice.names
+        self._space = feasibility.space
+        self._names = frozenset(self._space.distributions)
         self._size = population_size
         self._seed = seed if seed is not None else int(np.random.SeedSequence().generate_state(1)[0])
         self._initial, self._round = tuple(initial), round_
@@ -67,7 +69,7 @@ class FeasibleNSGAIISampler(BaseSampler):
         self._begin()
 
     def _begin(self) -> None:
-        self._evolution: Evolution | None = None
+        self._evolution: Evolution | EvolutionUnion | None = None
         self._generation = 0
         self._queue: dict[_Key, Configuration] = {}  # of the generation, not proposed yet
         self._proposed: dict[int, Configuration] = {}  # by the id of a running trial
@@ -108,7 +110,7 @@ class FeasibleNSGAIISampler(BaseSampler):
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """All hyperparameters of the space."""
-        return dict(self._feasibility.space.distributions)
+        return dict(self._space.distributions)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -120,8 +122,8 @@ class FeasibleNSGAIISampler(BaseSampler):
             if name not in self._names
         }
         if len(drawn) < len(search_space):
-            student = self._proposal(study, trial)
-            drawn |= {name: student.values[name] for name in search_space if name in self._names}
+            params = self._space.params(self._proposal(study, trial))
+            drawn |= {name: params[name] for name in search_space if name in params}
         return drawn
 
     def sample_independent(
@@ -140,7 +142,7 @@ class FeasibleNSGAIISampler(BaseSampler):
             if trial._trial_id in self._proposed:
                 return self._proposed[trial._trial_id]
             self._fill(study)
-            student = next(iter(self._queue.values()), None) or self._feasibility.satisfy()
+            student = next(iter(self._queue.values()), None) or self._feasibility.members[0].satisfy()
         assert student is not None, "a Feasibility that nothing satisfies cannot be made"
         return student
 
@@ -156,7 +158,7 @@ class FeasibleNSGAIISampler(BaseSampler):
         for _ in range(_ATTEMPTS):
             if self._queue:
                 return
-            asked = {self._key(student.values): student for student in self._next_generation(study)}
+            asked = {self._key(student): student for student in self._next_generation(study)}
             if not asked:
                 return
             self._queue = {key: student for key, student in asked.items() if key not in self._taken}
@@ -171,9 +173,9 @@ class FeasibleNSGAIISampler(BaseSampler):
             if not trial.state.is_finished():
                 self._unfinished.add(number)
             round_ = trial.user_attrs.get(ROUND, self._round)
-            if round_ != self._round or not trial.params.keys() >= set(self._names):
+            key = self._space.key(trial.params)
+            if round_ != self._round or key is None:
                 continue
-            key = self._key(trial.params)
             self._taken.add(key)
             if GENERATION in trial.user_attrs and trial.state.is_finished():
                 self._finished.setdefault(trial.user_attrs[GENERATION], {})[key] = trial
@@ -188,20 +190,20 @@ class FeasibleNSGAIISampler(BaseSampler):
             self._tell(self._evolution)
         return self._evolution.ask()
 
-    def _tell(self, evolution: Evolution) -> None:
+    def _tell(self, evolution: Evolution | EvolutionUnion) -> None:
         """Tell of the generation, and of trials of earlier ones that finished late; the next generation begins."""
         of = [generation for generation in sorted(self._finished) if generation <= self._generation]
         trials = [trial for generation in of for trial in self._finished.pop(generation).values()]
         evaluated = [trial for trial in trials if self._is_evaluated(trial)]
-        students = [self._feasibility.space.configuration(trial.params) for trial in evaluated]
+        students = [self._space.configuration(trial.params) for trial in evaluated]
         evolution.tell(students, np.asarray([trial.values for trial in evaluated]))
-        others = [trial for trial in trials if self._is_valid(trial) and not self._is_evaluated(trial)]
-        evolution.skip([self._feasibility.space.configuration(trial.params) for trial in others])
+        others = [trial for trial in trials if self._space.is_student(trial.params) and not self._is_evaluated(trial)]
+        evolution.skip([self._space.configuration(trial.params) for trial in others])
         self._generation += 1
 
-    def _made(self, study: Study) -> Evolution:
-        return Evolution(
-            feasibility=self._feasibility,
+    def _made(self, study: Study) -> Evolution | EvolutionUnion:
+        return evolution_of(
+            self._feasibility,
             directions=[direction.name.lower() for direction in study.directions],
             population_size=self._size,
             seed=self._seed,
@@ -217,16 +219,13 @@ class FeasibleNSGAIISampler(BaseSampler):
         except RuntimeError:
             _LOGGER.debug("asked outside of `optimize`, where there is nothing to stop")
 
-    def _key(self, params: Mapping[str, Any]) -> _Key:
-        return tuple(params[name] for name in self._names)
-
-    def _is_valid(self, trial: FrozenTrial) -> bool:
-        """Whether it keeps the rules of the family (heads divide the width); else it is no student."""
-        rules = self._feasibility.family.divides
-        return all(trial.params[rule.dividend] % trial.params[rule.divisor] == 0 for rule in rules)
+    def _key(self, student: Configuration) -> _Key:
+        key = self._space.key(self._space.params(student))
+        assert key is not None, "a student of the space has all of its parameters"
+        return key
 
     def _is_evaluated(self, trial: FrozenTrial) -> bool:
         """Whether it has values for a valid student."""
-        if trial.state is not TrialState.COMPLETE or not self._is_valid(trial):
+        if trial.state is not TrialState.COMPLETE or not self._space.is_student(trial.params):
             return False
         return trial.values is not None and bool(np.isfinite(trial.values).all())

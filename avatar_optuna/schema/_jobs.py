@@ -12,6 +12,7 @@ from avatar_optuna.codec import Stored
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.schema._attributes import FAMILY, KEY, Purpose
 from avatar_optuna.schema._comparison import Energy, Latency
+from avatar_optuna.space import FAMILY_KEY
 from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES, Configuration
 
 
@@ -57,6 +58,9 @@ class Job(Stored):
         params = {**fixed, **trial.params}
         attributes = trial.user_attrs
         family = FAMILIES.get(attributes.get(FAMILY, DEFAULT_FAMILY))
+        if FAMILY_KEY in params:  # of a space of several families
+            prefix = f"{family.name}."
+            params = {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}
         required = set(family.names) - set(family.omitted)
         if KEY not in attributes or not required <= set(params) <= set(family.names):
             raise StudyError(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from optuna.trial import FrozenTrial, TrialState
 
 from avatar_optuna.schema._attributes import GENERATION, PREDICTED_STD, ROUND
-from avatar_optuna.space import SearchSpace
+from avatar_optuna.space_union import StudySpace
 from avatar_optuna.students import Configuration
 
 _PAUSE = timedelta(seconds=1)
@@ -43,7 +43,7 @@ class SearchResult:
 
     @classmethod
     def from_trials(
-        cls, trials: Sequence[FrozenTrial], *, round_: int, space: SearchSpace, num_objectives: int
+        cls, trials: Sequence[FrozenTrial], *, round_: int, space: StudySpace, num_objectives: int
     ) -> SearchResult:
         """Select a round's scored trials.
 

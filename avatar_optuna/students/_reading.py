@@ -117,7 +117,7 @@ class UncheckedConfiguration(Reading):
     @property
     def shown(self) -> dict[str, Any]:
         """The family and all values by name, as people are shown them."""
-        return {"family": self.family.name, **self.values}
+        return {"family": self.family.name, **self.values, PRECISION.name: self.precision_on_disk}
 
     def to_dict(self) -> dict[str, Any]:
         """The values by name as they are stored: without those that are what a space that omits them gives."""

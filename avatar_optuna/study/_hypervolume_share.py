@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from avatar_optuna.codec import Stored
 from avatar_optuna.configurations import ConfigurationTable
-from avatar_optuna.feasibility import Feasibility
-from avatar_optuna.indicator import Indicator
-from avatar_optuna.pareto import hypervolume
+from avatar_optuna.feasibility import StudyFeasibility
+from avatar_optuna.indicator import StudyIndicator
+from avatar_optuna.pareto import hypervolume, non_dominated
 from avatar_optuna.pareto.exact import exact_front
 from avatar_optuna.schema import SearchResult
 from avatar_optuna.students import StudentFamily
@@ -40,8 +40,8 @@ class HypervolumeShare(Stored):
 
 def hypervolume_share(
     result: SearchResult,
-    feasibility: Feasibility,
-    indicator: Indicator,
+    feasibility: StudyFeasibility,
+    indicator: StudyIndicator,
     costs: Callable[[ConfigurationTable], npt.NDArray[np.float64]],
     *,
     cost_names: Collection[str],
@@ -63,29 +63,35 @@ def hypervolume_share(
         StudyError: The indicator does not add up over hyperparameters, so that no exact front can be computed.
     """
     begun = time.perf_counter()
-    exact = exact_front(
-        feasibility, indicator.rank_columns, lambda table: costs(table) * signs[1:], cost_names=cost_names
-    )
+    fronts = [
+        exact_front(judge, indicator.rank_columns, lambda table: costs(table) * signs[1:], cost_names=cost_names)
+        for judge in feasibility.members
+    ]
+    exact = np.concatenate([front.values for front in fronts])
+    if len(fronts) > 1:
+        exact = exact[non_dominated(exact)]
     own = result.values * signs
-    low, high = exact.values.min(axis=0), exact.values.max(axis=0)
+    low, high = exact.min(axis=0), exact.max(axis=0)
     span = np.where(high > low, high - low, 1.0)
     corner = np.full(len(low), 1.1)
     reached = hypervolume((own - low) / span, corner)
-    best = hypervolume((np.concatenate([exact.values, own]) - low) / span, corner)
+    best = hypervolume((np.concatenate([exact, own]) - low) / span, corner)
     return HypervolumeShare(
         share=reached / best if best > 0 else 1.0,
-        lattice_points=exact.looked_at,
-        front_points=len(exact.values),
+        lattice_points=sum(front.looked_at for front in fronts),
+        front_points=len(exact),
         seconds=time.perf_counter() - begun,
-        method=_method(feasibility.family),
+        method=_method([judge.family for judge in feasibility.members]),
     )
 
 
-def _method(family: StudentFamily) -> str:
+def _method(families: Sequence[StudentFamily]) -> str:
     """Such as "all feasible points of a lattice: hidden_size by 16, the rest as they are"."""
     names: dict[int, list[str]] = {}
-    for spec in family.hyperparameters:
-        if spec.exact_step > 1:
-            names.setdefault(spec.exact_step, []).append(spec.name)
+    for family in families:
+        for spec in family.hyperparameters:
+            if spec.exact_step > 1:
+                name = spec.name if len(families) == 1 else f"{family.name}.{spec.name}"
+                names.setdefault(spec.exact_step, []).append(name)
     steps = "".join(f"{' and '.join(listed)} by {step:,}, " for step, listed in names.items())
     return f"all feasible points of a lattice: {steps}the rest as they are"

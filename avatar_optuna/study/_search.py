@@ -16,7 +16,8 @@ from optuna.trial import TrialState
 from threadpoolctl import threadpool_limits
 
 from avatar_optuna.exceptions import StudyError
-from avatar_optuna.feasibility import Feasibility
+from avatar_optuna.feasibility import StudyFeasibility
+from avatar_optuna.indicator import MIN_SAMPLES
 from avatar_optuna.objective import Objective
 from avatar_optuna.objectives import signs
 from avatar_optuna.pareto import front_order, greedy_hypervolume_subset
@@ -26,8 +27,6 @@ from avatar_optuna.settings import StudySettings
 from avatar_optuna.storage import SearchStorage, search_lock
 from avatar_optuna.students import Configuration
 from avatar_optuna.study._open import AvatarStudy
-
-_MIN_SAMPLES = 4
 
 
 def searched(study: AvatarStudy, *, round_: int) -> SearchResult:
@@ -45,7 +44,7 @@ def _result(stored: optuna.Study, settings: StudySettings, round_: int) -> Searc
 def search(
     study: AvatarStudy,
     objective: Objective,
-    feasibility: Feasibility,
+    feasibility: StudyFeasibility,
     *,
     round_: int = 0,
     initial: Sequence[Configuration] = (),
@@ -163,9 +162,9 @@ def measured_students(study: AvatarStudy, round_: int) -> tuple[list[Configurati
     ]
     brief = [(job, result) for job, result in jobs if job.purpose == "indicator"]
     full = [(job, result) for job, result in jobs if job.purpose == "front" and job.round < round_]
-    if len(brief) < _MIN_SAMPLES:
+    if len(brief) < MIN_SAMPLES:
         raise StudyError(
-            f"the indicator needs at least {_MIN_SAMPLES} distilled samples, and only {len(brief)} succeeded"
+            f"the indicator needs at least {MIN_SAMPLES} distilled samples, and only {len(brief)} succeeded"
         )
     gains = [
         result.effectiveness - job.predicted["effectiveness"]

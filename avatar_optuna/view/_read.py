@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from avatar_optuna.codec import StoredT, read_stored
 from avatar_optuna.cost_model import CostModel
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.indicator import Indicator
+from avatar_optuna.indicator import StudyIndicator, indicator_kind
 from avatar_optuna.objectives import EFFECTIVENESS, formulas, signs
 from avatar_optuna.pareto import front_order, non_dominated
 from avatar_optuna.schema import (
@@ -98,7 +98,8 @@ class _Reader:
     def view(self, scored: Sequence[FrozenTrial], jobs: Sequence[FrozenTrial]) -> StudyView:
         attributes = self.attributes
         numbers = range(self.settings.search.rounds)
-        fitted = ((number, self._stored(Indicator, f"{INDICATOR}:{number}")) for number in numbers)
+        kind = indicator_kind(self.settings.space)
+        fitted = ((number, self._stored(kind, f"{INDICATOR}:{number}")) for number in numbers)
         indicators = {number: indicator for number, indicator in fitted if indicator is not None}
         rounds = (self._round(number, scored, indicators) for number in range(self.settings.search.rounds))
         students = self._students([trial for trial in jobs if trial.state is TrialState.COMPLETE])
@@ -131,7 +132,7 @@ class _Reader:
         )
 
     def _round(
-        self, number: int, trials: Sequence[FrozenTrial], indicators: Mapping[int, Indicator]
+        self, number: int, trials: Sequence[FrozenTrial], indicators: Mapping[int, StudyIndicator]
     ) -> SearchRound | None:
         scored = SearchResult.from_trials(
             trials, round_=number, space=self.settings.space, num_objectives=len(self.objectives)

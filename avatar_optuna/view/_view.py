@@ -8,7 +8,7 @@ from typing import Any
 
 from avatar_optuna.cost_model import CostModel
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.indicator import Indicator
+from avatar_optuna.indicator import StudyIndicator
 from avatar_optuna.schema import (
     Audit,
     ComparedModel,
@@ -37,7 +37,7 @@ class SearchRound:
     number: int
     scored: SearchResult
     front: tuple[PredictedStudent, ...]
-    indicator: Indicator | None
+    indicator: StudyIndicator | None
     hypervolume_share: Mapping[str, Any] | None
 
 
@@ -76,7 +76,7 @@ class StudyView:
     data: Mapping[str, Any] | None
     feasible: Mapping[str, Any] | None
     cost_models: Mapping[str, CostModel]
-    indicator: Indicator | None
+    indicator: StudyIndicator | None
     rounds: tuple[SearchRound, ...]
     students: tuple[DistilledStudent, ...]
     indicator_samples: tuple[DistilledStudent, ...]

@@ -18,7 +18,7 @@ from avatar_optuna.constraints import ExactReading
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.feasibility import Feasibility, draw, tighten, uniform_codes
-from avatar_optuna.feasibility._intervals import IntervalReading, verdict
+from avatar_optuna.feasibility._intervals import verdict
 from avatar_optuna.space import SearchSpace
 
 PAPER = SearchSpace.paper()
@@ -139,9 +139,7 @@ def test_intervals_never_contradict_rational_arithmetic(text: str, seed: int) ->
     lattice = _PAPER_FEASIBILITY.lattice
     columns = lattice.decode(uniform_codes(_PAPER_FEASIBILITY, 16, rng))
     values = columns.values
-    known = verdict(
-        constraint, IntervalReading(PAPER.family, TaskShape(arity=2), {}, lambda name: (values[name], values[name]))
-    )
+    known = verdict(constraint, _PAPER_FEASIBILITY.reading_of(lambda name: (values[name], values[name])))
     can, must = np.broadcast_to(known.can, 16), np.broadcast_to(known.must, 16)
     for row in range(16):
         student = {name: column[row].item() for name, column in values.items()}
