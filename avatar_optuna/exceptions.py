@@ -120,3 +120,8 @@ class StorageError(AvatarError):
 
 class DivergenceError(AvatarError):
     """A training's loss or weights are no longer finite."""
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether a library failed, and was not interrupted: a panic of Rust code is no `Exception`."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"

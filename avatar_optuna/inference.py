@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from avatar_optuna.distillation import Classifier
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import source_fault
+from avatar_optuna.runtimes import load_numpy_student
 from avatar_optuna.sources import SourceReader
 
 
@@ -31,44 +31,62 @@ class Classification:
     probabilities: tuple[float, ...]
 
 
+class Runtime(Protocol):
+    """What computes a student's answers: NumPy (`runtimes`) or torch."""
+
+    @property
+    def label_names(self) -> tuple[str, ...]: ...
+    @property
+    def arity(self) -> int: ...
+    @property
+    def language(self) -> str: ...
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def window(self) -> int: ...
+    def encode(self, functions: Sequence[str]) -> npt.NDArray[np.float32]: ...
+    def classify(self, joined: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]: ...
+    def is_truncated(self, functions: Sequence[str]) -> Sequence[bool]: ...
+
+
 class ExportedStudent:
     """A student loaded from its directory; `load_student` makes one.
 
     Args:
-        classifier: Its network and tokenizer.
+        runtime: What computes its answers.
     """
 
-    def __init__(self, classifier: Classifier) -> None:
-        self._classifier = classifier
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
 
     @property
     def label_names(self) -> tuple[str, ...]:
         """Names of the labels, in their order."""
-        return self._classifier.label_names
+        return self._runtime.label_names
 
     @property
     def arity(self) -> int:
         """Functions that one input holds: 1, or 2 for a pair."""
-        return self._classifier.task_shape.arity
+        return self._runtime.arity
 
     @property
     def language(self) -> str:
         """Of the functions it learnt from, such as "java"; "" where it is not known."""
-        return self._classifier.language
+        return self._runtime.language
 
     @property
     def threshold(self) -> float:
         """Of two labels, the label 1 is given from this probability on."""
-        return self._classifier.threshold
+        return self._runtime.threshold
 
     @property
     def window(self) -> int:
         """Tokens of a function that it reads at most."""
-        return self._classifier.max_sequence_length
+        return self._runtime.window
 
     def is_truncated(self, functions: Sequence[str]) -> list[bool]:
         """Of each function, whether it is longer than the window: only its beginning is read."""
-        return [bool(is_long) for is_long in self._classifier.is_truncated(functions)]
+        return [bool(is_long) for is_long in self._runtime.is_truncated(functions)]
 
     def predict(
         self, inputs: Sequence[str | tuple[str, ...]], *, threshold: float | None = None
@@ -100,8 +118,9 @@ class ExportedStudent:
         if not rows:
             return []
         places = {text: place for place, text in enumerate(dict.fromkeys(text for row in rows for text in row))}
-        indices = np.asarray([[places[text] for text in row] for row in rows], dtype=np.int32)
-        logits = self._classifier.predict_logits(list(places), indices).astype(np.float64)  # (inputs, labels)
+        vectors = self._runtime.encode(list(places))  # (functions, k)
+        joined = vectors[[places[text] for row in rows for text in row]].reshape(len(rows), -1)  # (inputs, arity k)
+        logits = self._runtime.classify(joined).astype(np.float64)  # (inputs, labels)
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
         limit = self.threshold if threshold is None else threshold
@@ -111,26 +130,44 @@ class ExportedStudent:
         label = int(probabilities[1] >= threshold) if len(probabilities) == 2 else int(probabilities.argmax())
         return Classification(
             label=label,
-            label_name=self._classifier.label_names[label],
+            label_name=self._runtime.label_names[label],
             probabilities=tuple(float(value) for value in probabilities),
         )
 
 
-def load_student(directory: Path | str, *, device: str = "cpu", threads: int | None = None) -> ExportedStudent:
-    """Load a student that was exported in the format `hf`; each file is checked by its SHA-256.
+def load_student(
+    directory: Path | str,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    runtime: Literal["auto", "numpy", "torch"] = "auto",
+) -> ExportedStudent:
+    """Load a student that was exported in the format `hf` or `numpy`; each file is checked by its SHA-256.
 
     Args:
         directory: The exported student.
         device: cpu, cuda or cuda:N.
-        threads: Threads that torch computes with on the CPU, in this whole process; None leaves them.
+        threads: Threads that compute on the CPU, in this whole process; None leaves them.
+        runtime: numpy starts in a fraction of a second, torch computes many functions at once and on GPUs. auto takes
+            numpy on a CPU where the student's family has a runtime for it.
 
     Raises:
-        InputError: The directory holds no such student, or a file was changed.
+        InputError: The directory holds no such student, a file was changed, or numpy is asked for and cannot run it.
     """
     path = Path(directory)
     if not path.is_dir():
         raise InputError(f"DIR must be a directory that `avatar-optuna export` wrote, {path} is none")
-    return ExportedStudent(Classifier.load(path, device=device, threads=threads))
+    if runtime != "torch" and device == "cpu" and (student := load_numpy_student(path)) is not None:
+        if threads is not None:
+            from threadpoolctl import threadpool_limits
+
+            threadpool_limits(threads)
+        return ExportedStudent(student)
+    if runtime == "numpy":
+        raise InputError(f"{path}: the runtime numpy must know the student's family and files, on a CPU; it does not")
+    from avatar_optuna.distillation import TorchStudent  # loads torch, which takes seconds
+
+    return ExportedStudent(TorchStudent.load(path, device=device, threads=threads))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.inference import load_student, predict_files
-from avatar_optuna.manifest import store_threshold
+from avatar_optuna.manifest import renew_hashes, store_threshold
 from avatar_optuna.testing.exports import random_student
 from tests.commands import CommandResult, run_command
+from tests.exports_tests.alone import hashed_student
 from tests.fuzzing import make_sound_folder
 
 
@@ -167,3 +170,36 @@ def test_json_holds_what_the_text_shows(folder: Path) -> None:
     line = f"{entry['label']} {entry['label_name']}  {entry['probability']:.3f}  src/a.c\n"
     assert _predict(folder, "student", "src/a.c").stdout == line
     assert _predict(folder, "student", "src/a.c", "-f", "table").stdout == line  # its name before
+
+
+@pytest.mark.parametrize("arity", [1, 2])
+def test_numpy_is_the_default_and_gives_the_answers_of_torch(arity: int, tmp_path: Path) -> None:
+    for student in (None, hashed_student(precision="int4")):
+        made = random_student(tmp_path / str(student), arity=arity, hyperparameters=student)
+        inputs = [(f"{FUNCTION} // {place}", "int a;")[:arity] for place in range(5)]
+        answers = [load_student(made.files, runtime=runtime).predict(inputs) for runtime in ("auto", "numpy", "torch")]
+        assert answers[0] == answers[1]
+        for ours, theirs in zip(answers[0], answers[2], strict=True):
+            assert ours.probabilities == pytest.approx(theirs.probabilities, abs=1e-5)
+
+
+def test_predict_loads_neither_torch_nor_optuna(folder: Path) -> None:
+    code = (
+        "import sys; from avatar_optuna.cli import main; main(['predict', 'student', 'src/a.c']);"
+        "print({'torch', 'transformers', 'optuna', 'sqlalchemy', 'sklearn', 'scipy', 'z3'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_what_numpy_cannot_run_is_left_to_torch(sound: Path, tmp_path: Path) -> None:
+    shutil.copytree(sound / "student", tmp_path / "student")
+    config = json.loads((tmp_path / "student/config.json").read_text())
+    (tmp_path / "student/config.json").write_text(json.dumps({**config, "num_hidden_layers": 3}))
+    with pytest.raises(InputError, match=r"config\.json must have the SHA-256"):
+        load_student(tmp_path / "student")
+    renew_hashes(tmp_path / "student")
+    with pytest.raises(InputError, match=r"model\.safetensors must hold the student that config\.json describes"):
+        load_student(tmp_path / "student")
+    with pytest.raises(InputError, match="the runtime numpy must know the student's family and files"):
+        load_student(tmp_path / "student", runtime="numpy")

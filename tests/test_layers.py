@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "codec": {"exceptions"},
     "costs": {"exceptions"},
     "manifest": {"exceptions", "files", "costs"},
-    "runtimes": {"registry"},
+    "runtimes": {"exceptions", "registry", "manifest"},
     "students": {"exceptions", "files", "registry", "costs", "manifest", "runtimes"},
     "objectives": {"registry", "students", "costs"},
     "space": {"exceptions", "students"},

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
@@ -27,16 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 done, 1 failed, 2 the user's input was wrong, 130 interrupted.
     """
     options = build_parser().parse_args(arguments)
-    _quiet_libraries()
-    # What loads optuna, for which `--help` need not wait.
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from avatar_optuna.cli._commands import COMMANDS
-    from avatar_optuna.storage import describe_error
-
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    command, database_errors = _command(options.command)
     try:
-        COMMANDS[options.command](options, _console())
+        command(options, _console())
     except AvatarError as error:
         _say(options.command, str(error))
         return 2 if isinstance(error, InputError) else 1
@@ -46,13 +41,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `| head` has read enough
         sys.stderr.close()
         return 0
-    except (SQLAlchemyError, StorageInternalError) as error:
+    except database_errors as error:
+        from avatar_optuna.storage import describe_error
+
         _say(options.command, f"the database cannot be used: {describe_error(error)}")
         return 1
     except OSError as error:  # a disk that is full, or a folder that may not be written
         _say(options.command, f"a file cannot be used: {error}")
         return 1
     return 0
+
+
+def _command(name: str) -> tuple[Callable[[Namespace, Console], None], tuple[type[Exception], ...]]:
+    """A command, and what a database raises under it. `--help` waits for none; `predict` waits for no database."""
+    if name == "predict":
+        from avatar_optuna.cli._predict import predict
+
+        return predict, ()
+    _quiet_libraries()
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from avatar_optuna.cli._commands import COMMANDS
+
+    return COMMANDS[name], (SQLAlchemyError, StorageInternalError)
 
 
 def _say(command: str, message: str) -> None:
@@ -72,4 +84,3 @@ def _quiet_libraries() -> None:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    logging.getLogger("transformers").setLevel(logging.ERROR)

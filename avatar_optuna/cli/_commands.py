@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from avatar_optuna.cli import _render
-from avatar_optuna.exceptions import AvatarError, InputError, StudyError
+from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.places import artifacts_location, cache_folder, storage_url
 from avatar_optuna.progress import Progress, say
 from avatar_optuna.schema import AUDIT, Audit
@@ -277,27 +277,6 @@ def _distil(options: Namespace, console: Console) -> None:
     )
 
 
-def _predict(options: Namespace, console: Console) -> None:
-    from avatar_optuna.inference import predict_files
-
-    predictions = predict_files(options.directory, options.files, is_jsonl=options.jsonl, threshold=options.threshold)
-    for fault in predictions.faults:
-        sys.stderr.write(f"avatar-optuna predict: {fault}\n")
-    if options.format == "jsonl":
-        console.file.writelines(json.dumps(entry) + "\n" for entry in predictions.inputs)
-    elif not _has_printed_json(options, console, predictions.to_dict()):
-        for entry in predictions.inputs:
-            _render.prediction(entry, console)
-    if predictions.truncated:
-        sys.stderr.write(
-            f"avatar-optuna predict: {predictions.truncated} of {predictions.functions} functions are longer than the "
-            f"student's window of {predictions.window} tokens: it read their beginning\n"
-        )
-    if predictions.faults:
-        total = len(predictions.faults) + len(predictions.inputs)
-        raise AvatarError(f"{len(predictions.faults)} of {total} inputs could not be read")
-
-
 def _open(options: Namespace, url: str | None = None) -> AvatarStudy:
     from avatar_optuna.study import AvatarStudy
 
@@ -333,5 +312,4 @@ COMMANDS: Mapping[str, Callable[[Namespace, Console], None]] = {
     "dashboard": _dashboard,
     "export": _export,
     "distil": _distil,
-    "predict": _predict,
 }

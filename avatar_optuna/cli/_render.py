@@ -119,9 +119,3 @@ def studies(summaries: Sequence[StudySummary], console: Console) -> None:
             f"{last:%Y-%m-%d %H:%M} UTC" if last else "",
         )
     console.print(table if summaries else "no studies yet", highlight=False, markup=False)
-
-
-def prediction(entry: Mapping[str, Any], console: Console) -> None:
-    """What a student says of one input."""
-    place = ", ".join(entry["files"]) + (f":{entry['line']}" if "line" in entry else "")
-    say(console, f"{entry['label']} {entry['label_name']}  {entry['probability']:.3f}  {place}")

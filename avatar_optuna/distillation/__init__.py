@@ -9,11 +9,12 @@ from avatar_optuna.distillation._classifier import (
 )
 from avatar_optuna.distillation._distillation import TrainedStudent, build_student, distil
 from avatar_optuna.distillation._fixed_steps import own_stream
-from avatar_optuna.distillation._networks import first_line, is_failure, load_pretrained, model_directory
+from avatar_optuna.distillation._networks import first_line, load_pretrained, model_directory
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe
 from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._teacher import Teacher
 from avatar_optuna.distillation._tokens import Tokens
+from avatar_optuna.distillation._torch_student import TorchStudent
 from avatar_optuna.distillation._training import Trainer
 from avatar_optuna.students.transformer.network import StudentConfig, StudentForSequenceClassification
 from avatar_optuna.students.transformer.tokenizers import train_tokenizer

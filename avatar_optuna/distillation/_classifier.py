@@ -18,13 +18,12 @@ from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation._networks import (
     SingleClassifier,
     first_line,
-    is_failure,
     load_fine_tuned,
     model_directory,
     shape_of_checkpoint,
 )
 from avatar_optuna.distillation._tokens import Tokens
-from avatar_optuna.exceptions import AvatarError, InputError
+from avatar_optuna.exceptions import AvatarError, InputError, is_failure
 from avatar_optuna.manifest import DEFAULT_THRESHOLD, MANIFEST_FILE, family_name, read_manifest
 from avatar_optuna.students import FAMILIES
 from avatar_optuna.students.packing import is_packed

@@ -201,11 +201,6 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def is_failure(error: BaseException) -> bool:
-    """Whether a library failed, and was not interrupted: a panic of Rust code is no `Exception`."""
-    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
-
-
 def _load(auto: Any, source: str, directory: Path, *, may_lack: bool = False, **options: Any) -> PreTrainedModel:
     """Load through an auto class, from safetensors only, refusing a head that was never fine-tuned."""
     try:

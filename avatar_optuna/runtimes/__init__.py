@@ -4,6 +4,7 @@ The modules need NumPy and what they say, and import nothing but one another of 
 `exports.standalone` can join one with those it imports to a file that is written beside a student.
 """
 
+from avatar_optuna.runtimes._load import load_numpy_student
 from avatar_optuna.runtimes._registry import RUNTIMES, RuntimeModule, find_runtime
 
-__all__ = ["RUNTIMES", "RuntimeModule", "find_runtime"]
+__all__ = ["RUNTIMES", "RuntimeModule", "find_runtime", "load_numpy_student"]

@@ -35,6 +35,21 @@ class HashedStudent(NumpyStudent):
     def is_truncated(self, functions: Sequence[str]) -> list[bool]:
         return [len(self._ids(function, self.window + 1)) > self.window for function in functions]
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        config = self.config
+        units, size = config["intermediate_size"], config["width"] * {"mean": 1, "mean+max": 2}[config["pooling"]]
+        layers = [f"layers.{layer}" for layer in range(config["num_hidden_layers"])]
+        linears = {"classifier.dense": (size, self.arity * size), "classifier.out_proj": (len(self.label_names), size)}
+        linears |= {f"{layer}.dense": (units, size) for layer in layers}
+        linears |= {f"{layer}.output": (size, units) for layer in layers}
+        norms = ["norm", *(f"{layer}.norm" for layer in layers)]
+        return {
+            "table.weight": (config["buckets"], config["width"]),
+            **{f"{name}.{part}": (size,) for name in norms for part in ("weight", "bias")},
+            **{f"{name}.weight": shape for name, shape in linears.items()},
+            **{f"{name}.bias": shape[:1] for name, shape in linears.items()},
+        }
+
     def _ids(self, function: str, longest: int) -> list[int]:
         return gram_ids(function, self.config["grams"], self.config["buckets"], longest)
 

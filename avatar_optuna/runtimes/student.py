@@ -51,18 +51,20 @@ def _unpacked(tensor: npt.NDArray[Any], scale: npt.NDArray[Any] | None, columns:
 
 
 class NumpyStudent:
-    """A student of any family, read from its directory. A family's class has the three methods that say so."""
+    """A student of any family, read from its directory. A family's class has the four methods that say so."""
 
     def __init__(self, directory: str | Path) -> None:
         folder = Path(directory)
         manifest = json.loads((folder / "avatar.json").read_text(encoding="utf-8"))
         self.weights = read_weights(folder / "model.safetensors")
-        self.config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        self.config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         self.arity = 2 if manifest["form"] == "pair" else 1  # functions an input
         self.label_names = tuple(manifest["label_names"])
         self.language = str(manifest.get("language", ""))
         self.window = int(manifest["max_sequence_length"])  # tokens of a function that are read at most
         self.threshold = float(manifest.get("threshold", 0.5))  # of two labels, the second from this probability on
+        if {name: tensor.shape for name, tensor in self.weights.items()} != self.shapes():
+            raise ValueError(f"{folder}: model.safetensors must hold the weights that config.json describes")
 
     def encode(self, functions: Sequence[str]) -> Floats:
         """Vectors (functions, k)."""
@@ -74,6 +76,10 @@ class NumpyStudent:
 
     def is_truncated(self, functions: Sequence[str]) -> list[bool]:
         """Of each function, whether it is longer than the window: only its beginning is read."""
+        raise NotImplementedError  # by the family
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each tensor that the configuration describes."""
         raise NotImplementedError  # by the family
 
     def linear(self, vectors: Floats, name: str) -> Floats:

@@ -15,6 +15,7 @@ from avatar_optuna.runtimes.student import Floats, NumpyStudent, run
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 REQUIRES = ("numpy", "tokenizers")
+_POSITIONS = ("absolute", "relative_key", "relative_key_query")
 _POSITION_OFFSET = 2  # rows of the position table before the first token's
 
 
@@ -27,6 +28,20 @@ class TransformerStudent(NumpyStudent):
         self.tokenizer.enable_truncation(self.window)
         self.tokenizer.no_padding()
         self.tokenizer.encode_special_tokens = True  # text such as <s> is text
+        config, ids = self.config, self.tokenizer.get_vocab().values()
+        if config["hidden_size"] % config["num_attention_heads"] or config["hidden_act"] not in _ACTIVATIONS:
+            raise ValueError(f"{directory}: config.json must describe a student of the family transformer")
+        if self.positions not in _POSITIONS or self.window + _POSITION_OFFSET > config["max_position_embeddings"]:
+            raise ValueError(
+                f"{directory}: config.json must have known positions, and one for each token of the window"
+            )
+        if max(ids) >= config["vocab_size"]:
+            raise ValueError(f"{directory}: tokenizer.json must have ids below the vocab_size of config.json")
+
+    @property
+    def positions(self) -> str:
+        """absolute, relative_key or relative_key_query."""
+        return str(self.config.get("position_embedding_type", "absolute"))
 
     def encode(self, functions: Sequence[str]) -> Floats:
         return np.stack([self._vector(np.asarray(tokens.ids)) for tokens in self._tokens(functions)])
@@ -37,6 +52,33 @@ class TransformerStudent(NumpyStudent):
     def is_truncated(self, functions: Sequence[str]) -> list[bool]:
         return [bool(tokens.overflowing) for tokens in self._tokens(functions)]
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        config = self.config
+        width, inner, positions = config["hidden_size"], config["intermediate_size"], config["max_position_embeddings"]
+        layers = [f"roberta.encoder.layer.{layer}" for layer in range(config["num_hidden_layers"])]
+        linears = {
+            "classifier.dense": (width, self.arity * width),
+            "classifier.out_proj": (len(self.label_names), width),
+        }
+        tables = {"word_embeddings": config["vocab_size"], "token_type_embeddings": 1}
+        tables |= {"position_embeddings": positions} if self.positions == "absolute" else {}
+        norms, distances = ["roberta.embeddings.LayerNorm"], {}
+        for layer in layers:
+            square = [f"{layer}.attention.self.{part}" for part in ("query", "key", "value")]
+            linears |= dict.fromkeys([*square, f"{layer}.attention.output.dense"], (width, width))
+            linears |= {f"{layer}.intermediate.dense": (inner, width), f"{layer}.output.dense": (width, inner)}
+            norms += [f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"]
+            if self.positions != "absolute":
+                shape = (2 * (positions - _POSITION_OFFSET) - 1, width // config["num_attention_heads"])
+                distances[f"{layer}.attention.self.distance_embedding.weight"] = shape
+        return {
+            **{f"roberta.embeddings.{name}.weight": (rows, width) for name, rows in tables.items()},
+            **{f"{name}.{part}": (width,) for name in norms for part in ("weight", "bias")},
+            **distances,
+            **{f"{name}.weight": shape for name, shape in linears.items()},
+            **{f"{name}.bias": shape[:1] for name, shape in linears.items()},
+        }
+
     def _tokens(self, functions: Sequence[str]) -> list[Encoding]:
         return list(self.tokenizer.encode_batch(list(functions)))
 
@@ -45,7 +87,7 @@ class TransformerStudent(NumpyStudent):
         prefix, epsilon = "roberta.embeddings", self.config["layer_norm_eps"]
         vectors = self.weights[f"{prefix}.word_embeddings.weight"][ids]
         vectors = vectors + self.weights[f"{prefix}.token_type_embeddings.weight"][0]
-        if self.config["position_embedding_type"] == "absolute":
+        if self.positions == "absolute":
             positions = np.arange(len(ids)) + _POSITION_OFFSET
             vectors = vectors + self.weights[f"{prefix}.position_embeddings.weight"][positions]
         vectors = self.norm(vectors, f"{prefix}.LayerNorm", epsilon)
@@ -66,14 +108,13 @@ class TransformerStudent(NumpyStudent):
             for part in ("query", "key", "value")
         )  # (h, t, d) each
         scores = query @ key.transpose(0, 2, 1)  # (h, t, t)
-        kind = self.config["position_embedding_type"]
-        if kind != "absolute":
+        if self.positions != "absolute":
             table = self.weights[f"{name}.distance_embedding.weight"]
             middle, places = len(table) // 2, np.arange(tokens)
             table = table[middle - tokens + 1 : middle + tokens]  # (2 t - 1, d), row t - 1 is distance 0
             distances = places[:, None] - places + tokens - 1  # (t, t)
             scores = scores + (query @ table.T)[:, places[:, None], distances]
-            if kind == "relative_key_query":
+            if self.positions == "relative_key_query":
                 scores = scores + (key @ table.T)[:, places, distances]
         scores = scores * np.float32(query.shape[-1] ** -0.5)
         weights = np.exp(scores - scores.max(axis=-1, keepdims=True))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from avatar_optuna.distillation import Classifier, Teacher, Tokens, first_line, is_failure
-from avatar_optuna.exceptions import InputError
+from avatar_optuna.distillation import Classifier, Teacher, Tokens, first_line
+from avatar_optuna.exceptions import InputError, is_failure
 from avatar_optuna.files import sha256_of
 from avatar_optuna.tasks import Task
 from avatar_optuna.teachers._kind import fingerprint

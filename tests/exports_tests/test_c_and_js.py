@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from avatar_optuna.distillation import Classifier
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.exports.c import FORMAT as C
 from avatar_optuna.exports.js import FORMAT as JS
@@ -112,7 +113,7 @@ def _run_js(directory: Path, code: str, given: Any) -> Any:
 def test_c_gives_the_answers_of_python_on_a_thousand_functions(student: Configuration, tmp_path: Path) -> None:
     out, files = _exported(tmp_path, C, student)
     rows = np.asarray(_run_c(out, texts()))
-    python = load_student(files)._classifier
+    python = Classifier.load(files)
     vectors = python.encode(texts())
     np.testing.assert_allclose(rows[:, 1:-3], vectors, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(rows[:, 0], python.is_truncated(texts()))
@@ -131,7 +132,7 @@ def test_javascript_gives_the_answers_of_python_on_a_thousand_functions(student:
         "student.predict(given), student.predict(given).map(student.label)]"
     )
     vectors, cut, probabilities, labels = _run_js(out, code, texts())
-    python = load_student(files)._classifier
+    python = Classifier.load(files)
     np.testing.assert_allclose(vectors, python.encode(texts()), rtol=1e-5, atol=1e-5)
     assert cut == python.is_truncated(texts()).tolist()
     logits = python.predict_logits(texts(), np.arange(1000)[:, None]).astype(np.float64)

@@ -63,8 +63,8 @@ def test_vectors_and_cuts_are_those_of_torch_for_odd_texts(student: Configuratio
     )
     texts = [*FUNCTIONS, *_ODD]
     vectors, cuts, probabilities = run_alone(code, out, texts)
-    torch_student = load_student(made.files)
-    np.testing.assert_allclose(vectors, torch_student._classifier.encode(texts), rtol=1e-5, atol=5e-5)
+    torch_student = load_student(made.files, runtime="torch")
+    np.testing.assert_allclose(vectors, torch_student._runtime.encode(texts), rtol=1e-5, atol=5e-5)
     assert cuts == torch_student.is_truncated(texts)
     expected = [answer.probabilities for answer in torch_student.predict(texts)]
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
