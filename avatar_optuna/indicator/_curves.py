@@ -9,6 +9,7 @@ asks, from all of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -114,6 +115,7 @@ class CurveModel:
         *,
         space: SearchSpace,
         errors: Array | None = None,
+        rungs: Sequence[int] | None = None,
     ) -> Self:
         """Fit on students, at least one of which is fully trained.
 
@@ -122,6 +124,7 @@ class CurveModel:
             curves: What is known of their trainings.
             space: Gives the features their centre and scale.
             errors: Standard error of the best figure of each, of the finite validation split alone.
+            rungs: After which epochs there is a regression, ascending; `rung_epochs` by default.
 
         Raises:
             StudyError: No student is fully trained, or fewer than four have a rung's epochs behind them.
@@ -132,8 +135,8 @@ class CurveModel:
         matrix, epochs = matrix_of(features, columns), curves.epochs
         targets = np.where(epochs == curves.full, curves.best[:, -1], np.nan)
         variances = np.zeros(len(targets))
-        rungs: dict[int, Posterior] = {}
-        for rung in reversed(rung_epochs(curves.full)):
+        posteriors: dict[int, Posterior] = {}
+        for rung in reversed(rung_epochs(curves.full) if rungs is None else rungs):
             known, states = np.isfinite(targets), curves.states(rung)
             start = _settled(rung, curves.full) * states[:, 0]
             residuals, spread = (targets - start)[known], variances[known]
@@ -141,7 +144,7 @@ class CurveModel:
             by_curve = Block(size=_NUM_STATES, precisions=_CURVE_PRECISIONS)
             by_both = [by_curve, Block(size=len(features), precisions=FEATURE_PRECISIONS)]
             both = np.hstack([states, matrix])
-            rungs[rung] = Regression(both[known], by_both, noise_std=noise_std).posterior(residuals, spread)
+            posteriors[rung] = Regression(both[known], by_both, noise_std=noise_std).posterior(residuals, spread)
             is_next = ~known & (epochs >= rung)
             if is_next.any():
                 alone = Regression(states[known], [by_curve], noise_std=noise_std).posterior(residuals, spread)
@@ -160,7 +163,7 @@ class CurveModel:
             expected=targets[known],
             variances=variances[known],
             features=features,
-            rungs=rungs,
+            rungs=posteriors,
             full=curves.full,
             least_noise_variance=least,
         )

@@ -1,0 +1,171 @@
+"""How well final effectiveness is predicted, and what policies find, on students that were really distilled.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.landscape [--parts predictions noise replay] [--shared FILE.jsonl]
+
+Reads `benchmarks/data/landscape.jsonl`; trains nothing. `--shared` adds a file of another draw, whose test figures
+nobody has. Prints markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import optuna
+from scipy.special import logit
+from scipy.stats import spearmanr
+
+from avatar_optuna.indicator import CurveModel, Indicator
+from benchmarks.landscape_policies import POLICIES, Budget
+from benchmarks.landscape_table import Landscape, read_landscapes
+
+SPENT = (0, 5, 10, 15, 20, 40)
+"""Percent of a student's own full training."""
+BUDGETS = (100, 150, 200, 300, 400)
+"""Student-epochs."""
+
+
+def predictions(tables: list[Landscape], options: argparse.Namespace) -> None:
+    """Rank correlation with, and coverage of, the final figure of held-out students."""
+    head = " | ".join(f"{spent} %" for spent in SPENT)
+    print(f"\n### Rank correlation with the final figure, of its own training spent\n\n| students | by | {head} |")
+    print("| --- | --- |" + " ---: |" * len(SPENT))
+    coverage = []
+    for table in tables:
+        for label, of in ROWS.items():
+            runs = np.asarray([of(table, np.random.default_rng(seed)) for seed in range(options.splits)])
+            correlations, covered = runs.mean(axis=0)
+            print(f"| {table.name} | {label} | {' | '.join(_figure(value) for value in correlations)} |", flush=True)
+            if np.isfinite(covered).any():
+                cells = " | ".join("" if np.isnan(value) else f"{value:.1%}" for value in covered)
+                coverage.append(f"| {table.name} | {label} | {cells} |")
+    print(f"\n### Held-out students in their 95 % interval\n\n| students | by | {head} |")
+    print("| --- | --- |" + " ---: |" * len(SPENT))
+    print("\n".join(coverage))
+
+
+def _figure(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.2f}"
+
+
+def _own(table: Landscape, rng: np.random.Generator) -> np.ndarray:
+    held_out = rng.permutation(len(table))[40:]
+    epochs = [round(spent * table.full / 100) for spent in SPENT]
+    own = [table.figures[held_out, :count].max(axis=1) if count else np.zeros(len(held_out)) for count in epochs]
+    return np.stack([[_correlation(one, table.final[held_out]) for one in own], np.full(len(SPENT), np.nan)])
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> float:
+    return float(spearmanr(first, second).statistic) if np.ptp(first) > 0 else float("nan")
+
+
+def _fitted(
+    table: Landscape, rng: np.random.Generator, epochs: np.ndarray, rungs: tuple[int, ...] | None
+) -> np.ndarray:
+    """Fit on the first students of a random order, as many as there are epochs; predict the others."""
+    order = rng.permutation(len(table))
+    train, held_out = order[: len(epochs)], order[len(epochs) :]
+    curves = table.curves(train, epochs)
+    model = CurveModel.fit(table.part(train), curves, space=table.space)
+    final, correlations, covered = logit(table.final[held_out]), [], []
+    for spent in SPENT:
+        known = np.full(len(held_out), round(spent * table.full / 100))
+        mean, std = model.predict(table.part(held_out), table.curves(held_out, known))
+        correlations.append(_correlation(mean, final))
+        covered.append(np.mean(np.abs(mean - final) <= 1.96 * std))
+    return np.asarray([correlations, covered])
+
+
+def _promoted(table: Landscape, rng: np.random.Generator) -> np.ndarray:
+    """60 students of which the best third goes on after 1, and again after 4 of 20 epochs: 60 + 60 + 112 epochs."""
+    state = rng.bit_generator.state
+    order = rng.permutation(len(table))[:60]
+    rng.bit_generator.state = state
+    epochs = np.full(60, 1)
+    after = table.figures[order]
+    second = np.argsort(-after[:, 0])[:20]
+    epochs[second] = 4
+    epochs[second[np.argsort(-after[second, :4].max(axis=1))[:7]]] = table.full
+    return _fitted(table, rng, epochs)
+
+
+ROWS = {
+    "own best figure so far": _own,
+    "20 fully trained others": lambda table, rng: _fitted(table, rng, np.full(20, table.full)),
+    "40 fully trained others": lambda table, rng: _fitted(table, rng, np.full(40, table.full)),
+    "60 others, the best third promoted after 5 and after 20 %": _promoted,
+}
+
+
+def noise(tables: list[Landscape], options: argparse.Namespace) -> None:
+    """How often students whose effectiveness is dealt out at random are said to be ranked."""
+    print("\n### Noise that an indicator says it can rank, nominally 2.5 %\n\n| students | samples | share |")
+    print("| --- | ---: | ---: |")
+    for table in tables:
+        students = table.columns.students()
+        for count in (8, 20, 40):
+            rng, wrong = np.random.default_rng(0), 0
+            for _ in range(options.noise):
+                chosen = [students[one] for one in rng.permutation(len(students))[:count]]
+                dealt = rng.permutation(table.final)[:count]
+                wrong += Indicator.fit(chosen, dealt.tolist(), space=table.space).ranks
+            print(f"| {table.name} | {count} | {wrong / options.noise:.1%} |", flush=True)
+
+
+def replay(tables: list[Landscape], options: argparse.Namespace) -> None:
+    """Share of the true hypervolume by policy and budget."""
+    for by_test in (False, True):
+        print(f"\n### Share of the hypervolume by {'test' if by_test else 'validation'}, %, median and quartiles\n")
+        print(f"| students | policy | {' | '.join(f'{budget} epochs' for budget in BUDGETS)} |")
+        print("| --- | --- |" + " ---: |" * len(BUDGETS))
+        for table in tables:
+            if by_test and np.isnan(table.test).any():
+                continue
+            for name in options.policies:
+                shares = _shares(table, name, options.seeds, by_test)
+                cells = []
+                for column in shares.T:
+                    low, middle, high = np.percentile(100 * column, [25, 50, 75])
+                    cells.append(f"{middle:.1f} ({low:.1f} to {high:.1f})")
+                print(f"| {table.name} | {name} | {' | '.join(cells)} |", flush=True)
+
+
+_TRAINED: dict[tuple[str, str, int, int], list[int]] = {}
+
+
+def _shares(table: Landscape, policy: str, seeds: int, by_test: bool) -> np.ndarray:
+    """Shape (seeds, budgets); what was trained is kept for the other figure."""
+    shares = np.zeros((seeds, len(BUDGETS)))
+    for seed in range(seeds):
+        for place, budget in enumerate(BUDGETS):
+            key = (table.name, policy, seed, budget)
+            if key not in _TRAINED:
+                run = Budget(table=table, left=budget, rng=np.random.default_rng(seed))
+                POLICIES[policy](run)
+                _TRAINED[key] = run.trained
+            shares[seed, place] = table.share(_TRAINED[key], by_test=by_test)
+    return shares
+
+
+PARTS = {"predictions": predictions, "noise": noise, "replay": replay}
+
+
+def main() -> None:
+    """Print the tables that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--policies", nargs="+", choices=POLICIES, default=list(POLICIES))
+    parser.add_argument("--splits", type=int, default=40)
+    parser.add_argument("--noise", type=int, default=400, help="times that noise is dealt out")
+    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--shared", type=Path, help="JSON lines of another draw, with its broad.toml beside it")
+    options = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    tables = read_landscapes(options.shared)
+    for part in options.parts:
+        PARTS[part](tables, options)
+
+
+if __name__ == "__main__":
+    main()

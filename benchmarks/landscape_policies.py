@@ -1,0 +1,288 @@
+"""Ways to spend a budget of student-epochs on a table of students, each as somebody would search with it.
+
+A policy sees what it has trained, and configurations, sizes and FLOPs of all. Only students trained to the end count.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import optuna
+from scipy.special import expit, logit, ndtri
+from sklearn.linear_model import BayesianRidge
+
+from avatar_optuna.configurations import ConfigurationTable
+from avatar_optuna.exceptions import StudyError
+from avatar_optuna.indicator import CurveModel, features_of, matrix_of
+from avatar_optuna.pareto import crowding_distances, front_order, fronts, greedy_hypervolume_subset
+from benchmarks.landscape_table import Landscape
+
+
+@dataclass(kw_only=True, eq=False)
+class Budget:
+    """A table of which students are trained, epoch by epoch, until the budget is spent.
+
+    Args:
+        table: The students.
+        left: Student-epochs.
+        rng: Of the policy.
+        epochs: Trained so far, of each student.
+    """
+
+    table: Landscape
+    left: int
+    rng: np.random.Generator
+    epochs: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.epochs = np.zeros(len(self.table), dtype=np.int64)
+
+    def train(self, student: int, epochs: int) -> bool:
+        """Go on to so many epochs; False where the budget does not allow it."""
+        cost = epochs - int(self.epochs[student])
+        if cost > self.left:
+            return False
+        if cost > 0:
+            self.left -= cost
+            self.epochs[student] = epochs
+        return True
+
+    @property
+    def trained(self) -> list[int]:
+        """Students trained to the end."""
+        return np.flatnonzero(self.epochs == self.table.full).tolist()
+
+    def best_so_far(self, students: np.ndarray) -> np.ndarray:
+        """Of students with an epoch at least."""
+        return np.asarray([self.table.figures[one, : self.epochs[one]].max() for one in students])
+
+
+Policy = Callable[[Budget], None]
+_MOST_PROPOSALS = 1_000
+
+
+def random(run: Budget) -> None:
+    """Students by chance, each to the end."""
+    for student in run.rng.permutation(len(run.table)):
+        if not run.train(int(student), run.table.full):
+            return
+
+
+def paper(run: Budget, *, samples: int = 20, epochs: int = 3) -> None:
+    """The paper's: brief samples, Bayesian ridge, search with it, distil the front anew.
+
+    The search sees every student of the table, and its front is spread by hypervolume, so it is better than the
+    paper's genetic search; the regression has our features.
+    """
+    table = run.table
+    if samples * epochs > run.left:
+        return
+    run.left -= samples * epochs
+    chosen = run.rng.permutation(len(table))[:samples]
+    matrix = matrix_of(features_of(table.space), table.columns)
+    reached = table.figures[chosen, :epochs].max(axis=1)
+    predicted = expit(
+        BayesianRidge(max_iter=300).fit(matrix[chosen], logit(np.clip(reached, 0.005, 0.995))).predict(matrix)
+    )
+    for student in _spread(table, predicted, run.left // table.full):
+        run.train(student, table.full)
+
+
+def _spread(table: Landscape, predicted: np.ndarray, count: int) -> list[int]:
+    """As many students as are asked for, front by front, each front spread as a study spreads it."""
+    values = np.column_stack([-predicted, table.costs])
+    chosen: list[int] = []
+    rest = np.arange(len(table))
+    while len(chosen) < count and len(rest):
+        front = front_order(values[rest])
+        if len(front) > count - len(chosen):
+            span = np.ptp(values[rest[front]], axis=0)
+            scaled = (values[rest[front]] - values[rest[front]].min(axis=0)) / np.where(span > 0, span, 1.0)
+            front = front[greedy_hypervolume_subset(scaled, count - len(chosen), reference=np.full(3, 1.1), first=0)]
+        chosen += rest[front].tolist()
+        rest = np.delete(rest, front)
+    return chosen
+
+
+def halving(run: Budget, *, rungs: tuple[int, ...] = (1, 4, 20), factor: int = 3) -> None:
+    """Successive halving: students by chance, the better third of each rung goes on, by non-dominated sorting."""
+    a_student = rungs[0] + sum((b - a) / factor**i for i, (a, b) in enumerate(itertools.pairwise(rungs), 1))
+    alive = run.rng.permutation(len(run.table))[: max(1, int(run.left / a_student))]
+    for place, rung in enumerate(rungs):
+        alive = np.asarray([student for student in alive if run.train(int(student), rung)], dtype=np.int64)
+        if place + 1 < len(rungs):
+            alive = alive[_by_sorting(run, alive)][: max(1, -(-len(alive) // factor))]
+    _finish_by_sorting(run)
+
+
+def _by_sorting(run: Budget, students: np.ndarray) -> np.ndarray:
+    """Places of students, best first: rank, then crowding distance."""
+    values = np.column_stack([-run.best_so_far(students), run.table.costs[students]])
+    ranks, distances = fronts(values), np.zeros(len(students))
+    for rank in np.unique(ranks):
+        distances[ranks == rank] = crowding_distances(values[ranks == rank])
+    return np.lexsort((-distances, ranks))
+
+
+def _finish_by_sorting(run: Budget) -> None:
+    while True:
+        begun = np.flatnonzero((run.epochs > 0) & (run.epochs < run.table.full))
+        if not len(begun) or not any(run.train(int(begun[one]), run.table.full) for one in _by_sorting(run, begun)):
+            return
+
+
+def optuna_with(make_sampler: Callable[[int], optuna.samplers.BaseSampler]) -> Policy:
+    """Optuna's samplers on measured values: a proposal stands for the nearest student that is not trained yet.
+
+    Proposals that are larger than every student, or need more FLOPs, fail and cost nothing.
+    """
+
+    def policy(run: Budget) -> None:
+        table = run.table
+        features = features_of(table.space)
+        matrix = matrix_of(features, table.columns)
+        study = optuna.create_study(
+            directions=["maximize", "minimize", "minimize"], sampler=make_sampler(int(run.rng.integers(2**31)))
+        )
+        for _ in range(_MOST_PROPOSALS):
+            if run.left < table.full or not (run.epochs == 0).any():
+                return
+            trial = study.ask(dict(table.space.distributions))
+            proposal = _one(table, trial.params)
+            if not table.is_within(proposal):
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                continue
+            distances = ((matrix - matrix_of(features, proposal)) ** 2).sum(axis=1)
+            student = int(np.argmin(np.where(run.epochs > 0, np.inf, distances)))
+            run.train(student, table.full)
+            study.tell(trial, [float(table.final[student]), *table.costs[student].tolist()])
+
+    return policy
+
+
+def _one(table: Landscape, params: Mapping[str, object]) -> ConfigurationTable:
+    family = table.columns.family
+    values = {name: family.by_name[name].column([value]) for name, value in params.items()}
+    return ConfigurationTable(family=family, values=values)
+
+
+class CostGrid:
+    """Hypervolume over two costs, cut into cells, so that the gain of many students with many figures is a product.
+
+    Args:
+        costs: Shares of the largest; shape (students, 2).
+        cells: Along each cost, at quantiles.
+    """
+
+    def __init__(self, costs: np.ndarray, cells: int = 24) -> None:
+        covered = []
+        for column in costs.T:
+            edges = np.unique(np.quantile(column, np.linspace(0, 1, cells + 1)))
+            edges[-1] = 1.0001
+            covered.append(np.clip((edges[1:] - column[:, None]) / np.diff(edges), 0, 1) * np.diff(edges))
+        first, second = covered
+        self.areas = (first[:, :, None] * second[:, None, :]).reshape(len(costs), -1)
+        whole = self.areas.max(axis=0)
+        self.covers = self.areas > 0.5 * whole
+
+    def attained(self, students: np.ndarray, figures: np.ndarray) -> np.ndarray:
+        """The best figure in each cell, 0.5 where there is none; shape (cells,)."""
+        best = np.full(self.areas.shape[1], 0.5)
+        for student, figure in zip(students, figures, strict=True):
+            best = np.where(self.covers[student], np.maximum(best, figure), best)
+        return best
+
+    def gains(self, students: np.ndarray, figures: np.ndarray, attained: np.ndarray) -> np.ndarray:
+        """Hypervolume that each would add; figures of shape (..., students), of which the mean is taken."""
+        sets = np.atleast_2d(figures)
+        total = np.zeros(len(students))
+        for one in sets:
+            total += np.einsum("ij,ij->i", np.maximum(one[:, None] - attained, 0), self.areas[students])
+        return total / len(sets)
+
+
+_LEVELS = ndtri([0.02, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.98])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rounds:
+    """Ours: a few brief trainings by chance, then rounds that spend each epoch where it promises most hypervolume.
+
+    In a round, the curve model is fitted on all curves; every student, begun or not, promises the expected gain of
+    hypervolume of its final figure over those trained to the end, for each epoch that it still needs; the best few go
+    on to their next rung, one after the other, each as if those before it reached what is expected of them.
+
+    Args:
+        first: Students of the first round.
+        rungs: Epochs; the last is a full training.
+        at_once: Students of a further round.
+        finished: How many are trained to the end before the first fit.
+    """
+
+    first: int = 12
+    rungs: tuple[int, ...] = (1, 4, 20)
+    at_once: int = 2
+    finished: int = 2
+
+    def __call__(self, run: Budget) -> None:
+        table = run.table
+        grid = CostGrid(table.costs)
+        for student in run.rng.permutation(len(table))[: self.first]:
+            run.train(int(student), self.rungs[0])
+        while len(run.trained) < self.finished and self._finish(run, grid):
+            pass
+        while run.left >= table.full and self._round(run, grid):
+            pass
+        while self._finish(run, grid):
+            pass
+
+    def _round(self, run: Budget, grid: CostGrid) -> bool:
+        everyone, full = np.arange(len(run.table)), run.table.full
+        try:
+            begun = np.flatnonzero(run.epochs > 0)
+            model = CurveModel.fit(
+                run.table.part(begun),
+                run.table.curves(begun, run.epochs[begun]),
+                space=run.table.space,
+                rungs=self.rungs[:-1],
+            )
+        except StudyError:  # too few students are begun
+            return False
+        mean, std = model.predict(run.table.columns, run.table.curves(everyone, run.epochs))
+        figures = expit(mean + std * _LEVELS[:, None])
+        missing = full - run.epochs
+        attained = grid.attained(np.asarray(run.trained), run.table.final[run.trained])
+        open_, has_trained = missing > 0, False
+        for _ in range(self.at_once):
+            promised = grid.gains(everyone, figures, attained) / np.maximum(missing, 1)
+            student = int(np.argmax(np.where(open_, promised, -1.0)))
+            if not open_[student] or promised[student] <= 0:
+                break
+            has_trained |= run.train(student, next(rung for rung in self.rungs if rung > run.epochs[student]))
+            open_[student] = False
+            reached = np.maximum(attained, expit(mean[student]))
+            attained = np.where(grid.covers[student], reached, attained)
+        return has_trained
+
+    def _finish(self, run: Budget, grid: CostGrid) -> bool:
+        """Train to the end whoever adds most for its epochs with what it has reached, of those that can be."""
+        missing = run.table.full - run.epochs
+        able = np.flatnonzero((run.epochs > 0) & (missing > 0) & (missing <= run.left))
+        if not len(able):
+            return False
+        attained = grid.attained(np.asarray(run.trained, dtype=np.int64), run.table.final[run.trained])
+        gains = grid.gains(able, run.best_so_far(able), attained) / missing[able]
+        return run.train(int(able[np.argmax(gains)]), run.table.full)
+
+
+POLICIES: dict[str, Policy] = {
+    "rounds": Rounds(),
+    "paper": paper,
+    "random": random,
+    "successive halving": halving,
+    "TPE": optuna_with(lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=True)),
+    "NSGA-II": optuna_with(lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=10)),
+}
