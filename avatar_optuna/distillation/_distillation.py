@@ -14,7 +14,7 @@ import numpy as np
 
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation._batches import views_of
-from avatar_optuna.distillation._checkpoint import CheckpointStore
+from avatar_optuna.distillation._checkpoint import CHECKPOINT_FILE, CheckpointStore
 from avatar_optuna.distillation._randomness import seeded
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe
 from avatar_optuna.distillation._similarity import start_as_similarity
@@ -61,6 +61,7 @@ def distil(
     settings: DistillationSettings,
     out_dir: Path,
     epochs: int | None = None,
+    stop_after: int | None = None,
     device: str = "cpu",
     seed: int | None = None,
     cache_dir: Path | None = None,
@@ -82,6 +83,8 @@ def distil(
         teacher: Whose soft labels it learns from (and the labels, by `settings.hard_label_weight`).
         out_dir: The student's directory, created; a checkpoint lies below it until the end.
         epochs: In place of `settings.epochs`.
+        stop_after: Epochs after which to stop on the way. The student is the best so far, and the checkpoint lies
+            beside it: a call with more epochs or none goes on from it exactly.
         seed: Of weights, order and dropout, in place of `settings.seed`.
         cache_dir: For trained tokenizers; None trains anew.
         checkpoint: Where each epoch's checkpoint is kept besides.
@@ -125,6 +128,7 @@ def distil(
         fingerprint=_fingerprint(hyperparameters, recipe, task, teacher),
         store=checkpoint,
         precision=hyperparameters.precision_on_disk,
+        stop_after=stop_after,
     )
     best = trainer.run(on_epoch)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -141,6 +145,8 @@ def distil(
         language=task.language,
         teacher=teacher.source,
     )
+    if len(trainer.history) < recipe.epochs:
+        (out_dir / "checkpoint" / CHECKPOINT_FILE).replace(out_dir / CHECKPOINT_FILE)
     shutil.rmtree(out_dir / "checkpoint", ignore_errors=True)
     return TrainedStudent(
         directory=out_dir,

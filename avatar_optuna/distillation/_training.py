@@ -52,6 +52,7 @@ class Trainer:
             small for them, and otherwise, a step reads its functions in chunks of like length.
         is_captured: Whether steps of fixed shapes are captured, on a GPU.
         precision: Of the weights once they are written: epochs are judged by what will be read back.
+        stop_after: Epochs after which a part of the recipe's training ends; None trains to its end.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Trainer:
         has_fixed_steps: bool | None = None,
         is_captured: bool = True,
         precision: str = FULL_PRECISION,
+        stop_after: int | None = None,
     ) -> None:
         self.network, self.recipe, self.train, self.valid = network, recipe, train, valid
         self.soft_labels, self.directory, self.fingerprint, self.store = soft_labels, directory, fingerprint, store
@@ -78,6 +80,7 @@ class Trainer:
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.has_fixed_steps = self.device.type == "cuda" if has_fixed_steps is None else has_fixed_steps
         self.is_captured, self.precision = is_captured, precision
+        self.num_epochs = recipe.epochs if stop_after is None else min(stop_after, recipe.epochs)
         self.fixed_steps: FixedSteps | None = None
         rate = torch.zeros((), device=self.device) if self.has_fixed_steps else 0.0
         self.optimizer = torch.optim.AdamW(self._groups(), lr=rate, fused=True, capturable=self.device.type == "cuda")
@@ -100,7 +103,7 @@ class Trainer:
         """
         with own_stream(self.device):
             self._resume()
-            while len(self.history) < self.recipe.epochs and not self._is_out_of_patience():
+            while len(self.history) < self.num_epochs and not self._is_out_of_patience():
                 record = self._epoch(len(self.history))
                 self.history.append(record)
                 self._write_checkpoint()

@@ -51,7 +51,8 @@ class Distiller:
             task=task,
             teacher=teacher,
             settings=self._settings.distillation,
-            epochs=job.epochs,
+            epochs=job.schedule_epochs or job.epochs,
+            stop_after=job.epochs,
             device=self._device,
             out_dir=context.folder / "student",
             cache_dir=self._cache_dir,
@@ -94,7 +95,7 @@ class Distiller:
             StudyError: The student is not of the study's space, or is to be distilled for longer than the study says.
         """
         longest = max(self._settings.indicator.epochs, self._settings.distillation.epochs)
-        if not 1 <= job.epochs <= longest:
+        if not 1 <= job.epochs <= (job.schedule_epochs or longest) <= longest:
             raise StudyError(f"a job must have 1 to {longest} epochs, as the study says, got {job.epochs}")
         if not self._settings.space.contains(job.hyperparameters):
             raise StudyError(f"a job must be of the study's space, got {job.hyperparameters}")

@@ -13,7 +13,7 @@ from optuna.artifacts._protocol import ArtifactStore
 from avatar_optuna.exceptions import StorageError
 from avatar_optuna.pool._patience import StorePatience
 from avatar_optuna.pool._slots import Slot
-from avatar_optuna.schema import CHECKPOINT, LOSSES, Job, JobResult
+from avatar_optuna.schema import CHECKPOINT, CONTINUES, LOSSES, Job, JobResult
 from avatar_optuna.storage import Claim, JobQueue, Storage, download_directory, remove_files, upload_directory
 
 logger = logging.getLogger(__name__)
@@ -84,6 +84,7 @@ class ArtifactCheckpoints:
         self._store, self._queue, self._claim, self._patiently = store, queue, claim, patiently
         self._stored = stored
         self._files: Mapping[str, Any] = claim.trial.user_attrs.get(CHECKPOINT, {}).get("files", {})
+        self._inherited: Mapping[str, Any] = claim.trial.user_attrs.get(CONTINUES, {})
 
     def save(self, directory: Path) -> None:
         """Keep the files of the directory, in place of what was kept before.
@@ -103,14 +104,21 @@ class ArtifactCheckpoints:
         remove_files(self._store, before)
 
     def load(self, directory: Path) -> bool:
-        """Bring the kept files into the directory; False where nothing is kept, or what is kept is damaged."""
-        if not self._files:
-            return False
+        """Bring the kept files into the directory, else those that the job goes on from.
+
+        Returns:
+            False where nothing is kept, or what is kept is damaged.
+        """
+        if self._files and self._download(self._files, directory):
+            return True
+        self._files = {}  # what is not what was stored may be somebody else's: it is not removed
+        return bool(self._inherited) and self._download(self._inherited, directory)
+
+    def _download(self, files: Mapping[str, Any], directory: Path) -> bool:
         try:
-            download_directory(self._store, self._files, directory)
+            download_directory(self._store, files, directory)
         except StorageError as error:
-            logger.warning("job %d begins anew: %s", self._claim.trial.number, error)
-            self._files = {}  # what is not what was stored may be somebody else's: it is not removed
+            logger.warning("job %d does not go on from its checkpoint: %s", self._claim.trial.number, error)
             return False
         return True
 

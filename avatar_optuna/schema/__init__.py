@@ -13,6 +13,7 @@ from avatar_optuna.schema._attributes import (
     BASELINE,
     CHECKPOINT,
     COMPARISON,
+    CONTINUES,
     COST,
     COST_MODELS,
     DATA,

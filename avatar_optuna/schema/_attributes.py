@@ -43,6 +43,7 @@ FAILED = "failed"  # why the job failed, as a sentence
 ATTEMPTS = "attempts"  # how many times it was begun
 ERRORS = "errors"  # why each failed attempt failed, one sentence each
 LOSSES = "losses"  # how many workers it lost since it last finished an epoch
+CONTINUES = "continues"  # the checkpoint of another job that it goes on from
 CHECKPOINT = "checkpoint"  # the last epoch's checkpoint in the artifact store
 
 Purpose = Literal["indicator", "front"]

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 
 from avatar_optuna.codec import Stored
 from avatar_optuna.exceptions import StudyError
-from avatar_optuna.schema._attributes import FAMILY, KEY, Purpose
+from avatar_optuna.schema._attributes import CONTINUES, FAMILY, KEY, Purpose
 from avatar_optuna.schema._comparison import Energy, Latency
 from avatar_optuna.space import FAMILY_KEY
 from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES, Configuration
@@ -24,7 +24,10 @@ class Job(Stored):
         key: Unique among the jobs of a study, such as "front/0/217"; enqueuing a key twice makes one job.
         purpose: "indicator" for a brief distillation that fits the indicator, "front" for a Pareto student.
         hyperparameters: Of the family that its study searches.
-        epochs: How long to distil.
+        epochs: How long to distil, in all.
+        schedule_epochs: Of the training that this is the beginning of; None where it is the whole.
+        continues: Name of a file -> {"artifact_id", "sha256", "size_bytes"}: the checkpoint that it goes on from, empty
+            where it begins anew. Without it, or where it is lost, the outcome is the same.
         round: The round of the search that asked for it, from 0.
         origin: Number of the search trial, or None.
         predicted: `{"effectiveness": mean, "std": std}` as the indicator saw it, or None.
@@ -37,6 +40,8 @@ class Job(Stored):
     round: int = 0
     origin: int | None = None
     predicted: Mapping[str, float] | None = None
+    schedule_epochs: int | None = None
+    continues: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def attributes(self) -> dict[str, Any]:
         """User attributes of the WAITING trial, whose parameters are the hyperparameters.
@@ -44,6 +49,9 @@ class Job(Stored):
         The family is named where it is another than the default.
         """
         values = {name: value for name, value in self.to_dict().items() if name != "hyperparameters"}
+        for name, unused in (("schedule_epochs", None), (CONTINUES, {})):  # as no job had before there were rungs
+            if values[name] == unused:
+                del values[name]
         name = self.hyperparameters.family.name
         return values if name == DEFAULT_FAMILY else {**values, FAMILY: name}
 

@@ -14,6 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from avatar_optuna.costs import num_parameters, size_bytes
 from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, TrainedStudent, distil
+from avatar_optuna.distillation._checkpoint import CHECKPOINT_FILE
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import DistillationSettings
 from avatar_optuna.students import Configuration
@@ -128,6 +129,31 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert seen == [4]
     assert _weights(parts.directory) == _weights(whole.directory)
     assert [r.valid for r in parts.history] == [r.valid for r in whole.history]
+
+
+def test_a_training_in_parts_equals_one_in_one_go(
+    pair_teacher: Teacher, small_student: Configuration, tmp_path: Path, cache_dir: Path
+) -> None:
+    whole = _distil(small_student, pair_teacher, tmp_path / "whole", cache_dir)
+    part = _distil(small_student, pair_teacher, tmp_path / "part", cache_dir, stop_after=1)
+    assert [record.valid for record in part.history] == [whole.history[0].valid]
+    assert Classifier.load(part.directory).num_parameters == num_parameters(small_student, pair_teacher.task.shape)
+    for index, stop_after in enumerate((3, None)):
+        (tmp_path / str(index) / "checkpoint").mkdir(parents=True)
+        shutil.move(part.directory / CHECKPOINT_FILE, tmp_path / str(index) / "checkpoint")
+        seen: list[int] = []
+        part = _distil(
+            small_student,
+            pair_teacher,
+            tmp_path / str(index),
+            cache_dir,
+            stop_after=stop_after,
+            on_epoch=lambda record, seen=seen: seen.append(record.epoch),
+        )
+        assert seen == [[2, 3], [4]][index]
+    assert _weights(part.directory) == _weights(whole.directory)
+    assert [record.valid for record in part.history] == [record.valid for record in whole.history]
+    assert not (part.directory / CHECKPOINT_FILE).exists()
 
 
 class FolderStore:

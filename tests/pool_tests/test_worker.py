@@ -47,6 +47,33 @@ def test_jobs_are_done_and_students_stored(pool: Pool, distilled: optuna.Study, 
     assert len(list((tmp_path / "artifacts").iterdir())) == 3  # the checkpoints are gone
 
 
+def test_a_job_goes_on_from_what_another_one_left(
+    pool: Pool, distilled: optuna.Study, jobs: MakeJobs, tmp_path: Path
+) -> None:
+    """Its own checkpoint comes first; without either it begins anew."""
+    (job,) = jobs(1)
+    pool.enqueue([replace(job, key="rung", purpose="indicator", epochs=2, schedule_epochs=4)])
+    assert _worker(pool, tmp_path, executors.Rungs).run() == 1
+    first = JobResult.from_trial(distilled.trials[0])
+    left = {"state.json": first.files["state.json"]}
+    pool.enqueue(
+        [
+            replace(job, key="retry/on", epochs=4, continues=left),
+            replace(job, key="lost", epochs=4, continues={"state.json": {**left["state.json"], "sha256": "0" * 64}}),
+        ]
+    )
+    assert _worker(pool, tmp_path, executors.Failing).run() == 2
+    _, promoted, lost = distilled.trials
+    assert Job.from_trial(promoted).continues == left
+    histories = [JobResult.from_trial(trial).history for trial in (promoted, lost)]
+    assert [[entry["epoch"] for entry in history] for history in histories] == [[1, 2, 3, 4]] * 2
+    assert histories[0][:2] == first.history
+    assert [entry["attempt"] for entry in histories[0]] == [1, 1, 2, 2]
+    assert {entry["attempt"] for entry in histories[1]} == {1}
+    out = tmp_path / "again"
+    download_directory(artifact_store(tmp_path / "artifacts"), first.files, out)  # it is still there for others
+
+
 def test_a_failed_attempt_is_retried_and_then_stays_visible(
     pool: Pool, distilled: optuna.Study, jobs: MakeJobs, tmp_path: Path
 ) -> None:
