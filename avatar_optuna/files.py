@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -18,6 +19,8 @@ import numpy.typing as npt
 from filelock import FileLock, Timeout
 
 from avatar_optuna.exceptions import DataError
+
+logger = logging.getLogger(__name__)
 
 _DIGEST_BYTES = 32
 
@@ -77,12 +80,14 @@ def write_text(path: Path, text: str) -> None:
 def cached(path: Path, make: Callable[[], bytes]) -> bytes:
     """What a file of a cache holds, made where it is missing, or is not what was written, by one process at a time.
 
+    What cannot be written, as on a full disk, is made anew the next time.
+
     Args:
         path: The file: a digest, then what was made.
         make: Makes it.
 
     Raises:
-        OSError: The folder or the file cannot be written.
+        OSError: The folder cannot be made or locked.
     """
     with file_lock(path.with_name(f"{path.name}.lock")):
         stored = path.read_bytes() if path.is_file() else b""
@@ -90,8 +95,11 @@ def cached(path: Path, make: Callable[[], bytes]) -> bytes:
         if digest == hashlib.sha256(content).digest():
             return content
         content = make()
-        with replacing(path) as draft:
-            draft.write_bytes(hashlib.sha256(content).digest() + content)
+        try:
+            with replacing(path) as draft:
+                draft.write_bytes(hashlib.sha256(content).digest() + content)
+        except OSError as error:
+            logger.warning("%s is not kept in the cache: %s", path.name, error.strerror)
         return content
 
 

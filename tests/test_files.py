@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +37,20 @@ def test_a_damaged_file_of_a_cache_is_made_anew(damage: Callable[[bytes], bytes]
     path.write_bytes(damage(path.read_bytes()))
     assert cached(path, make) == cached(path, make) == b"what took long to make"
     assert len(made) == 2
+
+
+def test_what_a_full_disk_does_not_keep_is_given_all_the_same(tmp_path: Path) -> None:
+    """A limit on the size of files in place of a full disk: the rest of the cache, and of the test, is small."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    large = b"x" * (1 << 20)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, limits[1]))
+    try:
+        assert cached(tmp_path / "entry", lambda: large) == large
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
+    assert cached(tmp_path / "entry", lambda: large) == large
+    assert (tmp_path / "entry").stat().st_size > len(large)
 
 
 @pytest.mark.parametrize("damage", [DAMAGES[name] for name in ("cut", "emptied", "overwritten", "zeroed")])

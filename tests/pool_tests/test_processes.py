@@ -138,6 +138,20 @@ def test_a_signal_hands_the_job_back_at_once(
         assert processes.keep_alive() == 0  # it ended as it was told to
 
 
+def test_workers_that_were_told_to_end_are_begun_anew(
+    sqlite_pool: Pool, jobs: MakeJobs, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AVATAR_TEST_EPOCH_S", "1.0")
+    sqlite_pool.enqueue(jobs(1))
+    with _processes(sqlite_url, tmp_path) as processes:
+        _wait(lambda: pool_status(sqlite_pool.storage, "s").running)
+        os.kill(processes.pids[0], signal.SIGTERM)
+        _wait(lambda: processes.keep_alive() == 0)
+        assert pool_status(sqlite_pool.storage, "s").queued == 1
+        processes.begin()
+        _wait(lambda: pool_status(sqlite_pool.storage, "s").is_finished)
+
+
 def test_no_orphan_outlives_a_killed_parent(
     sqlite_pool: Pool, jobs: MakeJobs, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
