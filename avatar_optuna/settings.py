@@ -200,7 +200,8 @@ class _OpenSection(_Section):
 class TaskSettings(_OpenSection):
     """`[task]`: what the model is for.
 
-    `data` is where the data is, for a kind that reads some. A kind may take further keys (see `TaskKind`).
+    `data` is where the data is, for a kind that reads some. A kind may take further keys (see `TaskKind`). `split` is
+    "given", or "disjoint": inputs of validation and test that hold copies of an earlier split's functions are left out.
     """
 
     kind: str = _setting(_text)
@@ -209,6 +210,7 @@ class TaskSettings(_OpenSection):
     max_train: int | None = _setting(_optional(_whole(1)), None)
     max_valid: int | None = _setting(_optional(_whole(1)), None)
     max_test: int | None = _setting(_optional(_whole(1)), None)
+    split: str = _setting(_one_of("given", "disjoint"), "given")
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -30,6 +30,22 @@ if TYPE_CHECKING:
 _WATCH_S = 2.0
 
 
+def _data(options: Namespace, console: Console) -> None:
+    from avatar_optuna.data_audit import audit_data
+    from avatar_optuna.tasks import load_task
+    from avatar_optuna.teachers import token_counter
+
+    settings = load_study_file(options.study_file)
+    progress = Progress(_beside(options, console))
+    with progress.busy(f"reading the data of {settings.task.kind}"):
+        task = load_task(settings.task, cache_dir=cache_folder(options.cache))
+    with progress.busy("auditing the data, and fitting plain models to it"):
+        counter = token_counter(settings.teacher)
+        audit = audit_data(task, count_tokens=counter, longest=settings.teacher.max_sequence_length)
+    if not _has_printed_json(options, console, audit.to_dict()):
+        _render.data(audit, console)
+
+
 def _space(options: Namespace, console: Console) -> None:
     from avatar_optuna.feasibility import feasibility_of, tighten
     from avatar_optuna.pipeline import calibrated
@@ -296,6 +312,7 @@ def _has_printed_json(options: Namespace, console: Console, values: object) -> b
 
 
 COMMANDS: Mapping[str, Callable[[Namespace, Console], None]] = {
+    "data": _data,
     "space": _space,
     "teacher": _teacher,
     "run": _run,

@@ -104,6 +104,10 @@ _ALLOWED_HOSTS = _argument(
 _STORED_STUDY = (_STUDY_NAME, _STORAGE)
 
 _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
+    "data": (
+        "audit the data: copies, leaks between splits, contradictions, what plain models reach",
+        (_STUDY_FILE, _CACHE, _format("table", "json")),
+    ),
     "space": ("what is feasible, and what binds", (_STUDY_FILE, _format("table", "json"))),
     "teacher": ("fine-tune or load the teacher, and say how good it is", (_STUDY_FILE, _CACHE)),
     "create": (

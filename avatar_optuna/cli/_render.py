@@ -9,6 +9,7 @@ from optuna.distributions import CategoricalDistribution
 from rich.console import Console
 from rich.table import Table
 
+from avatar_optuna.data_audit import DataAudit, findings, mend
 from avatar_optuna.progress import say
 from avatar_optuna.schema import Audit
 from avatar_optuna.space_union import StudySpace
@@ -17,6 +18,43 @@ from avatar_optuna.storage import StudySummary
 if TYPE_CHECKING:
     from avatar_optuna.feasibility import TightenedSpace
     from avatar_optuna.pool import PoolStatus
+
+
+def data(audit: DataAudit, console: Console) -> None:
+    """What the splits hold, what plain models reach, and what was found."""
+    columns = ("split", "inputs", "labels", "functions", "characters", "tokens", "copies within", "copies of train")
+    table = Table(*columns, box=None, pad_edge=False)
+    beside = {entry.split: entry for entry in audit.overlaps if entry.beside == "train"}
+    for name, split in audit.splits.items():
+        labels = ", ".join(f"{count:,} {label}" for label, count in split.labels.items())
+        lengths = [
+            "-" if values is None else " / ".join(f"{value:,}" for value in values)
+            for values in (split.characters, split.tokens)
+        ]
+        copied = f"{beside[name].functions['code']:,}" if name in beside else "-"
+        table.add_row(
+            *(name, f"{split.inputs:,}", labels, f"{split.functions:,}", *lengths),
+            *(f"{split.copies['code']:,}", copied),
+        )
+    console.print(table)
+    say(console, "lengths: median / 95th percentile / longest; copies: functions, comments and blanks aside\n")
+    plain = Table("balanced accuracy", "valid", "test", box=None, pad_edge=False)
+    words = {
+        "tf-idf": "TF-IDF of words and symbols + logistic regression",
+        "names": "names alone + logistic regression",
+        "groups": "only telling the large groups of train apart",
+    }
+    for kind, figures in audit.baselines.items():
+        plain.add_row(words[kind], *(f"{100 * figures[name]['balanced_accuracy']:.1f} %" for name in ("valid", "test")))
+    console.print(plain)
+    fitted, whole = audit.baseline_inputs["train"], audit.splits["train"].inputs
+    say(console, f"fitted on {fitted:,} of {whole:,} training inputs\n" if fitted < whole else "")
+    for finding in (found := findings(audit)):
+        say(console, f"- {finding}")
+    if not found:
+        say(console, "nothing was found to object to")
+    if advice := mend(audit):
+        say(console, f"\nto mend it: {advice}")
 
 
 def space(tightened: TightenedSpace, asked_for: StudySpace, console: Console) -> None:

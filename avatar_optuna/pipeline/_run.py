@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 from avatar_optuna.cost_model import CostModel
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.dashboard_notes import save_figures, write_notes
+from avatar_optuna.data_audit import audit_data, findings
 from avatar_optuna.distillation import Classifier, EpochRecord, Teacher
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.feasibility import StudyFeasibility, draw, feasibility_of, tighten
@@ -34,6 +35,7 @@ from avatar_optuna.schema import (
     BASELINE,
     COMPARISON,
     DATA,
+    DATA_AUDIT,
     FEASIBLE,
     INDICATOR,
     POWER,
@@ -60,6 +62,8 @@ from avatar_optuna.study import (
 )
 from avatar_optuna.tasks import Task, baseline, load_task, task_shape_of
 from avatar_optuna.teachers import load_teacher
+
+_FINDINGS_SAID = 3  # of the data audit, while a study runs
 
 
 @dataclass(kw_only=True)
@@ -135,6 +139,7 @@ class Run(Workforce):
         if DATA not in self.study.read_attributes():
             inputs = {name: len(split) for name, split in task.splits.items()}
             self.study.set_attribute(DATA, {"fingerprint": task.fingerprint, "inputs": inputs})
+            self._audit_data(task)
         if BASELINE in self.study.read_attributes():
             return
         figures = baseline(task)
@@ -145,6 +150,16 @@ class Run(Workforce):
         self.progress.say(
             f"baseline   {_percent(accuracy)} balanced accuracy on validation (TF-IDF + logistic regression)"
         )
+
+    def _audit_data(self, task: Task) -> None:
+        """Store what was found in the data, and say the worst of it."""
+        audit = audit_data(task, with_baselines=False)
+        self.study.set_attribute(DATA_AUDIT, audit.to_dict())
+        found = findings(audit)
+        for finding in found[:_FINDINGS_SAID]:
+            self.progress.say(f"data       {finding}")
+        if more := found[_FINDINGS_SAID:]:
+            self.progress.say(f"data       {len(more)} more: avatar-optuna data STUDY.toml lists them")
 
     # Space ------------------------------------------------------------------------------------------------------------
 

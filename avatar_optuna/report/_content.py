@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from avatar_optuna.data_audit import findings, mend
 from avatar_optuna.objectives import OBJECTIVES, signs
 from avatar_optuna.pareto import hypervolume, non_dominated
 from avatar_optuna.report._recommendation import Recommendation, better_than, recommend
@@ -41,6 +42,16 @@ class Content(StudyView):
     def uncompared(self) -> list[str]:
         """Students that have not been timed side by side with the teacher."""
         return [str(student.job) for student in self.students if not student.is_compared]
+
+    @property
+    def data_findings(self) -> list[str]:
+        """What is to be known of the data, one sentence each."""
+        return findings(self.data_audit) if self.data_audit is not None else []
+
+    @property
+    def data_advice(self) -> str | None:
+        """What to write into the study file, or None where nothing is to be mended."""
+        return mend(self.data_audit) if self.data_audit is not None else None
 
     @property
     def objectives(self) -> list[str]:

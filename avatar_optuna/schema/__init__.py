@@ -17,6 +17,7 @@ from avatar_optuna.schema._attributes import (
     COST,
     COST_MODELS,
     DATA,
+    DATA_AUDIT,
     ERRORS,
     FAILED,
     FEASIBLE,

@@ -27,6 +27,7 @@ COMPARISON = "avatar:comparison"  # students, teacher and CodeBERT timed side by
 POWER = "avatar:power"  # EstimatedPower, where the device has no counter
 COST = "avatar:cost"  # StudyCost
 PROVENANCE = "avatar:provenance"  # {"versions", "host", "system", "begun_utc"}
+DATA_AUDIT = "avatar:data_audit"  # DataAudit, without baselines
 DATA = "avatar:data"  # {"fingerprint": SHA-256, "inputs": {"train": ..., "valid": ..., "test": ...}}
 
 # User attributes of a trial of the search study.

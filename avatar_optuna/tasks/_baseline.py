@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from avatar_optuna.tasks._normalized import KEYWORDS
 from avatar_optuna.tasks._task import Split, Task
 
 _TOKEN = r"[A-Za-z]+|\d+|[^\sA-Za-z\d]"
+_NAME = r"[A-Za-z_$][\w$]*"
 
 
 def baseline(task: Task) -> dict[str, dict[str, float]]:
@@ -19,19 +23,19 @@ def baseline(task: Task) -> dict[str, dict[str, float]]:
     return {name: accuracies(given, task.splits[name].labels) for name, given in baseline_predictions(task).items()}
 
 
-def baseline_predictions(task: Task) -> dict[str, npt.NDArray[np.int64]]:
+def baseline_predictions(task: Task, *, names_only: bool = False) -> dict[str, npt.NDArray[np.int64]]:
     """Labels (n,) of the inputs of `valid` and `test`, by TF-IDF and a logistic regression fitted on `train`.
 
     For pairs the regression sees the absolute difference and the product of the two functions' vectors.
+
+    Args:
+        names_only: It sees which names stand in a function, and nothing else, instead of words, symbols and their
+            bigrams: what it reaches needs no understanding of code.
     """
     from scipy import sparse
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    vectorizer = TfidfVectorizer(
-        token_pattern=_TOKEN, lowercase=False, ngram_range=(1, 2), max_features=20_000, sublinear_tf=True
-    )
-    vectorizer.fit(task.train.functions)
+    vectorizer = _vectorizer(names_only).fit(task.train.functions)
 
     def features(split: Split) -> sparse.csr_matrix:
         vectors = vectorizer.transform(split.functions)
@@ -43,6 +47,35 @@ def baseline_predictions(task: Task) -> dict[str, npt.NDArray[np.int64]]:
 
     model = LogisticRegression(max_iter=1000).fit(features(task.train), task.train.labels)
     return {name: model.predict(features(split)) for name, split in (("valid", task.valid), ("test", task.test))}
+
+
+def groups_predictions(task: Task, groups: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.int64]]:
+    """Labels (n,) of the pairs of `valid` and `test` by a model that knows nothing but groups of functions.
+
+    TF-IDF and a logistic regression tell the groups of the training functions apart; a pair has the label 1 where it
+    puts both functions into one group.
+
+    Args:
+        groups: The group of each training function, 0 for none, shape (functions,).
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    vectorizer = _vectorizer(names_only=False).fit(task.train.functions)
+    model = LogisticRegression(max_iter=1000).fit(vectorizer.transform(task.train.functions), groups)
+    predictions = {}
+    for name, split in (("valid", task.valid), ("test", task.test)):
+        first, second = model.predict(vectorizer.transform(split.functions))[split.inputs].T
+        predictions[name] = ((first == second) & (first > 0)).astype(np.int64)
+    return predictions
+
+
+def _vectorizer(names_only: bool) -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    what: dict[str, Any] = {"token_pattern": _TOKEN, "ngram_range": (1, 2)}
+    if names_only:
+        what = {"token_pattern": _NAME, "stop_words": list(KEYWORDS)}
+    return TfidfVectorizer(lowercase=False, max_features=20_000, sublinear_tf=True, **what)
 
 
 def accuracies(predictions: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> dict[str, float]:

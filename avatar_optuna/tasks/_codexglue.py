@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +66,7 @@ def read_functions(path: Path) -> Mapping[str, str]:
 def read_labelled(path: Path) -> Split:
     """Functions with labels: one JSON object with `func` and `target` a line. A bad row is a `DataError`."""
     places: dict[str, int] = {}
-    inputs, labels = [], []
+    inputs, labels = array("i"), array("b")
     for row, record in _records(path):
         target = _field(record, "target", (int,), path, row)
         if target not in (0, 1):
@@ -74,13 +75,13 @@ def read_labelled(path: Path) -> Split:
         labels.append(int(target))
     if not labels:
         raise DataError(path, None, "must hold at least one function, got none")
-    return _split(tuple(places), [[index] for index in inputs], labels)
+    return _split(tuple(places), inputs, labels, arity=1)
 
 
 def read_pairs(path: Path, functions: Mapping[str, str]) -> Split:
     """Labelled pairs of functions, `idx1<TAB>idx2<TAB>label` a line. A bad row is a `DataError`."""
     places: dict[str, int] = {}
-    inputs, labels = [], []
+    inputs, labels = array("i"), array("b")
     for row, line in _lines(path):
         parts = line.split("\t")
         if len(parts) != 3:
@@ -90,18 +91,21 @@ def read_pairs(path: Path, functions: Mapping[str, str]) -> Split:
                 raise DataError(path, row, f"idx must be one of data.jsonl, got {idx!r}")
         if parts[2] not in ("0", "1"):
             raise DataError(path, row, f"label must be 0 or 1, got {parts[2]!r}")
-        inputs.append([places.setdefault(idx, len(places)) for idx in parts[:2]])
+        inputs.extend([places.setdefault(idx, len(places)) for idx in parts[:2]])
         labels.append(int(parts[2]))
     if not labels:
         raise DataError(path, None, "must hold at least one pair, got none")
-    return _split(tuple(functions[idx] for idx in places), inputs, labels)
+    return _split(tuple(functions[idx] for idx in places), inputs, labels, arity=2, ids=tuple(places))
 
 
-def _split(functions: tuple[str, ...], inputs: list[list[int]], labels: list[int]) -> Split:
+def _split(
+    functions: tuple[str, ...], inputs: array[int], labels: array[int], *, arity: int, ids: tuple[str, ...] = ()
+) -> Split:
     return Split(
         functions=functions,
-        inputs=np.asarray(inputs, dtype=np.int32),
+        inputs=np.asarray(inputs, dtype=np.int32).reshape(-1, arity),
         labels=np.asarray(labels, dtype=np.int64),
+        ids=ids,
     )
 
 

@@ -15,6 +15,7 @@ from avatar_optuna import __version__
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import cached
 from avatar_optuna.settings import TaskSettings
+from avatar_optuna.tasks._disjoint import disjoint
 from avatar_optuna.tasks._kind import task_kind, task_shape_of
 from avatar_optuna.tasks._task import SPLITS, Split, Task, sample
 
@@ -33,6 +34,8 @@ def load_task(settings: TaskSettings, *, cache_dir: Path | None = None) -> Task:
     if faults := kind.faults(settings):
         raise InputError("; ".join(f"task.{fault}" for fault in faults))
     whole = kind.read(settings, cache_dir=cache_dir)
+    if settings.split == "disjoint":
+        whole = disjoint(whole, kind.language)
     limits = {"train": settings.max_train, "valid": settings.max_valid, "test": settings.max_test}
     splits = {name: sample(whole[name], limits[name], seed=settings.seed + index) for index, name in enumerate(SPLITS)}
     return Task(

@@ -25,11 +25,13 @@ class Split:
         functions: Distinct source texts.
         inputs: Shape (inputs, 1) for single functions or (inputs, 2) for pairs: indices into `functions`.
         labels: Shape (inputs,): places among the task's label names.
+        ids: What the data calls each function, or () where it has no names for them.
     """
 
     functions: tuple[str, ...]
     inputs: npt.NDArray[np.int32]
     labels: npt.NDArray[np.int64]
+    ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.inputs.ndim != 2 or self.labels.shape != (len(self.inputs),):
@@ -50,6 +52,7 @@ class Split:
             functions=tuple(self.functions[index] for index in used),
             inputs=renumbered.reshape(inputs.shape).astype(np.int32),
             labels=self.labels[rows],
+            ids=tuple(self.ids[index] for index in used) if self.ids else (),
         )
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from avatar_optuna.codec import StoredT, read_stored
 from avatar_optuna.cost_model import CostModel
 from avatar_optuna.costs import TaskShape
+from avatar_optuna.data_audit import DataAudit
 from avatar_optuna.indicator import StudyIndicator, indicator_kind
 from avatar_optuna.objectives import EFFECTIVENESS, formulas, signs
 from avatar_optuna.pareto import front_order, non_dominated
@@ -26,6 +27,7 @@ from avatar_optuna.schema import (
     COST,
     COST_MODELS,
     DATA,
+    DATA_AUDIT,
     FAILED,
     FEASIBLE,
     INDICATOR,
@@ -111,6 +113,7 @@ class _Reader:
             teacher=self._stored(TeacherRecord, TEACHER),
             baseline=attributes.get(BASELINE),
             data=attributes.get(DATA),
+            data_audit=self._stored(DataAudit, DATA_AUDIT),
             feasible=attributes.get(FEASIBLE),
             cost_models=self.cost_models,
             indicator=indicators[max(indicators)] if indicators else None,

@@ -8,6 +8,7 @@ from typing import Any
 
 from avatar_optuna.cost_model import CostModel
 from avatar_optuna.costs import TaskShape
+from avatar_optuna.data_audit import DataAudit
 from avatar_optuna.indicator import StudyIndicator
 from avatar_optuna.schema import (
     Audit,
@@ -52,6 +53,7 @@ class StudyView:
         teacher: As measured.
         baseline: Metrics of TF-IDF with logistic regression, by split.
         data: The data's fingerprint and counts.
+        data_audit: What was found in the data, or None in studies from before it was looked at.
         feasible: The tightened ranges, as stored.
         cost_models: Calibrated cost models, by objective.
         indicator: Of the last round that has one, whether or not that round scored anything.
@@ -74,6 +76,7 @@ class StudyView:
     teacher: TeacherRecord | None
     baseline: Mapping[str, Any] | None
     data: Mapping[str, Any] | None
+    data_audit: DataAudit | None
     feasible: Mapping[str, Any] | None
     cost_models: Mapping[str, CostModel]
     indicator: StudyIndicator | None

@@ -1,0 +1,157 @@
+"""What an audit counts, on data whose faults are put there on purpose."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avatar_optuna.costs import TaskShape
+from avatar_optuna.data_audit import DataAudit, audit_data, findings, mend
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.settings import TaskSettings
+from avatar_optuna.tasks import Split, Task, digests_of, load_task
+from tests.commands import run_command
+
+
+@pytest.mark.parametrize(
+    ("language", "first", "second", "equal"),
+    [
+        ("java", "int f(int a) { return a; } // copy", "int f(int a)\n{ return a; }", {"code", "names"}),
+        ("java", "int f(int a) { return a; }", "int g(int b) { return b; }", {"names"}),
+        ("java", "int f(int a, int b) { return a; }", "int f(int a, int b) { return b; }", set()),
+        ("java", 's = "// no comment";', 's = "";', set()),
+        ("java", "/* a */ f();", "f();", {"code", "names"}),
+        ("python", "def f(a): # twice\n    return a", "def f(a):\n    return a", {"code", "names"}),
+        ("c", "#include <a.h>\nf();", "f();", set()),
+        ("c", "f();", "f();", {"text", "code", "names"}),
+        ("c", "if (x) f();", "while (x) f();", set()),
+    ],
+)
+def test_copies_differ_in_comments_blanks_and_names(language: str, first: str, second: str, equal: set[str]) -> None:
+    one, other = digests_of(first, language), digests_of(second, language)
+    assert {level for level in one if one[level] == other[level]} == equal
+
+
+def pairs(functions: list[str], rows: list[tuple[int, int, int]], ids: str = "") -> Split:
+    table = np.array(rows)
+    return Split(
+        functions=tuple(functions),
+        inputs=table[:, :2].astype(np.int32),
+        labels=table[:, 2],
+        ids=tuple(f"{ids}{place}" for place in range(len(functions))) if ids else (),
+    )
+
+
+def pair_task() -> Task:
+    words = [f"int f{n}(int a) {{ return a + {n}; }}" for n in range(12)]
+    train = pairs(words[:6], [(0, 1, 1), (1, 2, 1), (0, 2, 0), (2, 1, 1), (3, 4, 1), (3, 4, 0), (0, 5, 0)], "t")
+    valid = pairs([words[6], f"// copied\n{words[0]}", words[7]], [(0, 1, 0), (0, 2, 1), (1, 2, 0)], "v")
+    test = pairs([words[8], words[9], f" {words[8]}"], [(0, 1, 1), (0, 2, 0)], "s")
+    return Task(
+        kind="clone-detection",
+        shape=TaskShape(arity=2, num_labels=2),
+        language="java",
+        label_names=("different", "clone"),
+        train=train,
+        valid=valid,
+        test=test,
+    )
+
+
+def test_pairs_are_held_against_each_other() -> None:
+    audit = audit_data(pair_task(), with_baselines=False)
+    train = audit.splits["train"].pairs
+    assert train is not None
+    assert (train.positives, train.groups, train.large_groups, train.large_share) == (4, 2, 2, 1.0)
+    assert train.repeated == 1  # (1, 2) in both orders
+    assert train.contradictory == 2  # (3, 4) with both labels
+    assert train.negatives_within == 2  # (0, 2), of one group through 1, and (3, 4)
+    assert train.copies_apart == 0
+    test = audit.splits["test"].pairs
+    assert test is not None
+    assert test.copies_apart == 1
+
+
+def test_copies_across_splits_are_counted_by_text_and_by_identifier() -> None:
+    audit = audit_data(pair_task(), with_baselines=False)
+    overlaps = {(entry.split, entry.beside): entry for entry in audit.overlaps}
+    valid = overlaps["valid", "train"]
+    assert (valid.ids, valid.functions["text"], valid.functions["code"]) == (0, 0, 1)
+    assert valid.inputs["code"] == 2
+    assert overlaps["test", "train"].functions["code"] == 0
+    assert any("valid: 33.3% of 3 functions are copies of those of train" in finding for finding in findings(audit))
+    assert "disjoint" in str(mend(audit))
+
+
+def test_an_audit_is_read_as_it_was_stored() -> None:
+    audit = audit_data(pair_task(), with_baselines=False)
+    assert DataAudit.from_dict(json.loads(json.dumps(audit.to_dict()))) == audit
+
+
+def write_functions(folder: Path, **splits: list[tuple[str, int]]) -> None:
+    for name, rows in splits.items():
+        lines = [json.dumps({"func": function, "target": target}) for function, target in rows]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines))
+
+
+def functions(count: int, start: int = 0) -> list[tuple[str, int]]:
+    return [(f"int f() {{ return {n}; }}", n % 2) for n in range(start, start + count)]
+
+
+def test_labels_that_contradict_each_other_are_counted(tmp_path: Path) -> None:
+    torn = [("int g() { return 1; }", 0), ("int g() { return 1; } // same", 1)]
+    write_functions(tmp_path, train=[*functions(8), *torn], valid=[*functions(4, 20), ("int g(){return 1;}", 0)])
+    write_functions(tmp_path, test=[*functions(4, 40), ("int f() { return 1; }", 0)])
+    task = load_task(TaskSettings(kind="vulnerability-prediction", data=str(tmp_path)))
+    audit = audit_data(task, with_baselines=False)
+    assert audit.splits["train"].contradictory == 2
+    contradictions = {(entry.split, entry.beside): entry.contradictions for entry in audit.overlaps}
+    # What stands with both labels in train contradicts neither; f() has label 1 there and 0 in test.
+    assert contradictions == {("valid", "train"): 0, ("test", "train"): 1, ("test", "valid"): 0}
+
+
+def test_disjoint_splits_leave_out_copies(tmp_path: Path) -> None:
+    copied = [("int f() { return 0; } /* again */", 0)]
+    write_functions(tmp_path, train=functions(8), valid=[*functions(4, 20), *copied], test=functions(4, 20))
+    settings = TaskSettings(kind="vulnerability-prediction", data=str(tmp_path), split="disjoint")
+    with pytest.raises(InputError, match="must leave some inputs of test"):
+        load_task(settings)
+    write_functions(tmp_path, test=[*functions(2, 20), *functions(4, 40)])
+    task = load_task(settings)
+    assert [len(split) for split in task.splits.values()] == [8, 4, 4]
+    assert mend(audit_data(task, with_baselines=False)) is None
+    given = load_task(TaskSettings(kind="vulnerability-prediction", data=str(tmp_path)))
+    assert [len(split) for split in given.splits.values()] == [8, 5, 6]
+
+
+def test_the_command_prints_what_was_found(tmp_path: Path) -> None:
+    write_functions(tmp_path, train=functions(40), valid=functions(8, 36), test=functions(8, 60))
+    study = tmp_path / "study.toml"
+    study.write_text(
+        f'name = "s"\n[task]\nkind = "vulnerability-prediction"\ndata = "{tmp_path}"\n[teacher]\nsoft_labels = "none"\n'
+    )
+    shown = run_command(tmp_path, "data", str(study), "--cache", "cache").stdout
+    assert "50.0% of 8 functions are copies of those of train" in " ".join(shown.split())
+    assert 'split = "disjoint"' in shown
+    audit = DataAudit.from_dict(
+        json.loads(run_command(tmp_path, "data", str(study), "--cache", "cache", "-f", "json").stdout)
+    )
+    assert audit.baselines["tf-idf"]["valid"]["accuracy"] >= 0
+    assert audit.splits["train"].inputs == 40
+
+
+def test_what_is_known_of_bigclonebench_is_found(shared: Path) -> None:
+    task = load_task(TaskSettings(kind="clone-detection", data=str(shared / "data" / "bigclonebench")))
+    audit = audit_data(task, with_baselines=False)
+    overlaps = {entry.split: entry for entry in audit.overlaps if entry.beside == "train"}
+    assert [entry.ids for entry in overlaps.values()] == [0, 0]
+    shares = {name: entry.functions["code"] / audit.splits[name].functions for name, entry in overlaps.items()}
+    assert shares == pytest.approx({"valid": 0.20, "test": 0.13}, abs=0.005)
+    train = audit.splits["train"]
+    assert train.pairs is not None
+    assert train.pairs.negatives_within / (train.inputs - train.pairs.positives) == pytest.approx(0.16, abs=0.005)
+    held = [(split.pairs.large_groups, split.pairs.large_share) for split in audit.splits.values() if split.pairs]
+    assert all(groups in (3, 4) and 0.96 <= share <= 0.999 for groups, share in held)
