@@ -3,8 +3,9 @@
 The head sees two vectors joined, and has to find out by itself that what counts is how they differ: from random weights
 that takes thousands of pairs (seen here: 3,000 pairs and five epochs at chance). Its weights can say so from the start.
 Half of its units compute tanh(d + 1), the other half tanh(d - 1), for differences d in units of their spread; their
-difference is high where d is near 0. Fisher's linear discriminant of their sum, fitted on the training labels, is the
-first guess; with more than two labels, the mean of the discriminants between a label and each of the others.
+difference is high where d is near 0. Those of a symmetric head, which is given |d|, compute max(1 - |d|, 0). Fisher's
+linear discriminant of their sum, fitted on the training labels, is the first guess; with more than two labels, the mean
+of the discriminants between a label and each of the others.
 """
 
 from __future__ import annotations
@@ -33,11 +34,14 @@ def start_as_similarity(student: StudentForSequenceClassification, train: Exampl
     vectors = _encoded(student, train, functions, seed)  # (functions, w)
     pairs = torch.from_numpy(places.reshape(len(rows), 2)).to(vectors.device)
     difference = vectors[pairs[:, 0]] - vectors[pairs[:, 1]]  # (m, w)
+    labels = torch.from_numpy(train.labels[rows]).to(vectors.device)
+    if student.config.is_symmetric:
+        _set_symmetric_head(student, difference, labels)
+        return
     half = student.classifier.dense.out_features // 2
     spread = difference[:, :half].std(dim=0).clamp_min(1e-6)  # (k,)
     scaled = difference[:, :half] / spread  # (m, k)
     likeness = (torch.tanh(scaled + 1) - torch.tanh(scaled - 1)).mean(dim=1)  # (m,)
-    labels = torch.from_numpy(train.labels[rows]).to(vectors.device)
     _set_head(student, spread, likeness, labels)
 
 
@@ -73,11 +77,32 @@ def _set_head(student: StudentForSequenceClassification, spread: Tensor, likenes
         head.dense.weight[first + units, units] += 1 / spread
         head.dense.weight[first + units, width + units] -= 1 / spread
         head.dense.bias[first : first + half] = shift
-    num_labels = head.out_proj.out_features
+    for label, (slope, bias) in enumerate(_logits(likeness, labels, head.out_proj.out_features)):
+        head.out_proj.weight[label, :half] += slope / half
+        head.out_proj.weight[label, half : 2 * half] -= slope / half
+        head.out_proj.bias[label] = bias
+
+
+def _set_symmetric_head(student: StudentForSequenceClassification, difference: Tensor, labels: Tensor) -> None:
+    head, width = student.classifier, student.config.hidden_size
+    spread = difference.std(dim=0).clamp_min(1e-6)  # (w,)
+    likeness = torch.relu(1 - (difference / spread).abs()).mean(dim=1)  # (m,)
+    head.dense.weight.mul_(_NOISE)
+    head.out_proj.weight.mul_(_NOISE)
+    units = torch.arange(width, device=spread.device)
+    head.dense.weight[units, units] -= 1 / spread
+    head.dense.bias.fill_(1.0)
+    for label, (slope, bias) in enumerate(_logits(likeness, labels, head.out_proj.out_features)):
+        head.out_proj.weight[label] += slope / width
+        head.out_proj.bias[label] = bias
+
+
+def _logits(likeness: Tensor, labels: Tensor, num_labels: int) -> list[tuple[float, float]]:
+    """Slope and bias of each label's logit in the likeness."""
+    logits = []
     for label in range(num_labels):
         others = [other for other in range(num_labels) if other != label]
         lines = [_discriminant(likeness, labels, label, other) for other in others]
         slope = sum(slope for slope, _ in lines) / num_labels
-        head.out_proj.weight[label, :half] += slope / half
-        head.out_proj.weight[label, half : 2 * half] -= slope / half
-        head.out_proj.bias[label] = -sum(slope * middle for slope, middle in lines) / num_labels
+        logits.append((slope, -sum(slope * middle for slope, middle in lines) / num_labels))
+    return logits

@@ -47,7 +47,13 @@ class TransformerStudent(NumpyStudent):
         return np.stack([self._vector(np.asarray(tokens.ids)) for tokens in self._tokens(functions)])
 
     def classify(self, joined: Floats) -> Floats:
-        return self.linear(np.tanh(self.linear(joined, "classifier.dense")), "classifier.out_proj")
+        if self.arity == 2 and self.config.get("pair_head") == "symmetric":
+            first, second = np.split(joined, 2, axis=1)
+            joined = np.concatenate([np.abs(first - second), first * second], axis=1)
+            inner = np.maximum(self.linear(joined, "classifier.dense"), 0)
+        else:
+            inner = np.tanh(self.linear(joined, "classifier.dense"))
+        return self.linear(inner, "classifier.out_proj")
 
     def is_truncated(self, functions: Sequence[str]) -> list[bool]:
         return [bool(tokens.overflowing) for tokens in self._tokens(functions)]

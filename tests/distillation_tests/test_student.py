@@ -56,6 +56,16 @@ def test_the_built_student_has_the_parameters_that_the_formula_counts(
     assert len(model.state_dict()) == TRANSFORMER.num_tensors(student)
 
 
+def test_a_symmetric_head_does_not_depend_on_the_order_of_a_pair(small_student: Configuration) -> None:
+    ids = _functions(6, 12, small_student.vocab_size)
+    swapped = ids.reshape(3, 2, -1).flip(1).reshape(6, -1)
+    for pair_head, is_same in (("symmetric", True), ("concatenation", False)):
+        model = _build(small_student.replace(pair_head=pair_head), TaskShape(arity=2))
+        assert torch.equal(model(ids).logits, model(swapped).logits) == is_same
+    single = _build(small_student.replace(pair_head="symmetric"), TaskShape(arity=1))
+    assert not single.config.is_symmetric, "single functions have the head of RoBERTa"
+
+
 @settings(max_examples=15, deadline=None)
 @given(small_students(), FORMS)
 def test_the_flops_are_what_torch_counts(student: Configuration, task_shape: TaskShape) -> None:

@@ -123,8 +123,9 @@ def test_functions_of_pairs_of_three_labels_share_a_batch() -> None:
     assert all({function ^ 1 for function in part.tolist()} == set(part.tolist()) for part in plan)
 
 
+@pytest.mark.parametrize("pair_head", ["concatenation", "symmetric"])
 @pytest.mark.parametrize("num_labels", [2, 3])
-def test_a_pair_head_starts_as_a_similarity(small_student: Configuration, num_labels: int) -> None:
+def test_a_pair_head_starts_as_a_similarity(small_student: Configuration, num_labels: int, pair_head: str) -> None:
     """Pairs of equal functions have the last label, others one of the rest: the head tells them apart untrained."""
     functions = [
         f"def f{i}(x): return {'+'.join(map(str, np.random.default_rng(i).integers(0, 99, 9)))}" for i in range(40)
@@ -136,7 +137,8 @@ def test_a_pair_head_starts_as_a_similarity(small_student: Configuration, num_la
     other = np.stack([np.arange(40), (np.arange(40) + rng.integers(1, 40, 40)) % 40], axis=1)
     labels = np.concatenate([np.full(40, num_labels - 1), np.arange(40) % (num_labels - 1)])
     train = Examples(tokens=tokens, inputs=np.concatenate([alike, other]).astype(np.int32), labels=labels)
-    network = build_student(small_student, TaskShape(arity=2, num_labels=num_labels)).eval()
+    student = small_student.replace(pair_head=pair_head)
+    network = build_student(student, TaskShape(arity=2, num_labels=num_labels)).eval()
     start_as_similarity(network, train, seed=0)
     vectors = encode_all(network, tokens, batch_size=16)
     predicted = classify_all(network, vectors, train.inputs).argmax(1).numpy() == num_labels - 1

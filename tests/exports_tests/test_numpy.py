@@ -37,6 +37,7 @@ STUDENTS = [
             ("relative_key_query", "gelu_new", "Unigram", "int4"),
         )
     ),
+    *(transformer_student(pair_head="symmetric", precision=precision) for precision in ("int8", "float32", "float16")),
 ]
 _ANSWERS = "import student; print(json.dumps(student.load().predict(given).tolist()))"
 

@@ -26,6 +26,7 @@ SMALL_TRANSFORMERS = {
     "intermediate_size": {"low": 8, "high": 32},
     "num_attention_heads": [1, 2, 3],
     "max_sequence_length": {"low": 16, "high": 48},
+    "pair_head": ["concatenation", "symmetric"],
 }
 
 

@@ -2,6 +2,7 @@
 
 from avatar_optuna.students.transformer._family import (
     ACTIVATIONS,
+    PAIR_HEADS,
     POSITION_EMBEDDING_TYPES,
     POSITION_OFFSET,
     TOKENIZERS,

@@ -17,6 +17,8 @@ from avatar_optuna.students._reading import Configuration, Reading
 TOKENIZERS = ("BPE", "WordPiece", "Unigram", "Word")
 ACTIVATIONS = ("gelu", "relu", "silu", "gelu_new")
 POSITION_EMBEDDING_TYPES = ("absolute", "relative_key", "relative_key_query")
+CONCATENATION, SYMMETRIC = "concatenation", "symmetric"
+PAIR_HEADS = (CONCATENATION, SYMMETRIC)
 
 # Rows of the absolute position table before the first token's: RoBERTa counts positions from padding_idx + 1 = 2.
 POSITION_OFFSET = 2
@@ -74,6 +76,13 @@ class Transformer(StudentFamily):
             is_logarithmic=True,
         ),
         PRECISION,
+        Hyperparameter(
+            name="pair_head",
+            kind="category",
+            default=CategoricalDistribution((CONCATENATION,)),
+            choices=PAIR_HEADS,
+            omitted=CONCATENATION,
+        ),
     )
     divides = (Divides(divisor="num_attention_heads", dividend="hidden_size", quotient="head_size"),)
     derived: Mapping[str, Callable[[Reading], Any]] = {
@@ -236,11 +245,12 @@ class Transformer(StudentFamily):
     def describe(self, configuration: Configuration) -> str:
         """Such as "2 layers of width 32 (inner 64, 4 heads), 1,000 BPE tokens, 256 positions (absolute)"."""
         layers = configuration.num_hidden_layers
+        head = ", symmetric pair head" if configuration.pair_head == SYMMETRIC else ""
         return (
             f"{layers} layer{'s' if layers > 1 else ''} of width {configuration.hidden_size} (inner "
             f"{configuration.intermediate_size}, {configuration.num_attention_heads} heads), "
             f"{configuration.vocab_size:,} {configuration.tokenizer} tokens, {configuration.max_sequence_length} "
-            f"positions ({configuration.position_embedding_type})"
+            f"positions ({configuration.position_embedding_type}){head}"
         )
 
 

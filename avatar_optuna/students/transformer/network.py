@@ -28,8 +28,15 @@ from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import read_json
 from avatar_optuna.students._precision import FULL_PRECISION
 from avatar_optuna.students._reading import Configuration
+from avatar_optuna.students.heads import SymmetricHead
 from avatar_optuna.students.packing import LARGEST_HEAD, PackedTokens
-from avatar_optuna.students.transformer._family import POSITION_EMBEDDING_TYPES, POSITION_OFFSET
+from avatar_optuna.students.transformer._family import (
+    CONCATENATION,
+    PAIR_HEADS,
+    POSITION_EMBEDDING_TYPES,
+    POSITION_OFFSET,
+    SYMMETRIC,
+)
 from avatar_optuna.students.weights import load_weights, save_weights
 
 PAD_TOKEN_ID = 1
@@ -37,18 +44,19 @@ WEIGHTS_FILE = "model.safetensors"
 _ROBERTA_WIDTH = 768
 _OF_CONFIGURATION = (
     *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act"),
-    *("hidden_dropout_prob", "attention_probs_dropout_prob", "position_embedding_type", "precision"),
+    *("hidden_dropout_prob", "attention_probs_dropout_prob", "position_embedding_type", "precision", "pair_head"),
 )
 
 
 class StudentConfig(RobertaConfig):
-    """Sizes of a student: RoBERTa's, and three more.
+    """Sizes of a student: RoBERTa's, and four more.
 
     Args:
         num_functions: Functions that one input holds: 1, or 2 for a pair head.
         max_position_embeddings: RoBERTa's count, two more than the longest sequence in tokens.
         position_embedding_type: absolute, relative_key or relative_key_query.
         precision: Of the weights on disk (see `quantization`).
+        pair_head: Of pairs: concatenation, or symmetric (see `SymmetricHead`).
     """
 
     model_type = "avatar_student"
@@ -58,11 +66,14 @@ class StudentConfig(RobertaConfig):
     position_embedding_type: str = "absolute"
     num_functions: int = 1
     precision: str = FULL_PRECISION
+    pair_head: str = CONCATENATION
 
     def __post_init__(self, **kwargs: Any) -> None:
         if self.position_embedding_type not in POSITION_EMBEDDING_TYPES:
             kinds = ", ".join(POSITION_EMBEDDING_TYPES)
             raise InputError(f"position_embedding_type must be one of {kinds}, got {self.position_embedding_type!r}")
+        if self.pair_head not in PAIR_HEADS:
+            raise InputError(f"pair_head must be one of {', '.join(PAIR_HEADS)}, got {self.pair_head!r}")
         if self.hidden_size % self.num_attention_heads:
             raise InputError(
                 f"num_attention_heads must divide hidden_size, got {self.num_attention_heads} and {self.hidden_size}"
@@ -87,6 +98,11 @@ class StudentConfig(RobertaConfig):
     def max_sequence_length(self) -> int:
         """Tokens of the longest sequence, `<s>` and `</s>` included."""
         return self.max_position_embeddings - POSITION_OFFSET
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether logits of a pair do not depend on the order of its functions."""
+        return self.num_functions > 1 and self.pair_head == SYMMETRIC
 
     @property
     def is_stock_roberta(self) -> bool:
@@ -330,6 +346,13 @@ class ClassificationHead(nn.Module):
         return self.out_proj(self.dropout(inner))  # type: ignore[no-any-return]  # (m, l)
 
 
+def _head(config: StudentConfig) -> ClassificationHead | SymmetricHead:
+    if not config.is_symmetric:
+        return ClassificationHead(config)
+    num_labels = len(config.id2label or ())
+    return SymmetricHead(config.hidden_size, config.num_functions, num_labels, config.hidden_dropout_prob)
+
+
 class StudentForSequenceClassification(PreTrainedModel):
     """A student with its head.
 
@@ -344,7 +367,7 @@ class StudentForSequenceClassification(PreTrainedModel):
     def __init__(self, config: StudentConfig) -> None:
         super().__init__(config)
         self.roberta = Encoder(config)
-        self.classifier = ClassificationHead(config)
+        self.classifier = _head(config)
         self.post_init()  # type: ignore[no-untyped-call]
         self._scale_to_width()
 
