@@ -254,15 +254,22 @@ class IndicatorSettings(_Section):
     epochs: int = _setting(_whole(1, 1000), 3)
 
 
+POLICIES = ("paper", "random", "successive_halving", "rounds")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings(_Section):
-    """`[search]`: the evolutionary search. `n_trials` counts feasible evaluations of a round."""
+    """`[search]`: the evolutionary search. `n_trials` counts feasible evaluations of a round; `policy` says which
+    students are distilled, and how far, before the next are chosen."""
 
     n_trials: int = _setting(_whole(1, 10**7), 1000)
     population_size: int = _setting(_whole(4, 10_000), 50)
     rounds: int = _setting(_whole(1, 100), 1)
     seed: int = _setting(_whole(0), 0)
     objectives: tuple[str, ...] = _setting(_each(_objective), ("effectiveness", "size_bytes", "flops"))
+    policy: str = _setting(_one_of(*POLICIES), "paper")
+    rungs: tuple[int, ...] | None = _setting(_optional(_each(_whole(1, 10_000))), None)
+    at_once: int = _setting(_whole(1, 10_000), 4)
 
     def _cross_faults(self) -> list[str]:
         if self.objectives[0] != EFFECTIVENESS or len(self.searched_objectives) < 2:
@@ -349,6 +356,20 @@ class StudySettings:
     def families(self) -> tuple[StudentFamily, ...]:
         """Of the students of the study."""
         return tuple(space.family for space in self.space.members)
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs after which a student is promoted or left, ascending; the last is a full training.
+
+        By default 5 and 20 % of it, which rank students at 0.3 and 0.75 on BigCloneBench (`studies/LOG.md`).
+        """
+        full = self.distillation.epochs
+        partial = self.search.rungs or tuple(max(1, round(share * full)) for share in (0.05, 0.2))
+        return (*sorted({epochs for epochs in partial if epochs < full}), full)
+
+    def budget(self, rounds: int) -> int:
+        """Student-epochs of so many rounds: what brief samples and students of the paper's way would take."""
+        return self.indicator.samples * self.indicator.epochs + rounds * self.distillation.students * self.rungs[-1]
 
     @property
     def predicted_names(self) -> frozenset[str]:

@@ -60,9 +60,7 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float:
     return float(spearmanr(first, second).statistic) if np.ptp(first) > 0 else float("nan")
 
 
-def _fitted(
-    table: Landscape, rng: np.random.Generator, epochs: np.ndarray, rungs: tuple[int, ...] | None
-) -> np.ndarray:
+def _fitted(table: Landscape, rng: np.random.Generator, epochs: np.ndarray) -> np.ndarray:
     """Fit on the first students of a random order, as many as there are epochs; predict the others."""
     order = rng.permutation(len(table))
     train, held_out = order[: len(epochs)], order[len(epochs) :]

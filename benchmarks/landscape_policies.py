@@ -17,7 +17,7 @@ from sklearn.linear_model import BayesianRidge
 from avatar_optuna.configurations import ConfigurationTable
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.indicator import CurveModel, features_of, matrix_of
-from avatar_optuna.pareto import crowding_distances, front_order, fronts, greedy_hypervolume_subset
+from avatar_optuna.pareto import CostGrid, crowding_distances, front_order, fronts, greedy_hypervolume_subset
 from benchmarks.landscape_table import Landscape
 
 
@@ -169,41 +169,6 @@ def _one(table: Landscape, params: Mapping[str, object]) -> ConfigurationTable:
     return ConfigurationTable(family=family, values=values)
 
 
-class CostGrid:
-    """Hypervolume over two costs, cut into cells, so that the gain of many students with many figures is a product.
-
-    Args:
-        costs: Shares of the largest; shape (students, 2).
-        cells: Along each cost, at quantiles.
-    """
-
-    def __init__(self, costs: np.ndarray, cells: int = 24) -> None:
-        covered = []
-        for column in costs.T:
-            edges = np.unique(np.quantile(column, np.linspace(0, 1, cells + 1)))
-            edges[-1] = 1.0001
-            covered.append(np.clip((edges[1:] - column[:, None]) / np.diff(edges), 0, 1) * np.diff(edges))
-        first, second = covered
-        self.areas = (first[:, :, None] * second[:, None, :]).reshape(len(costs), -1)
-        whole = self.areas.max(axis=0)
-        self.covers = self.areas > 0.5 * whole
-
-    def attained(self, students: np.ndarray, figures: np.ndarray) -> np.ndarray:
-        """The best figure in each cell, 0.5 where there is none; shape (cells,)."""
-        best = np.full(self.areas.shape[1], 0.5)
-        for student, figure in zip(students, figures, strict=True):
-            best = np.where(self.covers[student], np.maximum(best, figure), best)
-        return best
-
-    def gains(self, students: np.ndarray, figures: np.ndarray, attained: np.ndarray) -> np.ndarray:
-        """Hypervolume that each would add; figures of shape (..., students), of which the mean is taken."""
-        sets = np.atleast_2d(figures)
-        total = np.zeros(len(students))
-        for one in sets:
-            total += np.einsum("ij,ij->i", np.maximum(one[:, None] - attained, 0), self.areas[students])
-        return total / len(sets)
-
-
 _LEVELS = ndtri([0.02, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.98])
 
 
@@ -263,8 +228,7 @@ class Rounds:
                 break
             has_trained |= run.train(student, next(rung for rung in self.rungs if rung > run.epochs[student]))
             open_[student] = False
-            reached = np.maximum(attained, expit(mean[student]))
-            attained = np.where(grid.covers[student], reached, attained)
+            attained = grid.with_student(attained, student, float(expit(mean[student])))
         return has_trained
 
     def _finish(self, run: Budget, grid: CostGrid) -> bool:

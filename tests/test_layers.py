@@ -86,6 +86,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "study": {
         *(
+            "space_union",
             "exceptions",
             "places",
             "codec",

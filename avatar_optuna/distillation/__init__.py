@@ -1,5 +1,6 @@
 """Students and how they learn: tokenizers, the model, what a teacher is, the training engine, and what predicts."""
 
+from avatar_optuna.distillation._checkpoint import CHECKPOINT_FILE
 from avatar_optuna.distillation._classifier import (
     Classifier,
     is_whole,

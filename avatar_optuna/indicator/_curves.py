@@ -63,6 +63,10 @@ class LearningCurves:
         """How many are done; shape (students,)."""
         return np.asarray(np.isfinite(self.figures).sum(axis=1))
 
+    def part(self, students: npt.NDArray[np.int64]) -> LearningCurves:
+        """Those of some students."""
+        return LearningCurves(figures=self.figures[students], losses=self.losses[students])
+
     @property
     def full(self) -> int:
         """Epochs of a full training."""

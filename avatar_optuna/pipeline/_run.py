@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from optuna.trial import TrialState
@@ -27,6 +28,7 @@ from avatar_optuna.objective import Objective
 from avatar_optuna.objectives import measured, signs
 from avatar_optuna.pipeline._cost import Meter, add, counted
 from avatar_optuna.pipeline._device import audited, calibrated, calibrated_elsewhere, named_device
+from avatar_optuna.pipeline._policy import PolicyPhases
 from avatar_optuna.pipeline._prediction import front_job
 from avatar_optuna.pipeline._workforce import Workforce
 from avatar_optuna.schema import (
@@ -77,9 +79,13 @@ class Run(Workforce):
         settings = self.study.settings
         task, teacher = self.teacher()
         feasibility = self.tightened(task)
-        for round_ in range(settings.search.rounds):
-            indicator = self.indicator(feasibility, round_)
-            self.distil_front(self.search(feasibility, indicator, round_), round_)
+        if settings.search.policy == "paper":
+            for round_ in range(settings.search.rounds):
+                indicator = self.indicator(feasibility, round_)
+                self.distil_front(self.search(feasibility, indicator, round_), round_)
+        else:
+            phases = PolicyPhases(workforce=self, feasibility=feasibility, search=partial(self.search, feasibility))
+            self.did_something |= phases.run()
         self.compare(task, teacher)
         self.audit(task.shape)
         write_notes(self.study)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
@@ -34,14 +35,16 @@ class Workforce:
     slots: Sequence[Slot]
     cache_dir: Path
     progress: Progress
+    _kept: WorkerProcesses | None = field(default=None, init=False, repr=False)
 
-    def work(self, jobs: Sequence[Job], what: str, *, phase: str) -> bool:
+    def work(self, jobs: Sequence[Job], what: str, *, phase: str, may_fail: bool = False) -> bool:
         """See that these jobs are done: queue those that are not known, and wait for the workers.
 
         Args:
             jobs: All of one purpose.
             what: What they make, for people.
             phase: What their cost is kept under.
+            may_fail: Whether all of them may.
 
         Returns:
             Whether any of them was left to do.
@@ -66,7 +69,7 @@ class Workforce:
         for trial in failed:
             reason = trial.user_attrs.get(FAILED, "for no stated reason")
             self.progress.say(f"{what:<10} job {trial.number} failed: {reason}")
-        if trials and len(failed) == len(trials):
+        if trials and len(failed) == len(trials) and not may_fail:
             raise StudyError(f"all {len(failed)} {what} failed; `avatar-optuna status` tells why")
         return had_work
 
@@ -83,20 +86,41 @@ class Workforce:
 
         return told
 
+    @contextmanager
+    def kept_workers(self) -> Iterator[None]:
+        """Workers that stay for all jobs of the block: each takes seconds to begin, and loads the teacher."""
+        if not self.slots:
+            yield
+            return
+        with WorkerProcesses(
+            self.storage_url, self.study.name, slots=self.slots, cache_dir=self.cache_dir, until_empty=False
+        ) as workers:
+            self._kept = workers
+            try:
+                yield
+            finally:
+                self._kept = None
+
     def _wait(self, keys: set[str], update: Callable[[int], None]) -> None:
         if not self.slots:
             while left := self._left(keys):
                 update(len(keys) - left)
                 time.sleep(_POLL_S)
             return
+        if self._kept is not None:
+            self._wait_for(self._kept, keys, update)
+            return
         with WorkerProcesses(
             self.storage_url, self.study.name, slots=self.slots, cache_dir=self.cache_dir, until_empty=True
         ) as workers:
-            while left := self._left(keys):
-                update(len(keys) - left)
-                if not workers.keep_alive() and self._left(keys):
-                    workers.begin()  # the last one was told to end, or a job came back since
-                time.sleep(_POLL_S)
+            self._wait_for(workers, keys, update)
+
+    def _wait_for(self, workers: WorkerProcesses, keys: set[str], update: Callable[[int], None]) -> None:
+        while left := self._left(keys):
+            update(len(keys) - left)
+            if not workers.keep_alive() and self._left(keys):
+                workers.begin()  # the last one was told to end, or a job came back since
+            time.sleep(_POLL_S)
 
     def _trials(self, keys: set[str]) -> list[FrozenTrial]:
         trials = _patiently(lambda: self.study.distilled.get_trials(deepcopy=False))

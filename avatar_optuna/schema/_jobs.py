@@ -50,8 +50,8 @@ class Job(Stored):
         """
         values = {name: value for name, value in self.to_dict().items() if name != "hyperparameters"}
         for name, unused in (("schedule_epochs", None), (CONTINUES, {})):  # as no job had before there were rungs
-            if values[name] == unused:
-                del values[name]
+            if values.get(name) == unused:
+                values.pop(name, None)
         name = self.hyperparameters.family.name
         return values if name == DEFAULT_FAMILY else {**values, FAMILY: name}
 

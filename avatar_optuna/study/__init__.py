@@ -3,4 +3,13 @@
 from avatar_optuna.study._hypervolume_share import HypervolumeShare, hypervolume_share
 from avatar_optuna.study._numbers import meaning
 from avatar_optuna.study._open import AvatarStudy, create_study, store_cost_model, stored_cost_models
+from avatar_optuna.study._policies import (
+    FinalModel,
+    Policy,
+    RandomPolicy,
+    RoundsPolicy,
+    Step,
+    SuccessiveHalving,
+    Trainings,
+)
 from avatar_optuna.study._search import choose_students, measured_students, pareto_indices, search, searched

@@ -1,0 +1,273 @@
+"""Students trained rung by rung, as the policy of a study says.
+
+All that a decision reads is stored, and a batch of jobs is queued in one transaction and finished before the next
+decision: a run that was stopped anywhere finishes what was queued, and goes on as it would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from optuna.trial import FrozenTrial, TrialState
+
+from avatar_optuna.distillation import CHECKPOINT_FILE
+from avatar_optuna.exceptions import StudyError
+from avatar_optuna.feasibility import StudyFeasibility, draw
+from avatar_optuna.indicator import LearningCurves, StudyIndicator, indicator_kind
+from avatar_optuna.objectives import EFFECTIVENESS, formulas
+from avatar_optuna.pipeline._workforce import Workforce
+from avatar_optuna.pool import Pool
+from avatar_optuna.schema import INDICATOR, Job, JobResult, SearchResult
+from avatar_optuna.students import Configuration
+from avatar_optuna.study import (
+    FinalModel,
+    Policy,
+    RandomPolicy,
+    RoundsPolicy,
+    Step,
+    SuccessiveHalving,
+    Trainings,
+    choose_students,
+    stored_cost_models,
+)
+
+_CANDIDATES = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Begun:
+    """A student that was begun, or a candidate.
+
+    Args:
+        name: Unique in the study: the number of the search trial that proposed it, or "sample-" and a number.
+        student: Its configuration.
+        asked_for: Epochs that its jobs ask for.
+        is_lost: Whether a job of it failed for good.
+        result: Of its longest job that is done.
+    """
+
+    name: str
+    student: Configuration
+    asked_for: int = 0
+    is_lost: bool = False
+    result: JobResult | None = None
+
+
+@dataclass(kw_only=True)
+class PolicyPhases:
+    """What a study of another policy than the paper's does between its feasible space and its comparison.
+
+    Args:
+        workforce: Of the study.
+        feasibility: Draws the first students.
+        search: Searches a round with an indicator.
+    """
+
+    workforce: Workforce
+    feasibility: StudyFeasibility
+    search: Callable[[StudyIndicator, int], SearchResult]
+    did_something: bool = field(default=False, init=False)
+
+    def run(self) -> bool:
+        """Spend the budget; returns whether there was anything left to do.
+
+        Raises:
+            StudyError: No student could be trained to the end.
+        """
+        study, settings = self.workforce.study, self.workforce.study.settings
+        with self.workforce.kept_workers():
+            self._finish_queued()
+            first = draw(self.feasibility, self._num_first(), seed=settings.search.seed)
+            samples = [_Begun(name=f"sample-{index}", student=student) for index, student in enumerate(first)]
+            if settings.search.policy == "rounds":
+                for round_ in range(settings.search.rounds):
+                    self._round(round_, samples)
+            else:
+                policy: Policy = RandomPolicy() if settings.search.policy == "random" else SuccessiveHalving()
+                self._follow(lambda _: policy, samples, round_=settings.search.rounds - 1)
+        if not any(job.purpose == "front" for job, _ in self._done()):
+            raise StudyError(f"no student of {study.name} was trained to the end: `avatar-optuna status` tells why")
+        return self.did_something
+
+    def _num_first(self) -> int:
+        settings = self.workforce.study.settings
+        if settings.search.policy == "rounds":
+            return settings.indicator.samples
+        of_each = settings.rungs[-1] if settings.search.policy == "random" else settings.rungs[0]
+        return max(1, settings.budget(settings.search.rounds) // of_each)
+
+    def _round(self, round_: int, samples: Sequence[_Begun]) -> None:
+        """Search with what the curves say, then train what promises most."""
+        study = self.workforce.study
+        if any(Job.from_trial(trial).round > round_ for trial in self._trials()):
+            return  # a later round has begun: this one is done
+        rungs = study.settings.rungs
+        if round_ == 0:
+            self._begin(samples)
+            self._follow(lambda trainings: _Opening(self._fit(trainings)), samples, round_=round_)
+        trainings, _ = self._trainings(samples, round_)
+        key, model = f"{INDICATOR}:{round_}", self._fit(trainings)
+        indicator: StudyIndicator | None = study.stored(indicator_kind(study.settings.space), key)
+        if indicator is None:
+            if model is None:
+                raise StudyError(
+                    f"the policy rounds needs two students of each family that are trained for {rungs[-1]} epochs: "
+                    "give it more indicator.samples or more distillation.students"
+                )
+            indicator = model.indicator
+            study.set_attribute(key, indicator.to_dict())
+            self.did_something = True
+            low, high = indicator.rank_correlation_interval
+            self.workforce.progress.say(
+                f"indicator  {indicator.num_samples} curves; rank correlation {indicator.rank_correlation:.2f} "
+                f"(95 % interval {low:.2f} to {high:.2f})"
+            )
+        scored = self.search(indicator, round_)
+        chosen = choose_students(scored, study.settings.search.searched_objectives, _CANDIDATES)
+        proposed = [_Begun(name=str(scored.numbers[index]), student=scored.students[index]) for index in chosen]
+        at_once = study.settings.search.at_once
+        self._follow(
+            lambda trainings: RoundsPolicy(self._fit(trainings), at_once=at_once), [*samples, *proposed], round_=round_
+        )
+
+    def _begin(self, samples: Sequence[_Begun]) -> None:
+        """The first rung of all samples, as far as the budget goes."""
+        trainings, students = self._trainings(samples, 0)
+        if not (trainings.epochs > 0).any() and not trainings.is_lost.any():
+            first = trainings.rungs[0]
+            count = min(len(students), trainings.left // first)
+            self._do([Step(student=index, epochs=first) for index in range(count)], students, None, 0)
+
+    def _fit(self, trainings: Trainings) -> FinalModel | None:
+        return FinalModel.fit(trainings, space=self.workforce.study.settings.space)
+
+    def _follow(self, policy_of: Callable[[Trainings], Policy], candidates: Sequence[_Begun], *, round_: int) -> None:
+        while True:
+            trainings, students = self._trainings(candidates, round_)
+            policy = policy_of(trainings)
+            steps = policy.next(trainings)
+            if not steps:
+                return
+            means = policy.model.predict(trainings) if isinstance(policy, RoundsPolicy) and policy.model else None
+            self._do(steps, students, means, round_)
+
+    # What is stored ---------------------------------------------------------------------------------------------------
+
+    def _trials(self) -> list[FrozenTrial]:
+        """Jobs of students, in their order."""
+        return self.workforce.study.distilled.get_trials(deepcopy=False)
+
+    def _done(self) -> list[tuple[Job, JobResult]]:
+        return [
+            (Job.from_trial(trial), JobResult.from_trial(trial))
+            for trial in self._trials()
+            if trial.state is TrialState.COMPLETE
+        ]
+
+    def _trainings(self, candidates: Sequence[_Begun], round_: int) -> tuple[Trainings, list[_Begun]]:
+        """What the policy sees, and who the students are."""
+        settings = self.workforce.study.settings
+        known: dict[str, _Begun] = {}
+        for trial in self._trials():
+            job = Job.from_trial(trial)
+            name = job.key.rpartition("/")[2]
+            before = known.get(name, _Begun(name=name, student=job.hyperparameters))
+            result = JobResult.from_trial(trial) if trial.state is TrialState.COMPLETE else None
+            is_longer = result is not None and (before.result is None or job.epochs >= before.asked_for)
+            known[name] = _Begun(
+                name=name,
+                student=job.hyperparameters,
+                asked_for=max(before.asked_for, job.epochs),
+                is_lost=before.is_lost or trial.state is TrialState.FAIL,
+                result=result if is_longer else before.result,
+            )
+        begun = {one.student for one in known.values()}
+        students = [*known.values(), *(one for one in candidates if one.student not in begun)]
+        full = settings.rungs[-1]
+        figures, losses = np.full((len(students), full), np.nan), np.full((len(students), full), np.nan)
+        for row, one in enumerate(students):
+            for place, entry in enumerate(one.result.history[:full] if one.result is not None else ()):
+                figures[row, place] = entry["valid"]["balanced_accuracy"]
+                losses[row, place] = np.nan_to_num(entry["valid"]["loss"], nan=1e3, posinf=1e3)
+        trainings = Trainings(
+            students=[one.student for one in students],
+            curves=LearningCurves(figures=figures, losses=losses),
+            is_lost=np.asarray([one.is_lost for one in students]),
+            costs=self._costs([one.student for one in students]),
+            rungs=settings.rungs,
+            left=settings.budget(round_ + 1) - sum(one.asked_for for one in known.values()),
+        )
+        return trainings, students
+
+    def _costs(self, students: Sequence[Configuration]) -> Any:
+        names = [name for name in self.workforce.study.settings.search.searched_objectives if name != EFFECTIVENESS]
+        known: Mapping[str, Any] = {
+            **formulas(names, self.feasibility.task_shape),
+            **stored_cost_models(self.workforce.study),
+        }
+        return np.asarray([[float(known[name](student)) for name in names] for student in students])
+
+    # Jobs -------------------------------------------------------------------------------------------------------------
+
+    def _do(self, steps: Sequence[Step], students: Sequence[_Begun], predicted: Any, round_: int) -> None:
+        """Queue the steps together, and wait until they are done."""
+        full = self.workforce.study.settings.rungs[-1]
+        jobs = []
+        for step in steps:
+            one = students[step.student]
+            files = one.result.files if one.result is not None else {}
+            is_last = step.epochs == full
+            is_proposal = one.name.isdigit()
+            jobs.append(
+                Job(
+                    key=f"front/{round_}/{one.name}" if is_last else f"rung/{step.epochs}/{one.name}",
+                    purpose="front" if is_last else "indicator",
+                    hyperparameters=one.student,
+                    epochs=step.epochs,
+                    round=round_,
+                    origin=int(one.name) if is_last and is_proposal else None,
+                    predicted=_prediction(predicted, step.student) if is_last else None,
+                    schedule_epochs=None if is_last else full,
+                    continues={name: files[name] for name in (CHECKPOINT_FILE,) if name in files},
+                )
+            )
+        Pool(self.workforce.study.storage, self.workforce.study.name).enqueue(jobs)
+        self._wait_for(jobs)
+
+    def _finish_queued(self) -> None:
+        """What a run before this one asked for and did not see done."""
+        self._wait_for([Job.from_trial(trial) for trial in self._trials() if not trial.state.is_finished()])
+
+    def _wait_for(self, jobs: Sequence[Job]) -> None:
+        for purpose, what, phase in (("indicator", "rungs", "samples"), ("front", "students", "distillation")):
+            own = [job for job in jobs if job.purpose == purpose]
+            if own:
+                self.did_something |= self.workforce.work(own, what, phase=phase, may_fail=True)
+
+
+class _Opening:
+    """Trains students to the end until a model can be fitted."""
+
+    def __init__(self, model: FinalModel | None) -> None:
+        self._is_ready = model is not None
+
+    def next(self, trainings: Trainings) -> list[Step]:
+        return [] if self._is_ready else trainings.to_finish_of_each_family()
+
+
+def _prediction(predicted: Any, student: int) -> Mapping[str, float] | None:
+    """As a job keeps it: the mean, and the standard deviation of a normal distribution with the same middle 96 %."""
+    if predicted is None:
+        return None
+    means, levels = predicted
+    return {
+        "effectiveness": float(means[student]),
+        "std": float(levels[-1, student] - levels[0, student]) / (2 * _TO_98),
+    }
+
+
+_TO_98 = 2.0537
+"""The 98 % quantile of a standard normal distribution."""
