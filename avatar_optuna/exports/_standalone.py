@@ -17,14 +17,15 @@ def standalone(path: Path, docstring: str) -> str:
         path: The module.
         docstring: Of the file.
     """
-    imports: dict[str, set[str]] = {}
+    imports: dict[str, set[str]] = {}  # names by module; of a module that is imported itself, as "import MODULE", none
     bodies: list[str] = []
     _collect(path, imports, bodies, set())
     ours: list[str] = []
     others: list[str] = []
     for name, names in sorted(imports.items(), key=lambda entry: (bool(entry[1]), entry[0])):
-        line = f"from {name} import {', '.join(sorted(names))}" if names else f"import {name}"
-        (ours if name.split(".")[0] in sys.stdlib_module_names else others).append(line)
+        line = f"from {name} import {', '.join(sorted(names))}" if names else name
+        root = name.removeprefix("import ").split(".")[0]
+        (ours if root in sys.stdlib_module_names else others).append(line)
     head = [f'"""{docstring}"""', "from __future__ import annotations", "\n".join(ours), "\n".join(others)]
     return "\n\n".join(head) + "\n\n" + "\n\n\n".join(bodies) + "\n"
 
@@ -40,7 +41,7 @@ def _collect(path: Path, imports: dict[str, set[str]], bodies: list[str], seen: 
         is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and end == 0
         if isinstance(node, ast.Import):
             for alias in node.names:
-                imports.setdefault(alias.name + (f" as {alias.asname}" if alias.asname else ""), set())
+                imports.setdefault(f"import {alias.name}" + (f" as {alias.asname}" if alias.asname else ""), set())
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(_PACKAGE):
             spec = find_spec(str(node.module))
             assert spec is not None

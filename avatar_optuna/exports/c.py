@@ -12,7 +12,7 @@ import numpy.typing as npt
 from avatar_optuna.exports._card import window_sentence, write_card
 from avatar_optuna.exports._export import StudentToExport
 from avatar_optuna.exports._hashed import SOURCES, HashedFiles, in_comment, read_hashed
-from avatar_optuna.runtimes.student import read_tensors
+from avatar_optuna.runtimes.weights import read_tensors
 
 _LAYER = ("norm.weight", "norm.bias", "dense.weight", "dense.bias", "output.weight", "output.bias")
 _NAMED = {

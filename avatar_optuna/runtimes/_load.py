@@ -7,7 +7,7 @@ from pathlib import Path
 from avatar_optuna.exceptions import is_failure
 from avatar_optuna.manifest import MANIFEST_FILE, family_name, read_manifest
 from avatar_optuna.runtimes._registry import find_runtime
-from avatar_optuna.runtimes.student import NumpyStudent
+from avatar_optuna.runtimes.weights import NumpyStudent
 
 _PROBE = "int main() { return 0; }"
 

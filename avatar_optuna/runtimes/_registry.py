@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from avatar_optuna.registry import Registry
-from avatar_optuna.runtimes.student import NumpyStudent
+from avatar_optuna.runtimes.weights import NumpyStudent
 
 
 class RuntimeModule(Protocol):

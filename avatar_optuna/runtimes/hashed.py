@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from avatar_optuna.runtimes.grams import FIRST_ID, MAX_COUNT, gram_ids
-from avatar_optuna.runtimes.student import Floats, NumpyStudent, run
+from avatar_optuna.runtimes.student import Floats, run
+from avatar_optuna.runtimes.weights import NumpyStudent
 
 FILES = ("config.json", "model.safetensors")
 REQUIRES = ("numpy",)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Encoding, Tokenizer
 
-from avatar_optuna.runtimes.student import Floats, NumpyStudent, run
+from avatar_optuna.runtimes.student import Floats, run
+from avatar_optuna.runtimes.tokens import TokenReader
+from avatar_optuna.runtimes.weights import NumpyStudent
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 REQUIRES = ("numpy", "tokenizers")
@@ -24,18 +25,15 @@ class TransformerStudent(NumpyStudent):
 
     def __init__(self, directory: str | Path) -> None:
         super().__init__(directory)
-        self.tokenizer = Tokenizer.from_file(str(Path(directory) / "tokenizer.json"))
-        self.tokenizer.enable_truncation(self.window)
-        self.tokenizer.no_padding()
-        self.tokenizer.encode_special_tokens = True  # text such as <s> is text
-        config, ids = self.config, self.tokenizer.get_vocab().values()
+        self.reader = TokenReader(self.directory, self.window)
+        config = self.config
         if config["hidden_size"] % config["num_attention_heads"] or config["hidden_act"] not in _ACTIVATIONS:
             raise ValueError(f"{directory}: config.json must describe a student of the family transformer")
         if self.positions not in _POSITIONS or self.window + _POSITION_OFFSET > config["max_position_embeddings"]:
             raise ValueError(
                 f"{directory}: config.json must have known positions, and one for each token of the window"
             )
-        if max(ids) >= config["vocab_size"]:
+        if self.reader.largest_id >= config["vocab_size"]:
             raise ValueError(f"{directory}: tokenizer.json must have ids below the vocab_size of config.json")
 
     @property
@@ -44,7 +42,7 @@ class TransformerStudent(NumpyStudent):
         return str(self.config.get("position_embedding_type", "absolute"))
 
     def encode(self, functions: Sequence[str]) -> Floats:
-        return np.stack([self._vector(np.asarray(tokens.ids)) for tokens in self._tokens(functions)])
+        return np.stack([self._vector(np.asarray(ids)) for ids in self.reader.ids(functions)])
 
     def classify(self, joined: Floats) -> Floats:
         if self.arity == 2 and self.config.get("pair_head") == "symmetric":
@@ -56,7 +54,7 @@ class TransformerStudent(NumpyStudent):
         return self.linear(inner, "classifier.out_proj")
 
     def is_truncated(self, functions: Sequence[str]) -> list[bool]:
-        return [bool(tokens.overflowing) for tokens in self._tokens(functions)]
+        return self.reader.is_truncated(functions)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         config = self.config
@@ -84,9 +82,6 @@ class TransformerStudent(NumpyStudent):
             **{f"{name}.weight": shape for name, shape in linears.items()},
             **{f"{name}.bias": shape[:1] for name, shape in linears.items()},
         }
-
-    def _tokens(self, functions: Sequence[str]) -> list[Encoding]:
-        return list(self.tokenizer.encode_batch(list(functions)))
 
     def _vector(self, ids: npt.NDArray[np.int64]) -> Floats:
         """The first token's vector (w,) of a function's ids (t,)."""

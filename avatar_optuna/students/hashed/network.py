@@ -15,6 +15,8 @@ from avatar_optuna.students.hashed.grams import FIRST_ID, MAX_COUNT
 from avatar_optuna.students.heads import SymmetricHead
 from avatar_optuna.students.weights import load_weights, save_weights
 
+_OF_TRANSFORMERS = ("auto_map", "id2label", "label2id")  # what `export --format hf` adds
+
 
 @dataclass(frozen=True, kw_only=True)
 class HashedConfig:
@@ -126,6 +128,7 @@ def load_config(directory: Path) -> HashedConfig:
     try:
         values = json.loads((directory / "config.json").read_text(encoding="utf-8"))
         del values["model_type"]
+        values = {name: value for name, value in values.items() if name not in _OF_TRANSFORMERS}
         return HashedConfig(**{**values, "label_names": tuple(values["label_names"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{directory}: config.json must describe a hashed student: {error}") from error
