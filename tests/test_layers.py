@@ -207,6 +207,8 @@ HOMES: dict[str, set[str]] = {
     "torch": {"students", "testing", "distillation", "measurement", "teachers"},
     "transformers": {"students", "distillation", "measurement", "teachers"},
     "tokenizers": {"students", "runtimes"},
+    "onnx": {"exports"},
+    "onnxruntime": {"exports", "runtimes"},
     "plotly": {"report"},
     "optuna_dashboard": {"dashboard_notes", "dashboard"},
 }

@@ -201,7 +201,7 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
             ),
             _argument(
                 "--format",
-                "hf, numpy, c, js, or a format of another installed package (default: hf)",
+                "hf, numpy, onnx, onnx-int8, c, js, or one of another package (default: hf)",
                 default="hf",
                 metavar="NAME",
             ),

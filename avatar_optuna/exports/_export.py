@@ -67,7 +67,10 @@ class ExportFormat(Protocol):
 FORMATS: Registry[ExportFormat] = Registry(
     "exports",
     noun="export format",
-    built_in={name: f"avatar_optuna.exports.{name}:FORMAT" for name in ("c", "hf", "js", "numpy")},
+    built_in={
+        **{name: f"avatar_optuna.exports.{name}:FORMAT" for name in ("c", "hf", "js", "numpy", "onnx")},
+        "onnx-int8": "avatar_optuna.exports.onnx:INT8_FORMAT",
+    },
 )
 """The formats, by name."""
 
