@@ -1,9 +1,11 @@
 """Make the pictures of the README and of this folder from a finished study, in a headless Chromium.
 
     python docs/pictures.py --storage URL --study-name NAME --student JOB [--chromium /usr/bin/chromium] [--out docs]
+        [--page DIR]
 
 `front.png` is the front of the report, `report.png` its first screen, `dashboard.png` the search
-in optuna-dashboard, `dashboard-student.png` a distilled student there.
+in optuna-dashboard, `dashboard-student.png` a distilled student there. With `--page`, a directory that
+`export --format js` wrote, `student-page.png` is its page.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ def main() -> None:
     parser.add_argument("--study-name", required=True)
     parser.add_argument("--student", type=int, required=True, help="number of a distilled student's job")
     parser.add_argument("--chromium", default="/usr/bin/chromium")
+    parser.add_argument("--page", type=Path, help="a student exported by --format js")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     options = parser.parse_args()
     from playwright.sync_api import sync_playwright
@@ -48,7 +51,18 @@ def main() -> None:
         report(browser, page, options.out)
         with served(options.storage) as url:
             dashboard(browser, url, options.study_name, options.student, options.out)
+        if options.page is not None:
+            student_page(browser, options.page, options.out)
         browser.close()
+
+
+def student_page(browser: Browser, directory: Path, out: Path) -> None:
+    """The page of an exported student, with its example."""
+    page = browser.new_page(viewport={"width": 1100, "height": 640})
+    page.goto((directory / "index.html").resolve().as_uri())
+    page.wait_for_selector(".bar")
+    page.screenshot(path=out / "student-page.png")
+    page.close()
 
 
 def _command(name: str) -> list[str]:
