@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import optuna
-from scipy.special import expit, logit, ndtri
+from scipy.special import expit, logit
 from sklearn.linear_model import BayesianRidge
 
 from avatar_optuna.configurations import ConfigurationTable
-from avatar_optuna.exceptions import StudyError
-from avatar_optuna.indicator import CurveModel, features_of, matrix_of
-from avatar_optuna.pareto import CostGrid, crowding_distances, front_order, fronts, greedy_hypervolume_subset
+from avatar_optuna.indicator import features_of, matrix_of
+from avatar_optuna.pareto import crowding_distances, front_order, fronts, greedy_hypervolume_subset
+from avatar_optuna.study import FinalModel, RoundsPolicy, Trainings
 from benchmarks.landscape_table import Landscape
 
 
@@ -169,81 +169,36 @@ def _one(table: Landscape, params: Mapping[str, object]) -> ConfigurationTable:
     return ConfigurationTable(family=family, values=values)
 
 
-_LEVELS = ndtri([0.02, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.98])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rounds:
-    """Ours: a few brief trainings by chance, then rounds that spend each epoch where it promises most hypervolume.
-
-    In a round, the curve model is fitted on all curves; every student, begun or not, promises the expected gain of
-    hypervolume of its final figure over those trained to the end, for each epoch that it still needs; the best few go
-    on to their next rung, one after the other, each as if those before it reached what is expected of them.
+def rounds(run: Budget, *, first: int = 12, rungs: tuple[int, ...] = (1, 4, 20), at_once: int = 2) -> None:
+    """Ours: `study.RoundsPolicy` after brief trainings by chance; the candidates are all students of the table.
 
     Args:
-        first: Students of the first round.
+        first: Students of the first rung.
         rungs: Epochs; the last is a full training.
         at_once: Students of a further round.
-        finished: How many are trained to the end before the first fit.
     """
-
-    first: int = 12
-    rungs: tuple[int, ...] = (1, 4, 20)
-    at_once: int = 2
-    finished: int = 2
-
-    def __call__(self, run: Budget) -> None:
-        table = run.table
-        grid = CostGrid(table.costs)
-        for student in run.rng.permutation(len(table))[: self.first]:
-            run.train(int(student), self.rungs[0])
-        while len(run.trained) < self.finished and self._finish(run, grid):
-            pass
-        while run.left >= table.full and self._round(run, grid):
-            pass
-        while self._finish(run, grid):
-            pass
-
-    def _round(self, run: Budget, grid: CostGrid) -> bool:
-        everyone, full = np.arange(len(run.table)), run.table.full
-        try:
-            begun = np.flatnonzero(run.epochs > 0)
-            model = CurveModel.fit(
-                run.table.part(begun),
-                run.table.curves(begun, run.epochs[begun]),
-                space=run.table.space,
-                rungs=self.rungs[:-1],
-            )
-        except StudyError:  # too few students are begun
-            return False
-        mean, std = model.predict(run.table.columns, run.table.curves(everyone, run.epochs))
-        figures = expit(mean + std * _LEVELS[:, None])
-        missing = full - run.epochs
-        attained = grid.attained(np.asarray(run.trained), run.table.final[run.trained])
-        open_, has_trained = missing > 0, False
-        for _ in range(self.at_once):
-            promised = grid.gains(everyone, figures, attained) / np.maximum(missing, 1)
-            student = int(np.argmax(np.where(open_, promised, -1.0)))
-            if not open_[student] or promised[student] <= 0:
-                break
-            has_trained |= run.train(student, next(rung for rung in self.rungs if rung > run.epochs[student]))
-            open_[student] = False
-            attained = grid.with_student(attained, student, float(expit(mean[student])))
-        return has_trained
-
-    def _finish(self, run: Budget, grid: CostGrid) -> bool:
-        """Train to the end whoever adds most for its epochs with what it has reached, of those that can be."""
-        missing = run.table.full - run.epochs
-        able = np.flatnonzero((run.epochs > 0) & (missing > 0) & (missing <= run.left))
-        if not len(able):
-            return False
-        attained = grid.attained(np.asarray(run.trained, dtype=np.int64), run.table.final[run.trained])
-        gains = grid.gains(able, run.best_so_far(able), attained) / missing[able]
-        return run.train(int(able[np.argmax(gains)]), run.table.full)
+    table = run.table
+    students, everyone = table.columns.students(), np.arange(len(table))
+    for student in run.rng.permutation(len(table))[:first]:
+        run.train(int(student), rungs[0])
+    while True:
+        trainings = Trainings(
+            students=students,
+            curves=table.curves(everyone, run.epochs),
+            is_lost=np.zeros(len(table), dtype=np.bool_),
+            costs=table.costs,
+            rungs=rungs,
+            left=run.left,
+        )
+        steps = RoundsPolicy(FinalModel.fit(trainings, space=table.space), at_once=at_once).next(trainings)
+        if not steps:
+            return
+        for step in steps:
+            run.train(step.student, step.epochs)
 
 
 POLICIES: dict[str, Policy] = {
-    "rounds": Rounds(),
+    "rounds": rounds,
     "paper": paper,
     "random": random,
     "successive halving": halving,

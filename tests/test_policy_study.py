@@ -55,6 +55,7 @@ def _has_a_promoted_student(folder: Path) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_rounds_that_were_killed_end_as_those_that_were_not(tmp_path: Path) -> None:
     whole, killed = _written(tmp_path / "whole", "rounds"), _written(tmp_path / "killed", "rounds")
     _process_output(whole, "run", "study.toml", "--workers", "1")
@@ -80,6 +81,7 @@ def test_rounds_that_were_killed_end_as_those_that_were_not(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("policy", ["random", "successive_halving"])
 def test_policies_without_an_indicator_end_with_students(tmp_path: Path, policy: str) -> None:
     """18 epochs: four students to the end, or nine that are begun."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +35,7 @@ class Workforce:
     slots: Sequence[Slot]
     cache_dir: Path
     progress: Progress
+    _stack: ExitStack | None = field(default=None, init=False, repr=False)
     _kept: WorkerProcesses | None = field(default=None, init=False, repr=False)
 
     def work(self, jobs: Sequence[Job], what: str, *, phase: str, may_fail: bool = False) -> bool:
@@ -88,32 +89,31 @@ class Workforce:
 
     @contextmanager
     def kept_workers(self) -> Iterator[None]:
-        """Workers that stay for all jobs of the block: each takes seconds to begin, and loads the teacher."""
-        if not self.slots:
-            yield
-            return
-        with WorkerProcesses(
-            self.storage_url, self.study.name, slots=self.slots, cache_dir=self.cache_dir, until_empty=False
-        ) as workers:
-            self._kept = workers
+        """Workers that begin with the first job of the block and stay to its end: each loads the teacher anew."""
+        with ExitStack() as stack:
+            self._stack = stack
             try:
                 yield
             finally:
-                self._kept = None
+                self._stack = self._kept = None
 
     def _wait(self, keys: set[str], update: Callable[[int], None]) -> None:
         if not self.slots:
             while left := self._left(keys):
                 update(len(keys) - left)
                 time.sleep(_POLL_S)
-            return
-        if self._kept is not None:
+        elif self._stack is not None:
+            if self._kept is None:
+                self._kept = self._stack.enter_context(self._workers(until_empty=False))
             self._wait_for(self._kept, keys, update)
-            return
-        with WorkerProcesses(
-            self.storage_url, self.study.name, slots=self.slots, cache_dir=self.cache_dir, until_empty=True
-        ) as workers:
-            self._wait_for(workers, keys, update)
+        else:
+            with self._workers(until_empty=True) as workers:
+                self._wait_for(workers, keys, update)
+
+    def _workers(self, *, until_empty: bool) -> WorkerProcesses:
+        return WorkerProcesses(
+            self.storage_url, self.study.name, slots=self.slots, cache_dir=self.cache_dir, until_empty=until_empty
+        )
 
     def _wait_for(self, workers: WorkerProcesses, keys: set[str], update: Callable[[int], None]) -> None:
         while left := self._left(keys):
