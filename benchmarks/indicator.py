@@ -33,7 +33,7 @@ def read(path: Path) -> tuple[list[Configuration], np.ndarray]:
     students, measured = [], []
     for row in csv.DictReader(path.open()):
         values: dict[str, Any] = {}
-        for name in TRANSFORMER.names:
+        for name in (name for name in TRANSFORMER.names if name in row):
             kind = (
                 str if TRANSFORMER.by_name[name].is_category else int if TRANSFORMER.by_name[name].is_whole else float
             )
