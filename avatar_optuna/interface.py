@@ -88,21 +88,24 @@ class Study:
 
         return write_report(self.view(), Path(out))
 
-    def export(self, student: int, out: Path | str, *, format_name: str = "hf") -> Path:
+    def export(
+        self, student: int, out: Path | str, *, format_name: str = "hf", threshold: float | None = None
+    ) -> Path:
         """Export a distilled student, whose number is its `job`; brief samples for the indicator are refused.
 
         Args:
             student: Number of the student.
             out: A directory that does not exist yet.
             format_name: The export format, such as "hf" or "numpy".
+            threshold: Stored with a student of two labels: it gives the label 1 from this probability on, else from 0.5.
 
         Raises:
-            InputError: There is no such student or format, or `out` exists.
+            InputError: There is no such student or format, `out` exists, or the student has not two labels.
         """
         from avatar_optuna.exports import export_student
 
         study = AvatarStudy(open_storage(self.storage, create=False), self.name)
-        export_student(study, student, Path(out), format_name=format_name)
+        export_student(study, student, Path(out), format_name=format_name, threshold=threshold)
         return Path(out)
 
 

@@ -104,7 +104,8 @@ def test_a_study_from_settings_to_a_prediction(settings: StudySettings, folder: 
     frame = front.to_dataframe()
     assert list(frame["trial"]) == [student.trial, *(predicted.trial for predicted in front.predicted)]
     assert frame["effectiveness"].notna().sum() == 1
-    exported = load_student(study.export(student.job, folder / "student"))
+    exported = load_student(study.export(student.job, folder / "student", threshold=0.3))
+    assert exported.threshold == 0.3
     answers = exported.predict(["int f(int n) { free(p); }", "int g(int n) { keep(p); }"])
     assert [sum(answer.probabilities) for answer in answers] == pytest.approx([1, 1])
     assert all(answer.label_name == exported.label_names[answer.label] for answer in answers)

@@ -33,6 +33,8 @@ class TransformerStudent(NumpyStudent):
             raise ValueError(
                 f"{directory}: config.json must have known positions, and one for each token of the window"
             )
+        if config.get("pair_head", "concatenation") not in ("concatenation", "symmetric"):
+            raise ValueError(f"{directory}: config.json must have a known pair_head")
         if self.reader.largest_id >= config["vocab_size"]:
             raise ValueError(f"{directory}: tokenizer.json must have ids below the vocab_size of config.json")
 
