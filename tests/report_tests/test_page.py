@@ -16,7 +16,7 @@ from avatar_optuna.storage import open_storage
 from avatar_optuna.view import read_view
 from tests.finished_study import NAME, FinishedStudy
 
-SECTIONS = ["recommended", "front", "students", "trust", "search", "stand-ins", "cost", "data", "asked", "provenance"]
+SECTIONS = ["recommended", "front", "students", "trust", "search", "stand-ins", "cost", "data-audit", "asked", "provenance"]
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_a_student_that_is_not_better_than_the_baseline_is_not_recommended(finis
 
 def test_an_empty_study_says_what_is_missing(empty: Content) -> None:
     page = render(empty)
-    assert _sections(page) == ["missing", *(section for section in SECTIONS if section != "data")]
+    assert _sections(page) == ["missing", *(section for section in SECTIONS if section != "data-audit")]
     assert "The teacher has not been measured." in page
     assert "The search of round 1 has not begun." in page
     assert 'class="plot"' not in page
