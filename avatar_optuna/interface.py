@@ -88,16 +88,14 @@ class Study:
 
         return write_report(self.view(), Path(out))
 
-    def export(
-        self, student: int, out: Path | str, *, format_name: str = "hf", threshold: float | None = None
-    ) -> Path:
+    def export(self, student: int, out: Path | str, *, format_name: str = "hf", threshold: float | None = None) -> Path:
         """Export a distilled student, whose number is its `job`; brief samples for the indicator are refused.
 
         Args:
             student: Number of the student.
             out: A directory that does not exist yet.
             format_name: The export format, such as "hf" or "numpy".
-            threshold: Stored with a student of two labels: it gives the label 1 from this probability on, else from 0.5.
+            threshold: Stored with a student of two labels, which gives the label 1 from this probability on (0.5).
 
         Raises:
             InputError: There is no such student or format, `out` exists, or the student has not two labels.

@@ -94,7 +94,9 @@ def export_student(
         raise InputError(f"--out must be a new directory, got {str(out)!r}, which exists")
     export_format = FORMATS.get(format_name)
     if missing := [module for module in export_format.requires if find_spec(module) is None]:
-        raise InputError(f"the export format {format_name} needs {' and '.join(missing)}: pip install {' '.join(missing)}")
+        raise InputError(
+            f"the export format {format_name} needs {' and '.join(missing)}: pip install {' '.join(missing)}"
+        )
     view = read_view(study.storage, study.name)
     student = next((student for student in view.students if student.job == number), None)
     if student is None:

@@ -16,7 +16,18 @@ from avatar_optuna.storage import open_storage
 from avatar_optuna.view import read_view
 from tests.finished_study import NAME, FinishedStudy
 
-SECTIONS = ["recommended", "front", "students", "trust", "search", "stand-ins", "cost", "data-audit", "asked", "provenance"]
+SECTIONS = [
+    "recommended",
+    "front",
+    "students",
+    "trust",
+    "search",
+    "stand-ins",
+    "cost",
+    "data-audit",
+    "asked",
+    "provenance",
+]
 
 
 @pytest.fixture(scope="module")
