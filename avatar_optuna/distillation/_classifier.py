@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -213,19 +214,27 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
     directory = model_directory(source)
     if not any(path.name in _VOCABULARY_FILES or path.suffix == ".model" for path in directory.iterdir()):
         raise InputError(f"{source}: it must hold a tokenizer (tokenizer.json or a vocabulary), it holds none")
-    try:
+    with _refusing(source):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(directory)
+    length = tokenizer.model_max_length
+    if isinstance(length, bool) or not isinstance(length, int | float) or not length >= 1:
+        raise InputError(f"{source}: model_max_length of the tokenizer must be a number of at least 1, got {length!r}")
+    with _refusing(source):
         tokenizer(["int main() { return 0; }"])
-    except BaseException as error:  # of transformers and of tokenizers, which raises bare exceptions
+    return tokenizer
+
+
+@contextmanager
+def _refusing(source: str) -> Iterator[None]:
+    """Refuse (`InputError`) a tokenizer that transformers or tokenizers (whose exceptions are bare) refuses."""
+    try:
+        yield
+    except BaseException as error:
         if not is_failure(error):
             raise
         raise InputError(
             f"{source}: tokenizer.json must hold a tokenizer that transformers knows: {first_line(error)}"
         ) from error
-    length = tokenizer.model_max_length
-    if isinstance(length, bool) or not isinstance(length, int | float) or not length >= 1:
-        raise InputError(f"{source}: model_max_length of the tokenizer must be a number of at least 1, got {length!r}")
-    return tokenizer
 
 
 def require_embeddings(source: str, network: Any, tokenizer: PreTrainedTokenizerBase) -> None:
