@@ -90,7 +90,7 @@ def test_the_front_of_a_finished_study_is_the_same(tmp_path: Path) -> None:
     shown = json.loads(_command(folder, "front", "--study-name", NAME, "-f", "json"))
     stored = json.loads((DATA / "front.json").read_text())
     assert _differences(_with_compared_latency(stored, folder), shown) == []
-    later = {"family": "transformer", "precision": "float32"}  # said since there are several
+    later = {"family": "transformer", "precision": "float32", "pair_head": "concatenation"}  # there were no others
     assert [{**row, **later} for row in stored["predicted"]] == shown["predicted"]
 
 

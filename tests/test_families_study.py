@@ -22,6 +22,8 @@ from tests.commands import run_command
 from tests.finished_study import write_study
 from tests.test_run import _command, _process_output
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a study of two families, killed and resumed
+
 NAME = "families"
 SPACE = """
 [space]

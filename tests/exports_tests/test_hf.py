@@ -70,6 +70,7 @@ def test_this_package_still_loads_it(student: Configuration, tmp_path: Path) -> 
         check_export_format(FORMAT, partial(answers, runtime), tmp_path / runtime, hyperparameters=student)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arity", [1, 2])
 def test_the_card_says_what_loads_it_and_its_example_runs(arity: int, tmp_path: Path) -> None:
     for number, student in enumerate((_STOCK[0], _CUSTOM[3])):
