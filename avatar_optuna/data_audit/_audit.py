@@ -15,7 +15,7 @@ from avatar_optuna.data_audit._pairs import PairAudit, audit_pairs, large_groups
 from avatar_optuna.tasks import Split, Task, accuracies, baseline_predictions, groups_predictions, sample
 
 _BASELINE_INPUTS = {"train": 20_000, "valid": 5_000, "test": 5_000}
-_BASIS = (("train", "train"), ("valid", "train"), ("test", "train"), ("test", "valid"))
+_LATER_AND_EARLIER = (("valid", "train"), ("test", "train"), ("test", "valid"))
 
 CountTokens = Callable[[Sequence[str]], npt.NDArray[np.int64]]
 """Tokens of each of some functions, as the teacher's tokenizer counts them."""
@@ -83,7 +83,7 @@ def audit_data(
     return DataAudit(
         kind=task.kind,
         splits={name: _split(task, split, each[name], count_tokens, longest) for name, split in splits.items()},
-        overlaps=tuple(overlap(splits, each, name, beside) for name, beside in _BASIS if name != beside),
+        overlaps=tuple(overlap(splits, each, name, beside) for name, beside in _LATER_AND_EARLIER),
         baselines=_baselines(task) if with_baselines else {},
         baseline_inputs={name: min(count, len(splits[name])) for name, count in _BASELINE_INPUTS.items()},
     )
