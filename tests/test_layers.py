@@ -17,6 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "progress": set(),
     "files": {"exceptions"},
     "places": set(),
+    "templates": set(),
     "registry": {"exceptions"},
     "codec": {"exceptions"},
     "costs": {"exceptions"},
@@ -111,9 +112,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("codec", "exceptions", "students", "costs", "cost_model", "objectives", "settings", "schema", "pareto"),
         *("indicator", "tasks", "data_audit", "storage"),
     },
-    "renderers": {"progress", "cost_model", "objectives", "schema", "indicator", "view"},
+    "renderers": {"templates", "progress", "cost_model", "objectives", "schema", "indicator", "view"},
     "report": {
         *(
+            "templates",
             "files",
             "exceptions",
             "students",
@@ -202,6 +204,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 HOMES: dict[str, set[str]] = {
     "filelock": {"files"},
     "msgspec": {"codec"},
+    "jinja2": {"templates", "renderers", "report"},
     "z3": {"feasibility"},
     "sklearn": {"tasks"},
     "torch": {"students", "testing", "distillation", "measurement", "teachers"},

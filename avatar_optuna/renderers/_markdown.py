@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from avatar_optuna.objectives import BUILT_IN, OBJECTIVES, written
+from avatar_optuna.templates import environment_of
 from avatar_optuna.view import DistilledStudent, StudyView
 
 
@@ -29,15 +30,8 @@ def student_note(view: StudyView, student: DistilledStudent) -> str:
 
 
 def _templates() -> Environment:
-    """The templates; a name that does not exist is an error. Markdown is not escaped."""
-    environment = Environment(
-        loader=PackageLoader("avatar_optuna.renderers"),
-        autoescape=False,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    """The templates of Markdown, which is not escaped."""
+    environment = environment_of("avatar_optuna.renderers", is_html=False)
     environment.filters |= {"percent": _percent, "times": _times, "written": written, "latency": _latency}
     return environment
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
@@ -22,6 +22,7 @@ from avatar_optuna.report import _figures, _students, _words
 from avatar_optuna.report._content import Content, content_of
 from avatar_optuna.schema import PHASES
 from avatar_optuna.tasks import task_kind
+from avatar_optuna.templates import environment_of
 from avatar_optuna.view import DistilledStudent, PredictedStudent, StudyView
 
 
@@ -63,15 +64,8 @@ def render(content: Content) -> str:
 
 
 def _templates() -> Environment:
-    """The templates; text is escaped, and a name that does not exist is an error."""
-    environment = Environment(
-        loader=PackageLoader("avatar_optuna.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    """The templates of the page, whose text is escaped."""
+    environment = environment_of("avatar_optuna.report", is_html=True)
     names = "amount carbon count duration interval joules listed percent points span times".split()
     environment.filters |= {name: getattr(_words, name) for name in names}
     environment.filters["title_of"] = lambda objective: OBJECTIVES.get(objective).title
