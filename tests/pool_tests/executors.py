@@ -9,6 +9,7 @@ import signal
 import time
 from pathlib import Path
 
+from avatar_optuna.files import write_text
 from avatar_optuna.pool import ExecutorSettings, JobContext, JobOutcome
 from avatar_optuna.schema import Job, JobResult
 
@@ -108,7 +109,7 @@ class Endless(Epochs):
     """Says that it has begun, and never ends."""
 
     def epoch(self, job: Job, context: JobContext) -> None:
-        Path(os.environ["AVATAR_TEST_BEGUN"]).write_text(str(os.getpid()))
+        write_text(Path(os.environ["AVATAR_TEST_BEGUN"]), str(os.getpid()))  # whole from the moment it exists
         time.sleep(600)
 
 
