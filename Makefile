@@ -1,7 +1,7 @@
 # Two commands for a newcomer, `make demo` and `make test`; each target sets up .venv first.
 PYTHON ?= python3
 VENV := .venv
-PYTEST_WORKERS := --numprocesses 2 --dist loadfile
+PYTEST_WORKERS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 STAMP := $(VENV)/.installed
 
 .PHONY: demo test test-slow fuzz check docs clean

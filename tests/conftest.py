@@ -23,6 +23,11 @@ hypothesis.settings.register_profile("avatar", deadline=None)  # a busy machine 
 hypothesis.settings.load_profile("avatar")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files of whole studies: at the end, one process would be alone with the last of them."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture
 def student_values() -> dict[str, Any]:
     """Thirteen valid values: the published 3 MB student's shape."""

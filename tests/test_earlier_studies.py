@@ -26,6 +26,8 @@ from avatar_optuna.storage import open_storage
 from avatar_optuna.study import AvatarStudy
 from tests.commands import run_command
 
+pytestmark = pytest.mark.long
+
 DATA = Path(__file__).parent / "data" / "earlier"
 NAME = "earlier"
 N_TRIALS, ROUNDS = 60, 2

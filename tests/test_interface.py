@@ -34,6 +34,8 @@ from avatar_optuna import (
 )
 from tests.finished_study import NAME, FinishedStudy, write_study
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("name", avatar_optuna.__all__)
 def test_a_public_name_can_be_imported_and_is_documented(name: str) -> None:

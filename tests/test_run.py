@@ -24,7 +24,7 @@ from avatar_optuna.schema import COMPARISON, INDICATOR, SETTINGS, TEACHER
 from avatar_optuna.storage import open_storage
 from avatar_optuna.study import AvatarStudy
 from tests.commands import run_command
-from tests.finished_study import FinishedStudy, write_study
+from tests.finished_study import NAME, FinishedStudy, write_study
 
 
 @pytest.fixture
@@ -91,6 +91,7 @@ def _read(folder: Path, statement: str) -> set[str]:
         return set()  # not made yet
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_each_phase_ends_like_one_that_never_was(folder: Path, finished_study: FinishedStudy) -> None:
     killed = []
     for phase, has_come in PHASES.items():
@@ -117,19 +118,24 @@ def test_a_run_killed_in_each_phase_ends_like_one_that_never_was(folder: Path, f
     assert set(study.read_attributes()[COMPARISON]["models"]) >= {"teacher", "codebert"}
     assert "students of tiny" in output
     assert "all is done" in _output(folder, "run", "study.toml")
-    _looks_right(folder)
+    _looks_right(folder, "tiny")
 
 
-def _looks_right(folder: Path) -> None:
+def test_the_commands_that_look_at_a_finished_study(finished_study: FinishedStudy, tmp_path: Path) -> None:
+    shutil.copytree(finished_study.folder, tmp_path, dirs_exist_ok=True)
+    _looks_right(tmp_path, NAME)
+
+
+def _looks_right(folder: Path, name: str) -> None:
     """The commands that look at a study, on the one that was just finished."""
-    status = json.loads(_output(folder, "status", "--study-name", "tiny", "-f", "json"))
+    status = json.loads(_output(folder, "status", "--study-name", name, "-f", "json"))
     assert status["is_finished"]
     assert status["failed"] == []
-    front = json.loads(_output(folder, "front", "--study-name", "tiny", "-f", "json"))
+    front = json.loads(_output(folder, "front", "--study-name", name, "-f", "json"))
     assert all(student["size_bytes"] <= 100_000 for student in front["students"])
     assert all(0 <= student["effectiveness"] <= 1 for student in front["students"])
     best = front["students"][0]
-    _output(folder, "export", "--study-name", "tiny", "--student", str(best["job"]), "--out", "student")
+    _output(folder, "export", "--study-name", name, "--student", str(best["job"]), "--out", "student")
     card = (folder / "student/README.md").read_text()
     assert f"{best['size_bytes']:,} bytes on disk" in card
     assert (folder / "student/model.safetensors").stat().st_size == best["size_bytes"]
@@ -140,10 +146,10 @@ def _looks_right(folder: Path) -> None:
     line = _output(folder, "predict", "student", "a.c")
     assert line == f"{answer['label']} {answer['label_name']}  {answer['probability']:.3f}  a.c\n"
     told = [student["told_from_previous"] for student in front["predicted"]]
-    table = _output(folder, "front", "--study-name", "tiny")
+    table = _output(folder, "front", "--study-name", name)
     assert table.count(" ~ ") == sum(not is_told for is_told in told[:10])
     assert ("it cannot rank students here" in table) == (not front["indicator"]["ranks"])
-    header, *rows = _output(folder, "front", "--study-name", "tiny", "-f", "csv").splitlines()
+    header, *rows = _output(folder, "front", "--study-name", name, "-f", "csv").splitlines()
     assert len(rows) == len(front["students"]) + len(front["predicted"])
     assert "predicted_effectiveness" in header
 

@@ -17,6 +17,8 @@ from avatar_optuna.view import StudyView, read_view
 from tests.commands import run_command
 from tests.finished_study import NAME, FinishedStudy
 
+pytestmark = pytest.mark.long
+
 
 def _view(folder: Path) -> StudyView:
     study = FinishedStudy(folder=folder).open()

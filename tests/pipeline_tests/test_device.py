@@ -15,6 +15,8 @@ from avatar_optuna.students.transformer import TRANSFORMER
 from avatar_optuna.study import searched, stored_cost_models
 from tests.finished_study import NAME, FinishedStudy, write_study
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def timed_study(tmp_path_factory: pytest.TempPathFactory) -> FinishedStudy:

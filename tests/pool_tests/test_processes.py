@@ -22,6 +22,8 @@ from avatar_optuna.pool._processes import _shared
 from avatar_optuna.schema import JobResult
 from tests.pool_tests.conftest import MakeJobs
 
+pytestmark = pytest.mark.long
+
 FAST = PoolTiming(heartbeat_interval_s=0.5, grace_period_s=3.0, poll_interval_s=0.1)
 EXECUTORS = "tests.pool_tests.executors"
 

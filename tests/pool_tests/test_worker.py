@@ -21,6 +21,8 @@ from avatar_optuna.storage import JobQueue, artifact_store, download_directory, 
 from tests.pool_tests import executors
 from tests.pool_tests.conftest import MakeJobs
 
+pytestmark = pytest.mark.long
+
 FAST = PoolTiming(heartbeat_interval_s=0.2, grace_period_s=1.0, poll_interval_s=0.05)
 
 

@@ -27,6 +27,8 @@ from avatar_optuna.settings import StudySettings, load_study_file
 from avatar_optuna.storage import open_storage, search_lock
 from avatar_optuna.study import AvatarStudy, create_study, pareto_indices, search, searched
 
+pytestmark = pytest.mark.long
+
 STUDY = """
 name = "clones"
 [task]
