@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,13 @@ def _install(folder: Path, entry_points: str) -> None:
 
 def _command(folder: Path, *words: str, code: int = 0) -> str:
     """What a command prints in a process of its own."""
+    return _python(folder, "-m", "avatar_optuna", *words, code=code)
+
+
+def _python(folder: Path, *words: str, code: int = 0) -> str:
     path = os.pathsep.join([str(ROOT), str(folder / "site")])
     done = subprocess.run(
-        [sys.executable, "-m", "avatar_optuna", *words],
+        [sys.executable, *words],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -95,6 +100,15 @@ def _command(folder: Path, *words: str, code: int = 0) -> str:
     return done.stdout if code == 0 else done.stdout + done.stderr
 
 
+_ONE_AFTER_ANOTHER = """
+import json, pathlib, sys
+from tests.commands import run_command
+results = [run_command(pathlib.Path.cwd(), *words) for words in json.loads(sys.argv[1])]
+assert not any(result.exit_code for result in results), results
+json.dump([result.stdout for result in results], sys.stdout)
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class StrangerStudy:
     """A finished study; tests only read it."""
@@ -102,14 +116,25 @@ class StrangerStudy:
     folder: Path
     said: str
 
-    def command(self, *words: str) -> str:
-        return _command(self.folder, *words)
+    @cached_property
+    def shown(self) -> list[str]:
+        """Its front as JSON, table and CSV; the report is written beside."""
+        front = f"front --study-name {NAME}"
+        return self.commands(
+            f"{front} -f json", front, f"{front} -f csv", f"report --study-name {NAME} --out report.html"
+        )
+
+    def commands(self, *commands: str) -> list[str]:
+        """What several commands print, in one process of their own: the imports of each would cost seconds."""
+        words = json.dumps([command.split() for command in commands])
+        printed: list[str] = json.loads(_python(self.folder, "-c", _ONE_AFTER_ANOTHER, words))
+        return printed
 
     def trials(self, name: str) -> optuna.Study:
         return optuna.load_study(study_name=name, storage=open_storage(f"sqlite:///{self.folder}/storage/studies.db"))
 
     def front(self) -> dict[str, Any]:
-        front: dict[str, Any] = json.loads(self.command("front", "--study-name", NAME, "-f", "json"))
+        front: dict[str, Any] = json.loads(self.shown[0])
         return front
 
 
@@ -152,26 +177,27 @@ def test_the_measured_figure_is_stored_and_shown(study: StrangerStudy) -> None:
 
 
 def test_tables_and_report_show_family_task_and_objectives(study: StrangerStudy) -> None:
-    header = study.command("front", "--study-name", NAME).splitlines()[1].split()
+    _, table, csv, _ = study.shown
+    header = table.splitlines()[1].split()
     assert header[-6:] == ["ms", "kB", "ECE", "%", "smaller", "faster"]
-    columns = study.command("front", "--study-name", NAME, "-f", "csv").splitlines()[0].split(",")
+    columns = csv.splitlines()[0].split(",")
     assert {"activation_bytes", "calibration_error", "vocab_size", "width", "depth"} <= set(columns)
-    study.command("report", "--study-name", NAME, "--out", "report.html")
     page = (study.folder / "report.html").read_text()
     assert "effectiveness up, activations down and calibration error down" in page
     assert loop_kinds.KIND.title in page
 
 
 def test_a_student_is_exported_and_answers_by_label_name(study: StrangerStudy) -> None:
-    job = str(study.front()["students"][0]["job"])
-    study.command("export", "--study-name", NAME, "--student", job, "--out", "student")
-    study.command("export", "--study-name", NAME, "--student", job, "--out", "zipped", "--format", "zip")
+    export = f"export --study-name {NAME} --student {study.front()['students'][0]['job']}"
+    (study.folder / "a.py").write_text("def f(numbers):\n    total = 0\n    for v in numbers:\n        total += v\n")
+    *_, predicted = study.commands(
+        f"{export} --out student", f"{export} --out zipped --format zip", "predict student a.py -f json"
+    )
     assert (study.folder / "zipped/student.zip").is_file()
     manifest = json.loads((study.folder / "student/avatar.json").read_text())
     assert manifest["family"] == "bag-of-tokens"
     assert (manifest["num_labels"], manifest["label_names"]) == (5, list(loop_kinds.KIND.label_names(None)))  # type: ignore[arg-type]
-    (study.folder / "a.py").write_text("def f(numbers):\n    total = 0\n    for v in numbers:\n        total += v\n")
-    said = json.loads(study.command("predict", "student", "a.py", "-f", "json"))["inputs"][0]
+    said = json.loads(predicted)["inputs"][0]
     assert said["label_name"] == manifest["label_names"][said["label"]]
     assert 0.2 <= said["probability"] <= 1
 

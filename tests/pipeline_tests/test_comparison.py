@@ -17,8 +17,6 @@ from avatar_optuna.view import StudyView, read_view
 from tests.commands import run_command
 from tests.finished_study import NAME, FinishedStudy
 
-pytestmark = pytest.mark.long
-
 
 def _view(folder: Path) -> StudyView:
     study = FinishedStudy(folder=folder).open()
@@ -44,6 +42,7 @@ def extended(finished_study: FinishedStudy, tmp_path_factory: pytest.TempPathFac
     return folder
 
 
+@pytest.mark.slow
 def test_extending_a_study_changes_no_earlier_figure(finished_study: FinishedStudy, extended: Path) -> None:
     before, after = _view(finished_study.folder), _view(extended)
     earlier = _figures(before)
@@ -52,6 +51,7 @@ def test_extending_a_study_changes_no_earlier_figure(finished_study: FinishedStu
     assert after.model("teacher") == before.model("teacher")
 
 
+@pytest.mark.slow
 def test_a_later_student_has_the_ratio_of_its_own_comparison(extended: Path) -> None:
     view = _view(extended)
     first, later = FinishedStudy(folder=extended).open().read_attributes()[COMPARISON], view.compared
@@ -68,6 +68,7 @@ def test_a_later_student_has_the_ratio_of_its_own_comparison(extended: Path) -> 
         assert student.times_less_than["teacher"]["latency"] == ratio
 
 
+@pytest.mark.slow
 def test_every_place_shows_the_same_latency(extended: Path) -> None:
     """Front as a table, JSON and CSV, model card, note and report: the median and its interval."""
     view = _view(extended)

@@ -15,7 +15,7 @@ from avatar_optuna.students.transformer import TRANSFORMER
 from avatar_optuna.study import searched, stored_cost_models
 from tests.finished_study import NAME, FinishedStudy, write_study
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow  # a study of its own
 
 
 @pytest.fixture(scope="module")

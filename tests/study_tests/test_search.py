@@ -123,7 +123,7 @@ for line in sys.stdin:  # a line is an order: search in a process of your own, a
 """
 
 
-@pytest.mark.parametrize("num_kills", [6, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("num_kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_search_killed_at_random_moments_ends_with_the_same_trials(
     num_kills: int, storage_url: str, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
