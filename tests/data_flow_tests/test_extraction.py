@@ -1,0 +1,89 @@
+"""Data flow of functions, beside what the published implementations give, and of some that are read at a glance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from avatar_optuna.data_flow import VARIANTS, extract, variant_named
+from avatar_optuna.exceptions import InputError
+from tests.data_flow_tests.oracle import plain, rows_of, stored
+
+
+@pytest.mark.parametrize(
+    ("variant", "language", "key"),
+    [
+        ("graphcodebert-split-strings", "java", None),
+        ("graphcodebert", "java", "string_leaf"),
+        ("avatar", "java", "string_leaf"),
+        ("graphcodebert", "python", None),
+        ("avatar", "c", None),
+        ("compressor", "c", "compressor"),
+    ],
+)
+def test_tokens_and_edges_are_the_oracles(oracle: Path, variant: str, language: str, key: str | None) -> None:
+    for row in rows_of(oracle / f"dataflow_{language}.jsonl"):
+        expected = row[key] if key else row
+        flow = extract(row["source"], language=language, variant=VARIANTS[variant])
+        assert list(flow.tokens) == expected["code_tokens"], row["id"]
+        assert plain(flow.edges) == stored(expected["dfg"]), row["id"]
+
+
+def test_most_java_methods_are_read_as_the_grammar_of_2021_read_them(oracle: Path) -> None:
+    rows = rows_of(oracle / "dataflow_java.jsonl")
+    flows = [extract(row["source"], language="java", variant=VARIANTS["graphcodebert-2021"]) for row in rows]
+    expected = [row["grammar_2021_02"] for row in rows]
+    same_tokens = [list(flow.tokens) == one["code_tokens"] for flow, one in zip(flows, expected, strict=True)]
+    same_edges = [plain(flow.edges) == stored(one["dfg"]) for flow, one in zip(flows, expected, strict=True)]
+    assert sum(same_tokens) >= 51
+    assert sum(same_edges) >= 49
+
+
+def _edges(source: str, language: str, variant: str) -> list[str]:
+    flow = extract(source, language=language, variant=VARIANTS[variant])
+    return [
+        f"{edge.name}{edge.token} {'=' if edge.relation == 'computedFrom' else '<'} "
+        + " ".join(f"{flow.tokens[source]}{source}" for source in edge.sources)
+        for edge in flow.edges
+    ]
+
+
+def test_a_value_is_followed_through_python() -> None:
+    source = 'def f(a):\n    """Says."""  # comment\n    b = a\n    return b\n'
+    assert _edges(source, "python", "graphcodebert") == ["a3 < ", "b6 = a8", "a8 < a3", "b10 < b6"]
+
+
+def test_behind_branches_a_value_may_come_from_each() -> None:
+    """From before them too: that is how the published extractor treats the word `else`."""
+    source = "int f(int a) { if (a) { a = 1; } else { a = 2; } return a; }"
+    assert _edges(source, "java", "graphcodebert")[-1] == "a25 < a4 a12 a19"
+
+
+def test_a_loop_is_walked_twice() -> None:
+    """What the body assigns is what the condition reads the second time."""
+    source = "int f(int a) { while (a > 0) { a = g(a); } return a; }"
+    edges = _edges(source, "java", "graphcodebert")
+    assert edges[:3] == ["a4 < ", "a9 < a4 a14", "a14 = g16 a18"]
+    assert edges[-1] == "a23 < a14"
+
+
+def test_avatar_and_compressor_read_c_apart() -> None:
+    source = "int f(int a) { int b = a; // the rest\n b = a + 1; return b; }"
+    assert _edges(source.replace("\n", " \n"), "c", "avatar")[1:3] == ["b12 = a14", "b12 = 116"]
+    assert _edges(source, "c", "compressor") == ["a4 < ", "a10 < a4"]
+
+
+@pytest.mark.parametrize("text", ["", "\n", "(((", "\N{LATIN SMALL LETTER E WITH ACUTE} = (", "'" * 99, "#if 1"])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_text_that_is_no_function_has_data_flow_too(name: str, text: str) -> None:
+    for language in VARIANTS[name].extractors:
+        flow = extract(text, language=language, variant=VARIANTS[name])
+        assert all(0 <= edge.token < len(flow.tokens) for edge in flow.edges)
+
+
+def test_what_no_published_extractor_reads_is_refused() -> None:
+    with pytest.raises(InputError, match=r"data_flow must be one of graphcodebert, .* got 'codebert'"):
+        variant_named("codebert")
+    with pytest.raises(InputError, match="as graphcodebert extracts it is that of java and python, got 'c'"):
+        extract("int f();", language="c", variant=variant_named("graphcodebert"))
