@@ -3,11 +3,13 @@
 from avatar_optuna.distillation._checkpoint import CHECKPOINT_FILE
 from avatar_optuna.distillation._classifier import (
     Classifier,
+    FunctionInputs,
     is_whole,
     load_tokenizer,
     longest_sequence,
     require_embeddings,
 )
+from avatar_optuna.distillation._data_flow import DataFlowReader, with_data_flow
 from avatar_optuna.distillation._distillation import TrainedStudent, build_student, distil
 from avatar_optuna.distillation._fixed_steps import own_stream
 from avatar_optuna.distillation._networks import first_line, load_pretrained, model_directory

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,40 @@ _UNLIMITED = 10**6
 _VOCABULARY_FILES = frozenset({"tokenizer.json", "vocab.json", "vocab.txt", "merges.txt"})
 
 
+class FunctionInputs(Protocol):
+    """Functions that are ready to be given to a network, such as `Tokens`."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    @property
+    def ids(self) -> Tensor:
+        """All token ids end to end."""
+
+    @property
+    def host_lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each function, shape (functions,)."""
+
+    def batch(self, functions: npt.NDArray[np.int64]) -> tuple[Tensor | None, ...]:
+        """What `Network.encode` takes for these functions."""
+
+    def chunks(self, functions: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
+        """Places in `functions`, by length, in chunks of at most `size`."""
+
+
+class Reader(Protocol):
+    """Turns functions into what a network takes, where that is more than token ids."""
+
+    def read(self, functions: Sequence[str], device: torch.device) -> FunctionInputs:
+        """Functions, ready for the network."""
+
+    def is_truncated(self, functions: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Of each function, whether its end is not read."""
+
+    def full_input(self, arity: int, device: torch.device) -> tuple[Tensor, ...]:
+        """What `Network.encode` takes for `arity` functions that fill all places."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Classifier:
     """A classifier with its tokenizer, on one device.
@@ -47,6 +81,7 @@ class Classifier:
         device: Where it computes.
         threshold: Of two labels, the label 1 is given from this probability on.
         language: Of the functions it learnt from, such as "java"; "" where its directory does not say.
+        reader: Turns functions into what the network takes; None where that is token ids.
     """
 
     network: Any
@@ -57,6 +92,7 @@ class Classifier:
     device: torch.device
     threshold: float = DEFAULT_THRESHOLD
     language: str = ""
+    reader: Reader | None = None
 
     @classmethod
     def load(
@@ -120,25 +156,35 @@ class Classifier:
         """Parameters, head included."""
         return sum(parameter.numel() for parameter in self.network.parameters())
 
-    def prepare(self, functions: Sequence[str]) -> tuple[Tensor, Tensor | None]:
-        """Ids (n, t) and mask (n, t) of functions on the device, for `forward`; two rows an input for pairs."""
-        tokens = self.tokens(functions)
-        return tokens.batch(np.arange(len(functions)))
+    def prepare(self, functions: Sequence[str]) -> tuple[Tensor | None, ...]:
+        """What `forward` takes for these functions, on the device; two rows an input for pairs."""
+        return self.tokens(functions).batch(np.arange(len(functions)))
+
+    def full_input(self) -> tuple[Tensor | None, ...]:
+        """What `forward` takes for one input at full length: what costs are counted on."""
+        arity = self.task_shape.arity
+        if self.reader is not None:
+            return self.reader.full_input(arity, self.device)
+        return (torch.full((arity, self.max_sequence_length), 5, device=self.device), None)
 
     @torch.inference_mode()
-    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+    def forward(self, *prepared: Tensor | None) -> Tensor:
         """Logits (m, labels) of prepared functions: what is timed, tokenization apart."""
-        vectors = self.network.encode(input_ids, attention_mask)  # (n, k)
+        vectors = self.network.encode(*prepared)  # (n, k)
         return self.network.classify(vectors.reshape(-1, self.task_shape.arity * vectors.shape[-1]))  # type: ignore[no-any-return]
 
-    def tokens(self, functions: Sequence[str]) -> Tokens:
-        """Functions tokenized on the device."""
+    def tokens(self, functions: Sequence[str]) -> FunctionInputs:
+        """Functions as the network takes them, tokenized, on the device."""
+        if self.reader is not None:
+            return self.reader.read(functions, self.device)
         return Tokens.tokenize(
             self.tokenizer, functions, max_sequence_length=self.max_sequence_length, device=self.device
         )
 
     def is_truncated(self, functions: Sequence[str]) -> npt.NDArray[np.bool_]:
         """Of each function, whether it is longer than `max_sequence_length`, so that its end is not read."""
+        if self.reader is not None:
+            return self.reader.is_truncated(functions)
         longest = self.max_sequence_length
         tokens = Tokens.tokenize(self.tokenizer, functions, max_sequence_length=longest + 1)
         return tokens.host_lengths > longest
@@ -157,7 +203,7 @@ class Classifier:
 
 
 @torch.inference_mode()
-def encode_all(network: Any, tokens: Tokens, *, batch_size: int) -> Tensor:
+def encode_all(network: Any, tokens: FunctionInputs, *, batch_size: int) -> Tensor:
     """Vectors (functions, k) of all functions in float32, by batches of like length."""
     chunks = list(tokens.chunks(np.arange(len(tokens)), batch_size))
     what, encode = "one function's vectors", partial(_encoded, network, tokens)
@@ -166,10 +212,10 @@ def encode_all(network: Any, tokens: Tokens, *, batch_size: int) -> Tensor:
     return torch.empty_like(vectors).index_copy_(0, order, vectors)
 
 
-def _encoded(network: Any, tokens: Tokens, functions: npt.NDArray[np.int64]) -> Tensor:
+def _encoded(network: Any, tokens: FunctionInputs, functions: npt.NDArray[np.int64]) -> Tensor:
     """Vectors (n, k) of functions."""
     device = tokens.ids.device
-    if is_packed(network, device):
+    if isinstance(tokens, Tokens) and is_packed(network, device):
         size = int(tokens.host_lengths[functions].sum())
         packed = tokens.packed(torch.from_numpy(functions).to(device), size)
         return network.encode_packed(packed).float()  # type: ignore[no-any-return]

@@ -53,7 +53,22 @@ class SingleClassifier(nn.Module):
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Logits (n, labels) of functions (n, t)."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask.long()
-        logits: Tensor = self.model(input_ids, attention_mask=mask).logits
+        return self._in_order(self.model(input_ids, attention_mask=mask).logits)
+
+    def encode_embedded(self, embeddings: Tensor, **inputs: Tensor) -> Tensor:
+        """Logits (n, labels) of functions given as embeddings (n, t, w) of words, and what else the model takes."""
+        return self._in_order(self.model(inputs_embeds=embeddings, **inputs).logits)
+
+    def word_embeddings(self, input_ids: Tensor) -> Tensor:
+        """Embeddings (n, t, w) of ids (n, t)."""
+        return self.model.get_input_embeddings()(input_ids)  # type: ignore[no-any-return]
+
+    @property
+    def config(self) -> Any:
+        """The model's configuration."""
+        return self.model.config
+
+    def _in_order(self, logits: Tensor) -> Tensor:
         return logits if self.order is None else logits[:, self.order]
 
     def classify(self, joined: Tensor) -> Tensor:
@@ -90,6 +105,20 @@ class PairClassifier(nn.Module):
         """First-token vectors (n, w) of functions (n, t)."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask.long()
         return self.encoder(input_ids, attention_mask=mask).last_hidden_state[:, 0]  # type: ignore[no-any-return]
+
+    def encode_embedded(self, embeddings: Tensor, **inputs: Tensor) -> Tensor:
+        """First-token vectors (n, w) of functions given as embeddings (n, t, w) of their words, and what else the
+        encoder takes."""
+        return self.encoder(inputs_embeds=embeddings, **inputs).last_hidden_state[:, 0]  # type: ignore[no-any-return]
+
+    def word_embeddings(self, input_ids: Tensor) -> Tensor:
+        """Embeddings (n, t, w) of ids (n, t)."""
+        return self.encoder.get_input_embeddings()(input_ids)  # type: ignore[no-any-return]
+
+    @property
+    def config(self) -> Any:
+        """The encoder's configuration."""
+        return self.encoder.config
 
     def classify(self, joined: Tensor) -> Tensor:
         """Logits (m, labels) of joined vectors (m, 2 w)."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -61,8 +60,8 @@ def forward_flops(classifier: Classifier) -> int:
 
     Attention is computed from its single products meanwhile: torch counts nothing of its fused kernel for CPUs.
     """
-    ids = torch.full((classifier.task_shape.arity, classifier.max_sequence_length), 5, device=classifier.device)
+    full = classifier.full_input()
     counter = FlopCounterMode(display=False)
     with counter, sdpa_kernel(SDPBackend.MATH):
-        classifier.forward(ids)
+        classifier.forward(*full)
     return int(counter.get_total_flops())

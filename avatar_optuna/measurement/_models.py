@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
@@ -16,7 +17,7 @@ from avatar_optuna.tasks import Split
 _MAX_INPUTS = 64
 _CODEBERT_TOKENS = 512
 
-Batch = tuple[Tensor, Tensor | None]
+Batch = tuple[Tensor | None, ...]
 
 
 def classifier_runs(classifier: Classifier, split: Split) -> Callable[[int], Run]:
@@ -62,14 +63,16 @@ class CodebertArchitecture:
 
     def runs(self, lengths_of: Classifier, split: Split) -> Callable[[int], Run]:
         """Passes over inputs as long as another classifier's tokenizer makes them (at most 512 tokens)."""
+        plain = replace(lengths_of, reader=None)  # gives ids and mask
 
         def make(batch_size: int) -> Run:
-            batches = cycle([self._batch(*batch) for batch in _prepared(lengths_of, split, batch_size)])
+            batches = cycle([self._batch(*batch) for batch in _prepared(plain, split, batch_size)])
             return lambda: self._forward(*next(batches))
 
         return make
 
-    def _batch(self, ids: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _batch(self, ids: Tensor | None, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        assert ids is not None
         filled = torch.ones_like(ids) if mask is None else mask.to(torch.long)
         return ids[:, :_CODEBERT_TOKENS].remainder(50_000) + 10, filled[:, :_CODEBERT_TOKENS]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avatar_optuna.distillation import Classifier, Teacher, Tokens, first_line
+from avatar_optuna.distillation import Classifier, FunctionInputs, Teacher, first_line
 from avatar_optuna.exceptions import InputError, is_failure
 from avatar_optuna.files import sha256_of
 from avatar_optuna.tasks import Task
@@ -62,7 +62,7 @@ def require_answers(classifier: Classifier, source: str, task: Task) -> None:
     _require_distinct_sequences(classifier.tokens(task.train.functions[:_TRIED_FUNCTIONS]), source)
 
 
-def _require_distinct_sequences(tokens: Tokens, source: str) -> None:
+def _require_distinct_sequences(tokens: FunctionInputs, source: str) -> None:
     """Refuse a tokenizer to which all functions are the same.
 
     Raises:
