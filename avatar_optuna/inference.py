@@ -88,6 +88,14 @@ class ExportedStudent:
         """Of each function, whether it is longer than the window: only its beginning is read."""
         return [bool(is_long) for is_long in self._runtime.is_truncated(functions)]
 
+    def encode(self, functions: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Vectors of functions, shape (functions, k)."""
+        return self._runtime.encode(functions)
+
+    def logits(self, joined: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Logits (inputs, labels) of the vectors of each input, one after the other: (inputs, arity k)."""
+        return self._runtime.classify(joined)
+
     def predict(
         self, inputs: Sequence[str | tuple[str, ...]], *, threshold: float | None = None
     ) -> list[Classification]:
@@ -118,9 +126,9 @@ class ExportedStudent:
         if not rows:
             return []
         places = {text: place for place, text in enumerate(dict.fromkeys(text for row in rows for text in row))}
-        vectors = self._runtime.encode(list(places))  # (functions, k)
+        vectors = self.encode(list(places))  # (functions, k)
         joined = vectors[[places[text] for row in rows for text in row]].reshape(len(rows), -1)  # (inputs, arity k)
-        logits = self._runtime.classify(joined).astype(np.float64)  # (inputs, labels)
+        logits = self.logits(joined).astype(np.float64)  # (inputs, labels)
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
         limit = self.threshold if threshold is None else threshold

@@ -164,6 +164,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dashboard": {"exceptions", "schema", "pareto", "storage", "study", "report", "progress"},
     "sources": {"exceptions", "files"},
     "inference": {"exceptions", "files", "manifest", "runtimes", "sources", "distillation"},
+    "scan": {"exceptions", "files", "progress", "templates", "syntax", "manifest", "inference"},
     "exports": {
         *("files", "exceptions", "registry", "students", "costs", "schema", "settings", "storage", "study", "view"),
         *("renderers", "manifest", "runtimes"),
@@ -194,6 +195,8 @@ MAY_IMPORT: dict[str, set[str]] = {
             "dashboard",
             "exports",
             "inference",
+            "scan",
+            "files",
             "measurement",
             "indicator",
             "students",

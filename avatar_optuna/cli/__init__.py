@@ -53,11 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(name: str) -> tuple[Callable[[Namespace, Console], None], tuple[type[Exception], ...]]:
-    """A command, and what a database raises under it. `--help` waits for none; `predict` waits for no database."""
+    """A command, and what a database raises under it. `--help` waits for none; The others here need no database."""
     if name == "predict":
         from avatar_optuna.cli._predict import predict
 
         return predict, ()
+    if name == "scan":
+        from avatar_optuna.cli._scan import scan
+
+        return scan, ()
     _quiet_libraries()
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +22,24 @@ def natural(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, got {text!r}")
     return int(text)
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def expectation(text: str) -> float:
+    """A finite number above 0, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
+    return value
 
 
 def probability(text: str) -> float:
@@ -238,6 +258,84 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
                 type=lambda name: "text" if name == "table" else name,  # its name before
                 choices=("text", "json", "jsonl"),
                 default="text",
+            ),
+        ),
+    ),
+    "scan": (
+        "find clones, or suspicious functions, in a folder of source code by an exported student",
+        (
+            _argument("directory", "an exported student of two labels", type=path, metavar="STUDENT"),
+            _argument("folder", "the folder to scan; links are not followed", type=path, metavar="FOLDER"),
+            _argument(
+                "--language",
+                "scan files of this language, may be repeated: c, cpp, java, javascript, python (default: the "
+                "student's own)",
+                action="append",
+                default=[],
+                metavar="NAME",
+            ),
+            _argument(
+                "--false-per-1000",
+                "set the threshold so that of 1,000 functions so many findings are by chance (default: 1 of clones, "
+                "10 of suspicious functions)",
+                type=expectation,
+                metavar="X",
+            ),
+            _argument("--threshold", "a finding has this probability at least", type=probability, metavar="P"),
+            _argument("--baseline", "JSON of an earlier scan, whose findings are known", type=path, metavar="FILE"),
+            _flag("--fail-on-findings", "exit with 1 if there are findings; with --baseline, new ones"),
+            _argument(
+                "-f/--format",
+                "how to print it (default: table)",
+                choices=("table", "json", "sarif", "html"),
+                default="table",
+            ),
+            _argument("--out", "file to write it to (default: standard output)", type=path, metavar="FILE"),
+            _argument(
+                "--limit", "findings that a table shows, 0 for all (default: 50)", type=natural, default=50, metavar="N"
+            ),
+            _argument(
+                "--min-lines",
+                "leave out functions of fewer lines of code (default: 5)",
+                type=natural,
+                default=5,
+                metavar="N",
+            ),
+            _argument(
+                "--min-tokens",
+                "leave out functions of fewer words and signs (default: 50)",
+                type=natural,
+                default=50,
+                metavar="N",
+            ),
+            _argument(
+                "--comments",
+                "whether the student reads comments and docstrings (default: auto, which drops them for pairs)",
+                choices=("auto", "keep", "drop"),
+                default="auto",
+            ),
+            _argument(
+                "--exclude",
+                "leave out files and folders whose path matches, may be repeated; such as 'tests/*'",
+                action="append",
+                default=[],
+                metavar="PATTERN",
+            ),
+            _flag("--all-folders", "look into hidden and vendored folders (.git, node_modules, vendor, ...) too"),
+            _argument("--max-kb", "skip larger files (default: 1000)", type=positive, default=1000, metavar="N"),
+            _argument(
+                "--neighbours",
+                "functions that each is compared with by the student's head (default: 20)",
+                type=positive,
+                default=20,
+                metavar="N",
+            ),
+            _argument(
+                "--jobs",
+                "processes (default: a core each)",
+                type=positive,
+                default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+                metavar="N",
             ),
         ),
     ),

@@ -143,6 +143,7 @@ def distil(
         label_names=task.label_names,
         hyperparameters=hyperparameters.to_dict(),
         language=task.language,
+        task=task.kind,
         teacher=teacher.source,
     )
     if len(trainer.history) < recipe.epochs:

@@ -1,0 +1,100 @@
+"""A threshold for an expected number of false findings, from the scores of the scanned code itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from avatar_optuna.scan._findings import Threshold
+from avatar_optuna.scan._scores import Scores, margin, probability
+
+DEFAULT_FALSE_PER_1000 = {1: 10.0, 2: 1.0}
+"""By functions an input."""
+LEAST_SCORES = {1: 100, 2: 10_000}
+"""By functions an input; of fewer scores no tail is known."""
+_TAIL = (0.99, 0.999)
+"""Quantiles of the scores of random pairs between which they are taken as those of unrelated pairs."""
+
+
+def tail_margin(scores: Scores, share: float) -> float:
+    """The margin that a share of unrelated inputs reaches.
+
+    Random pairs of a code base are nearly all unrelated, but the highest of them are not: clones are among them. So
+    the tail is taken from scores below those, between two quantiles, and continued as an exponential distribution:
+    from the lower quantile on, the logarithm of the share that is above a score falls in proportion to the score.
+
+    Args:
+        scores: Of random inputs, shape (n,).
+        share: Above 0, at most 1.
+
+    Returns:
+        For a share that the lower quantile exceeds, the quantile itself.
+    """
+    low, high = np.quantile(scores.astype(np.float64), _TAIL)
+    if share >= 1 - _TAIL[0]:
+        return float(np.quantile(scores, 1 - share))
+    per_unit = (high - low) / math.log((1 - _TAIL[0]) / (1 - _TAIL[1]))
+    return float(low + per_unit * math.log((1 - _TAIL[0]) / share))
+
+
+def tail_share(scores: Scores, margin: float) -> float:
+    """The share of unrelated inputs that reaches a margin: the inverse of `tail_margin`."""
+    low, high = np.quantile(scores.astype(np.float64), _TAIL)
+    if margin <= low or high <= low:
+        return float(np.mean(scores >= margin))
+    per_unit = (high - low) / math.log((1 - _TAIL[0]) / (1 - _TAIL[1]))
+    return float((1 - _TAIL[0]) * math.exp(-(margin - low) / per_unit))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aim:
+    """What sets a threshold: the first of these that is not None, the student's own where none is.
+
+    Args:
+        asked: A probability that was asked for.
+        false_per_1000: False findings to expect for 1,000 functions.
+        baseline_margin: The margin of a baseline.
+        own: The student's own, a probability.
+    """
+
+    own: float
+    asked: float | None = None
+    false_per_1000: float | None = None
+    baseline_margin: float | None = None
+
+
+def choose_threshold(scores: Scores, aim: Aim, *, inputs: int, functions: int, arity: int) -> Threshold:
+    """The threshold asked for, the baseline's, or the one at which so many false findings are to be expected.
+
+    Args:
+        scores: Of random inputs of the scanned code, shape (n,).
+        aim: What it is set by; where nothing was asked for and there is no baseline, by `DEFAULT_FALSE_PER_1000`. What
+            is set by expectation is never below the student's own threshold.
+        inputs: Inputs that there are: pairs, or functions.
+        functions: Functions that there are.
+        arity: Functions an input.
+    """
+    is_known = len(scores) >= LEAST_SCORES[arity]
+
+    def threshold(least: float, origin: str) -> Threshold:
+        expected = inputs * tail_share(scores, least) if is_known else None
+        return Threshold(probability=probability(least), margin=least, origin=origin, expected_false=expected)
+
+    if aim.asked is not None:
+        return threshold(margin(aim.asked), "as asked for")
+    if aim.false_per_1000 is None and aim.baseline_margin is not None:
+        return threshold(aim.baseline_margin, "that of the baseline")
+    own = margin(aim.own)
+    if not is_known:
+        return threshold(own, "the student's own: too few functions to expect anything from their scores")
+    wanted = DEFAULT_FALSE_PER_1000[arity] if aim.false_per_1000 is None else aim.false_per_1000
+    what = {1: "functions", 2: "unrelated pairs"}[arity]
+    findings = "finding" if wanted == 1 else "findings"
+    least = tail_margin(scores, wanted * functions / 1000 / inputs)
+    if least < own:
+        return threshold(
+            own, f"the student's own: fewer than {wanted:g} false {findings} expected there for 1,000 functions"
+        )
+    return threshold(least, f"{wanted:g} false {findings} expected for 1,000 functions, by the scores of {what}")
