@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "registry": {"exceptions"},
     "syntax": {"exceptions"},
     "data_flow": {"exceptions", "syntax"},
+    "edits": {"exceptions", "syntax"},
     "codec": {"exceptions"},
     "costs": {"exceptions"},
     "manifest": {"exceptions", "files", "costs"},
