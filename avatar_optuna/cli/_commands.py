@@ -65,13 +65,16 @@ def _space(options: Namespace, console: Console) -> None:
 def _teacher(options: Namespace, console: Console) -> None:
     from avatar_optuna.measurement import effectiveness
     from avatar_optuna.tasks import baseline, load_task
-    from avatar_optuna.teachers import load_teacher
+    from avatar_optuna.teachers import load_teacher, weaknesses, write_inputs
 
     settings = load_study_file(options.study_file)
     cache_dir = cache_folder(options.cache)
     progress = Progress(console)
     with progress.busy(f"reading the data of {settings.task.kind}"):
         task = load_task(settings.task, cache_dir=cache_dir)
+    if options.inputs is not None:
+        say(console, f"{write_inputs(task, options.inputs):,} inputs to label are in {options.inputs}")
+        return
     with progress.bar("teacher: epochs", settings.teacher.epochs) as update:
         teacher = load_teacher(
             settings.teacher,
@@ -80,7 +83,7 @@ def _teacher(options: Namespace, console: Console) -> None:
             device=settings.measurement.device,
             on_epoch=lambda record: update(record.epoch),
         )
-    splits = ("valid", "test") if teacher.classifier is not None else ("valid",)
+    splits = [name for name in ("valid", "test") if teacher.has_logits(name)]
     with progress.busy("evaluating teacher and baseline"):
         figures = {
             name: effectiveness(
@@ -90,6 +93,13 @@ def _teacher(options: Namespace, console: Console) -> None:
         }
         plain = baseline(task)
     _render.teacher(teacher.source, figures, plain, console)
+    for warning in weaknesses(figures["valid"], plain["valid"], task.shape.num_labels):
+        say(console, f"warning    {warning}")
+    if options.save is not None:
+        from avatar_optuna.teachers._saving import save_teacher
+
+        save_teacher(teacher, options.save)
+        say(console, f"the teacher is in {options.save}")
 
 
 def _run(options: Namespace, console: Console) -> None:

@@ -129,7 +129,19 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
         (_STUDY_FILE, _CACHE, _format("table", "json")),
     ),
     "space": ("what is feasible, and what binds", (_STUDY_FILE, _format("table", "json"))),
-    "teacher": ("fine-tune or load the teacher, and say how good it is", (_STUDY_FILE, _CACHE)),
+    "teacher": (
+        "fine-tune or load the teacher, and say how good it is",
+        (
+            *(_STUDY_FILE, _CACHE),
+            _argument("--save", "new directory for the teacher in Hugging Face's form", type=path, metavar="DIR"),
+            _argument(
+                "--inputs",
+                "only write the inputs that another model is to label, as JSON Lines, and no more",
+                type=path,
+                metavar="FILE",
+            ),
+        ),
+    ),
     "create": (
         "make the study and its tables, and no more: before many machines begin",
         (_STUDY_FILE, _STORAGE, _ARTIFACTS),

@@ -9,11 +9,41 @@ from avatar_optuna.distillation._classifier import (
     longest_sequence,
     require_embeddings,
 )
+from avatar_optuna.distillation._cross_encoder import CrossClassifier
 from avatar_optuna.distillation._data_flow import DataFlowReader, with_data_flow
 from avatar_optuna.distillation._distillation import TrainedStudent, build_student, distil
 from avatar_optuna.distillation._fixed_steps import own_stream
-from avatar_optuna.distillation._networks import first_line, load_pretrained, model_directory
+from avatar_optuna.distillation._logits import take_rows, with_rows
+from avatar_optuna.distillation._networks import (
+    PAIR_HEAD_FILE,
+    PairClassifier,
+    PairHead,
+    SingleClassifier,
+    encoder_prefix,
+    first_line,
+    holds_pickled_weights,
+    load_encoder,
+    load_incomplete,
+    load_pretrained,
+    load_sequence_classifier,
+    model_directory,
+    model_of_tensors,
+    pair_classifier,
+    read_pair_head,
+    weight_shapes,
+)
+from avatar_optuna.distillation._padding import settle_padding
+from avatar_optuna.distillation._pooling import default_pooling
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe
+from avatar_optuna.distillation._sentence_encoder import (
+    ACTIVATIONS,
+    POOLING_KEYS,
+    SIMILARITIES,
+    DenseLayer,
+    SentenceEncoder,
+    SimilarityClassifier,
+    fit_odds,
+)
 from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._teacher import Teacher
 from avatar_optuna.distillation._tokens import Tokens

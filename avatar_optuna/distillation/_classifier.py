@@ -18,11 +18,13 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation._networks import (
     SingleClassifier,
+    config_of,
     first_line,
     load_fine_tuned,
     model_directory,
     shape_of_checkpoint,
 )
+from avatar_optuna.distillation._padding import settle_padding
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.exceptions import AvatarError, InputError, is_failure
 from avatar_optuna.manifest import DEFAULT_THRESHOLD, MANIFEST_FILE, family_name, read_manifest
@@ -136,6 +138,7 @@ class Classifier:
             network, tokenizer = family.load_network(path), family.load_tokenizer(path)
         else:
             network, tokenizer = load_fine_tuned(str(directory), task_shape), load_tokenizer(str(directory))
+            settle_padding(str(directory), network, tokenizer)
             require_embeddings(str(directory), network, tokenizer)
         own_names = tuple(manifest.get("label_names") or _label_names(network, task_shape.num_labels))
         if label_names is not None and isinstance(network, SingleClassifier):
@@ -150,6 +153,11 @@ class Classifier:
             threshold=float(manifest.get("threshold", DEFAULT_THRESHOLD)),
             language=str(manifest.get("language", "")),
         )
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether each function has a vector of its own."""
+        return True
 
     @property
     def num_parameters(self) -> int:
@@ -207,7 +215,7 @@ def encode_all(network: Any, tokens: FunctionInputs, *, batch_size: int) -> Tens
     """Vectors (functions, k) of all functions in float32, by batches of like length."""
     chunks = list(tokens.chunks(np.arange(len(tokens)), batch_size))
     what, encode = "one function's vectors", partial(_encoded, network, tokens)
-    vectors = torch.cat([_in_halves(encode, chunk, what) for chunk in chunks])
+    vectors = torch.cat([in_halves(encode, chunk, what) for chunk in chunks])
     order = torch.from_numpy(np.concatenate(chunks)).to(vectors.device)
     return torch.empty_like(vectors).index_copy_(0, order, vectors)
 
@@ -222,7 +230,7 @@ def _encoded(network: Any, tokens: FunctionInputs, functions: npt.NDArray[np.int
     return network.encode(*tokens.batch(functions)).float()  # type: ignore[no-any-return]
 
 
-def _in_halves(compute: Callable[[npt.NDArray[np.int64]], Tensor], rows: npt.NDArray[np.int64], what: str) -> Tensor:
+def in_halves(compute: Callable[[npt.NDArray[np.int64]], Tensor], rows: npt.NDArray[np.int64], what: str) -> Tensor:
     """What is computed of rows; one half after the other where the memory does not hold both.
 
     Raises:
@@ -234,7 +242,7 @@ def _in_halves(compute: Callable[[npt.NDArray[np.int64]], Tensor], rows: npt.NDA
         if len(rows) == 1:
             raise AvatarError(f"the device's memory must hold {what}, it does not") from error
     torch.cuda.empty_cache()
-    return torch.cat([_in_halves(compute, half, what) for half in np.array_split(rows, 2)])
+    return torch.cat([in_halves(compute, half, what) for half in np.array_split(rows, 2)])
 
 
 @torch.inference_mode()
@@ -247,7 +255,7 @@ def classify_all(network: Any, vectors: Tensor, inputs: npt.NDArray[np.integer[A
 
     places = np.asarray(inputs, dtype=np.int64)
     what = "the head's work on one input"
-    return torch.cat([_in_halves(classify, places[at : at + rows], what) for at in range(0, len(places), rows)])
+    return torch.cat([in_halves(classify, places[at : at + rows], what) for at in range(0, len(places), rows)])
 
 
 def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
@@ -285,8 +293,7 @@ def _refusing(source: str) -> Iterator[None]:
 
 def require_embeddings(source: str, network: Any, tokenizer: PreTrainedTokenizerBase) -> None:
     """Refuse (`InputError`) a tokenizer with ids for which a network that says its vocabulary has no embedding."""
-    model = getattr(network, "model", getattr(network, "encoder", network))
-    rows = getattr(getattr(model, "config", None), "vocab_size", None)
+    rows = getattr(config_of(network), "vocab_size", None)
     largest = max(tokenizer.get_vocab().values(), default=0)
     if rows is not None and largest >= rows:
         raise InputError(f"{source}: the tokenizer's ids must be below the model's vocab_size of {rows}, got {largest}")
@@ -296,7 +303,7 @@ def longest_sequence(network: Any, tokenizer: PreTrainedTokenizerBase, default: 
     """The most tokens that both a model and its tokenizer say they take, or `default` where neither says."""
     if isinstance(network, StudentForSequenceClassification):
         return int(network.config.max_sequence_length)
-    config = getattr(network, "model", getattr(network, "encoder", network)).config
+    config = config_of(network)
     positions = getattr(config, "max_position_embeddings", None)
     limits = [tokenizer.model_max_length]  # an enormous number where the tokenizer does not say
     if positions:

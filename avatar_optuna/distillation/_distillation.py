@@ -118,12 +118,13 @@ def distil(
     train = Examples.of(task.train, tokenizer, max_sequence_length=length, device=device, views=views)
     if task.shape.is_pair and family.starts_as_similarity:
         start_as_similarity(student, train, seed=chosen_seed)
+    soft_labels = teacher.soft_labels(device, views)
     trainer = Trainer(
         student,
         recipe=recipe,
-        train=train,
+        train=train.with_inputs(soft_labels.more_inputs),
         valid=Examples.of(task.valid, tokenizer, max_sequence_length=length, device=device),
-        soft_labels=teacher.soft_labels(device, views),
+        soft_labels=soft_labels,
         directory=out_dir / "checkpoint",
         fingerprint=_fingerprint(hyperparameters, recipe, task, teacher),
         store=checkpoint,

@@ -13,10 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from avatar_optuna.distillation._recipe import Examples, Recipe, SoftLabels
-
-UNKNOWN = -1
-"""The label of a pair that is not listed."""
+from avatar_optuna.distillation._recipe import UNKNOWN, Examples, Recipe, SoftLabels
 
 
 def mixed_loss(

@@ -14,6 +14,9 @@ from avatar_optuna.codec import Stored
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.tasks import Split
 
+UNKNOWN = -1
+"""The label of an input that is not listed."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -81,22 +84,31 @@ class Examples:
         tokens = Tokens.tokenize(tokenizer, texts, max_sequence_length=max_sequence_length, device=device)
         return cls(tokens=tokens, inputs=split.inputs, labels=split.labels)
 
+    def with_inputs(self, more: npt.NDArray[np.int32] | None) -> Examples:
+        """The split with further inputs, whose labels are not known."""
+        if more is None:
+            return self
+        labels = np.concatenate([self.labels, np.full(len(more), UNKNOWN, dtype=np.int64)])
+        return Examples(tokens=self.tokens, inputs=np.concatenate([self.inputs, more]), labels=labels)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SoftLabels:
     """What the teacher says of the training split.
 
     Args:
-        logits: Of the listed inputs, shape (n, labels), on the device.
+        logits: Of the listed inputs, and of `more_inputs` behind them, shape (n + m, labels), on the device.
         vectors: Of each function and view, shape (texts, k), on the device, or None where logits suffice or are all
             there is.
         classify: The teacher's head: joined vectors (m, f k) to logits (m, labels). With `vectors`, any pair has a
             label.
+        more_inputs: Inputs without a label that it was asked about besides, shape (m, 2), or None.
     """
 
     logits: Tensor
     vectors: Tensor | None = None
     classify: Callable[[Tensor], Tensor] | None = None
+    more_inputs: npt.NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,13 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from avatar_optuna.distillation._classifier import Classifier, classify_all
 from avatar_optuna.distillation._recipe import SoftLabels
@@ -22,6 +23,9 @@ from avatar_optuna.tasks import Task
 
 logger = logging.getLogger(__name__)
 
+_PAIRS_SEED = 0
+"""Students of all seeds learn from the same sampled pairs, so that the teacher is asked once."""
+
 
 class Teacher:
     """What students learn from.
@@ -31,7 +35,8 @@ class Teacher:
         fingerprint: SHA-256 over what its answers depend on.
         classifier: The model, or None where only its soft labels are known.
         soft_labels: Logits by split, where there is no model.
-        cache_dir: For function vectors; None keeps them in memory alone.
+        cache_dir: For function vectors, or the logits of a model that has none; None keeps them in memory alone.
+        sampled_pairs: Pairs of training functions that a model without vectors is asked about besides the listed ones.
     """
 
     def __init__(
@@ -43,18 +48,19 @@ class Teacher:
         classifier: Classifier | None,
         soft_labels: dict[str, npt.NDArray[np.float32]] | None = None,
         cache_dir: Path | None = None,
+        sampled_pairs: int = 0,
     ) -> None:
         self.source = source
         self.fingerprint = fingerprint
         self.task = task
         self.classifier = classifier
-        self._cache_dir = cache_dir
+        self._cache_dir, self._sampled_pairs = cache_dir, sampled_pairs
         self._vectors: dict[str, npt.NDArray[np.float32]] = {}
         self._logits = {name: self._checked(logits, name) for name, logits in (soft_labels or {}).items()}
 
     def vectors(self, split_name: str) -> npt.NDArray[np.float32] | None:
-        """Vectors (functions, k) of a split's functions, computed once and cached; None where there is no model."""
-        if self.classifier is None:
+        """Vectors (functions, k) of a split's functions, computed once and cached; None where there are none."""
+        if self.classifier is None or not self.classifier.has_vectors:
             return None
         if split_name not in self._vectors:
             functions = self.task.splits[split_name].functions
@@ -68,13 +74,20 @@ class Teacher:
             InputError: Only soft labels are known, and not for this split; or a logit is not finite.
         """
         if split_name not in self._logits:
-            vectors = self.vectors(split_name)
-            if vectors is None or self.classifier is None:
+            if self.classifier is None:
                 raise InputError(f"teacher {self.source}: it has no soft labels for the {split_name} split")
-            on_device = torch.from_numpy(vectors).to(self.classifier.device)
-            logits = classify_all(self.classifier.network, on_device, self.task.splits[split_name].inputs)
-            self._logits[split_name] = self._checked(logits.cpu().numpy(), split_name)
+            split, vectors = self.task.splits[split_name], self.vectors(split_name)
+            if vectors is None:
+                logits = self._answers(self.classifier, split_name, split.functions, split.inputs)
+            else:
+                on_device = torch.from_numpy(vectors).to(self.classifier.device)
+                logits = classify_all(self.classifier.network, on_device, split.inputs).cpu().numpy()
+            self._logits[split_name] = self._checked(logits, split_name)
         return self._logits[split_name]
+
+    def has_logits(self, split_name: str) -> bool:
+        """Whether `logits` knows the answers for a split."""
+        return self.classifier is not None or split_name in self._logits
 
     def _checked(self, logits: npt.NDArray[np.float32], split_name: str) -> npt.NDArray[np.float32]:
         is_finite = np.isfinite(logits).all(axis=1)
@@ -95,29 +108,80 @@ class Teacher:
         Raises:
             InputError: There are views, and only soft labels are known.
         """
-        logits = torch.from_numpy(self.logits("train")).to(device)
-        if self.classifier is None and views:
-            raise InputError(f"distillation.views: the teacher must be a model that labels them, got {self.source}")
-        if self.classifier is None or (not self.task.shape.is_pair and not views):
+        logits, vectors = torch.from_numpy(self.logits("train")).to(device), self.vectors("train")
+        if vectors is None and views:
+            raise InputError(
+                f"distillation.views: the teacher must be a model that labels them one by one, got {self.source}"
+            )
+        if self.classifier is None:
             return SoftLabels(logits=logits)
-        vectors = self.vectors("train")
+        if vectors is None:
+            return self._with_sampled_pairs(self.classifier, logits)
+        if not self.task.shape.is_pair and not views:
+            return SoftLabels(logits=logits)
         if views:
             name = f"views_{hashlib.sha256(json.dumps(views).encode()).hexdigest()[:32]}"
             vectors = np.concatenate([vectors, self._cached_vectors(self.classifier, name, views)])
         classify = self.classifier.network.to(device).classify
         return SoftLabels(logits=logits, vectors=torch.from_numpy(vectors).to(device), classify=classify)
 
+    def _with_sampled_pairs(self, classifier: Classifier, logits: Tensor) -> SoftLabels:
+        """Logits (n + s, labels) of the listed inputs, and of the sampled pairs behind them."""
+        split = self.task.train
+        pairs = sample_pairs(split.inputs, len(split.functions), self._sampled_pairs)
+        if not len(pairs):
+            return SoftLabels(logits=logits)
+        answers = self._answers(classifier, f"sampled_{len(pairs)}", split.functions, pairs)
+        answered = torch.from_numpy(self._checked(answers, "sampled")).to(logits.device)
+        return SoftLabels(logits=torch.cat([logits, answered]), more_inputs=pairs)
+
+    def _answers(
+        self, classifier: Classifier, name: str, functions: Sequence[str], inputs: npt.NDArray[np.int32]
+    ) -> npt.NDArray[np.float32]:
+        """Logits (m, labels) of inputs, computed once and cached."""
+
+        def compute() -> npt.NDArray[np.float32]:
+            logger.info("the teacher reads %d inputs (%s)", len(inputs), name)
+            batch_size = EVALUATION_BATCH[classifier.device.type]
+            return classifier.predict_logits(functions, inputs, batch_size=batch_size)
+
+        return self._cached(f"logits_{name}", compute)
+
     def _cached_vectors(self, classifier: Classifier, name: str, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        batch_size = EVALUATION_BATCH[classifier.device.type]
+        def compute() -> npt.NDArray[np.float32]:
+            logger.info("the teacher reads %d functions (%s)", len(texts), name)
+            return classifier.encode(texts, batch_size=EVALUATION_BATCH[classifier.device.type])
+
+        return self._cached(f"vectors_{name}", compute)
+
+    def _cached(self, name: str, compute: Callable[[], npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        """An array that stands in the cache, computed where it does not."""
         if self._cache_dir is None:
-            return classifier.encode(texts, batch_size=batch_size)
+            return compute()
 
         def made() -> bytes:
-            logger.info("the teacher reads %d functions (%s)", len(texts), name)
             stream = io.BytesIO()
-            np.save(stream, classifier.encode(texts, batch_size=batch_size), allow_pickle=False)
+            np.save(stream, compute(), allow_pickle=False)
             return stream.getvalue()
 
-        path = self._cache_dir / "teachers" / self.fingerprint[:32] / f"vectors_{name}.npy"
+        path = self._cache_dir / "teachers" / self.fingerprint[:32] / f"{name}.npy"
         loaded: npt.NDArray[np.float32] = np.load(io.BytesIO(cached(path, made)), allow_pickle=False)
         return loaded
+
+
+def sample_pairs(listed: npt.NDArray[np.int32], num_functions: int, count: int) -> npt.NDArray[np.int32]:
+    """At most `count` distinct pairs (m, 2) of different functions that are not listed in either order.
+
+    They are a function of the arguments alone.
+    """
+    if num_functions < 2 or not count:
+        return np.empty((0, 2), dtype=np.int32)
+    drawn = np.random.default_rng(_PAIRS_SEED).integers(num_functions, size=(2 * count + 64, 2))
+    drawn = np.sort(drawn[drawn[:, 0] != drawn[:, 1]], axis=1)
+    keys = drawn[:, 0] * num_functions + drawn[:, 1]
+    known = np.sort(listed.astype(np.int64), axis=1)
+    is_new = ~np.isin(keys, known[:, 0] * num_functions + known[:, 1])
+    _, first = np.unique(keys, return_index=True)
+    is_first = np.zeros(len(keys), dtype=bool)
+    is_first[first] = True
+    return drawn[is_new & is_first][:count].astype(np.int32)

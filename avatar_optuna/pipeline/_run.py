@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from optuna.trial import TrialState
 
@@ -63,7 +64,7 @@ from avatar_optuna.study import (
     stored_cost_models,
 )
 from avatar_optuna.tasks import Task, baseline, load_task, task_shape_of
-from avatar_optuna.teachers import load_teacher
+from avatar_optuna.teachers import load_teacher, weaknesses
 
 _FINDINGS_SAID = 3  # of the data audit, while a study runs
 
@@ -129,12 +130,9 @@ class Run(Workforce):
 
     def _warn_of_weak(self, record: TeacherRecord, task: Task) -> None:
         """Say where a teacher is no better than chance, or worse than the baseline: its students will not be either."""
-        reached, chance = record.valid["balanced_accuracy"], 1 / task.shape.num_labels
-        baseline_reached = self.study.read_attributes()[BASELINE]["valid"]["balanced_accuracy"]
-        if record.valid["balanced_accuracy_interval"][0] <= chance:
-            self.progress.say(f"warning    the teacher is not better than chance ({_percent(chance)}): try another one")
-        elif reached < baseline_reached:
-            self.progress.say(f"warning    the teacher is worse than the baseline ({_percent(baseline_reached)})")
+        plain = self.study.read_attributes()[BASELINE]["valid"]
+        for weakness in weaknesses(record.valid, plain, task.shape.num_labels):
+            self.progress.say(f"warning    {weakness}")
 
     def _teacher_epoch(self, record: EpochRecord, update: Callable[[int], None]) -> None:
         update(record.epoch)
@@ -413,10 +411,10 @@ def teacher_record(study: AvatarStudy, task: Task, teacher: Teacher) -> TeacherR
     """Measure the teacher; of one that is only soft labels, what these say."""
     settings = study.settings.measurement
     if teacher.classifier is None:
-        logits = teacher.logits("valid")
         return TeacherRecord(
             source=teacher.source,
-            valid=effectiveness(task.valid.labels, logits.argmax(axis=1), num_labels=task.shape.num_labels),
+            valid=_answer_figures(task, teacher, "valid"),
+            test=_answer_figures(task, teacher, "test") if teacher.has_logits("test") else None,
         )
     measured = measure(teacher.classifier, task, settings)
     return TeacherRecord(
@@ -429,6 +427,11 @@ def teacher_record(study: AvatarStudy, task: Task, teacher: Teacher) -> TeacherR
         latency=measured.latency,
         energy=measured.energy,
     )
+
+
+def _answer_figures(task: Task, teacher: Teacher, split_name: str) -> dict[str, Any]:
+    logits, labels = teacher.logits(split_name), task.splits[split_name].labels
+    return effectiveness(labels, logits.argmax(axis=1), num_labels=task.shape.num_labels)
 
 
 def _percent(fraction: float) -> str:

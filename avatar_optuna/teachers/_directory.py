@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avatar_optuna.distillation import Classifier, FunctionInputs, Teacher, first_line
+from avatar_optuna.distillation import Classifier, FunctionInputs, Teacher, first_line, holds_pickled_weights
 from avatar_optuna.exceptions import InputError, is_failure
 from avatar_optuna.files import sha256_of
 from avatar_optuna.tasks import Task
@@ -18,10 +18,26 @@ _READ = (".json", ".safetensors", ".txt", ".model")
 _NOT_READ = ("avatar.json",)  # it says how long the training took, and which hashes the other files have
 
 
-def teacher_of_directory(
-    directory: Path, source: str, task: Task, cache_dir: Path, device: str, *, max_sequence_length: int | None = None
-) -> Teacher:
+def teacher_of_directory(directory: Path, source: str, task: Task, cache_dir: Path, device: str) -> Teacher:
     """The teacher of a directory.
+
+    Raises:
+        InputError: It is no such directory, or not of this task.
+    """
+    classifier = classifier_of_directory(directory, task, device)
+    return Teacher(
+        source=source,
+        fingerprint=fingerprint(task, files_of(directory), classifier.max_sequence_length, task.label_names),
+        task=task,
+        classifier=classifier,
+        cache_dir=cache_dir,
+    )
+
+
+def classifier_of_directory(
+    directory: Path, task: Task, device: str, *, max_sequence_length: int | None = None
+) -> Classifier:
+    """The classifier of a directory.
 
     Args:
         max_sequence_length: Cut longer functions, where the model would take more; None takes the model's own.
@@ -32,13 +48,7 @@ def teacher_of_directory(
     classifier = Classifier.load(directory, task_shape=task.shape, label_names=task.label_names, device=device)
     if max_sequence_length is not None and max_sequence_length < classifier.max_sequence_length:
         classifier = replace(classifier, max_sequence_length=max_sequence_length)
-    return Teacher(
-        source=source,
-        fingerprint=fingerprint(task, files_of(directory), classifier.max_sequence_length, task.label_names),
-        task=task,
-        classifier=classifier,
-        cache_dir=cache_dir,
-    )
+    return classifier
 
 
 def require_answers(classifier: Classifier, source: str, task: Task) -> None:
@@ -76,8 +86,9 @@ def _require_distinct_sequences(tokens: FunctionInputs, source: str) -> None:
 
 def files_of(directory: Path) -> dict[str, str]:
     """SHA-256 by name of each file that a model and its tokenizer are read from."""
+    suffixes = (*_READ, ".bin") if holds_pickled_weights(directory) else _READ
     return {
         path.name: sha256_of(path)
         for path in sorted(directory.iterdir())
-        if path.suffix in _READ and path.name not in _NOT_READ and path.is_file()
+        if path.suffix in suffixes and path.name not in _NOT_READ and path.is_file()
     }

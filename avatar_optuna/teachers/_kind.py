@@ -54,7 +54,8 @@ class PathKind:
     """What kinds have in common that are selected by one key, whose value is a path or the name of a model."""
 
     def __init__(self, name: str) -> None:
-        self.option_names = self.path_names = (name,)
+        self.option_names: tuple[str, ...] = (name,)
+        self.path_names: tuple[str, ...] = (name,)
 
     def faults(self, settings: TeacherSettings) -> list[str]:
         """The fault of a source that is no text, if it is none."""

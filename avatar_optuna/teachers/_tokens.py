@@ -25,8 +25,11 @@ def token_counter(settings: TeacherSettings) -> Callable[[Sequence[str]], npt.ND
     if settings.kind not in ("checkpoint", "pretrained"):
         return None
     from avatar_optuna.distillation import Tokens, load_tokenizer
+    from avatar_optuna.teachers.checkpoints import Reading, tokenizer_directory
 
-    tokenizer = load_tokenizer(settings.source)
+    is_checkpoint = settings.kind == "checkpoint"
+    source = tokenizer_directory(settings.source, Reading.of(settings)) if is_checkpoint else settings.source
+    tokenizer = load_tokenizer(str(source))
 
     def count(functions: Sequence[str]) -> npt.NDArray[np.int64]:
         parts = [

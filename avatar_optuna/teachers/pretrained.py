@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from avatar_optuna.settings import TeacherSettings
 from avatar_optuna.tasks import Task
 from avatar_optuna.teachers._kind import PathKind
+from avatar_optuna.teachers.checkpoints import faults_of
 
 if TYPE_CHECKING:
     from avatar_optuna.distillation import OnEpoch, Teacher
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 
 
 class _Pretrained(PathKind):
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.option_names = (name, "pooling")
+
+    def faults(self, settings: TeacherSettings) -> list[str]:
+        return [*super().faults(settings), *faults_of(settings, ("pooling",))]
+
     def check(self, settings: TeacherSettings, task: Task, *, cache_dir: Path) -> None:
         """Read the model, put a new head on it, and let it answer for a few inputs."""
         import torch
@@ -55,10 +63,17 @@ class _Pretrained(PathKind):
 
 
 def _untrained(settings: TeacherSettings, task: Task) -> Untrained:
-    from avatar_optuna.distillation import load_pretrained, load_tokenizer, longest_sequence, require_embeddings
+    from avatar_optuna.distillation import (
+        load_pretrained,
+        load_tokenizer,
+        longest_sequence,
+        require_embeddings,
+        settle_padding,
+    )
 
-    network = load_pretrained(settings.source, task.shape, task.label_names)
+    network = load_pretrained(settings.source, task.shape, task.label_names, pooling=settings.options.get("pooling"))
     tokenizer = load_tokenizer(settings.source)
+    settle_padding(settings.source, network, tokenizer)
     require_embeddings(settings.source, network, tokenizer)
     return network, tokenizer, min(settings.max_sequence_length, longest_sequence(network, tokenizer))
 

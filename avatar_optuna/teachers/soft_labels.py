@@ -1,23 +1,17 @@
-"""`soft_labels`: a folder with `soft_labels_train.npy` and `soft_labels_valid.npy`: logits (inputs, labels)."""
+"""`soft_labels`: what another model answered, in a file or a folder (see `avatar_optuna.teachers._answers`)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from avatar_optuna.exceptions import InputError
-from avatar_optuna.files import read_array
 from avatar_optuna.settings import TeacherSettings
 from avatar_optuna.tasks import Task
+from avatar_optuna.teachers._answers import read_answers
 from avatar_optuna.teachers._kind import PathKind, fingerprint
 
 if TYPE_CHECKING:
     from avatar_optuna.distillation import OnEpoch, Teacher
-
-_SPLITS = ("train", "valid")
 
 
 class _SoftLabels(PathKind):
@@ -30,22 +24,15 @@ class _SoftLabels(PathKind):
         from avatar_optuna.distillation import Teacher
         from avatar_optuna.files import sha256_of
 
-        paths = {name: Path(settings.source) / f"soft_labels_{name}.npy" for name in _SPLITS}
-        logits = {name: _read(path, len(task.splits[name]), task.shape.num_labels) for name, path in paths.items()}
+        logits, paths = read_answers(Path(settings.source), task)
+        learnt_from = [path for path in paths if not path.stem.endswith("_test")]
         return Teacher(
             source=f"soft_labels: {settings.source}",
-            fingerprint=fingerprint(task, [sha256_of(path) for path in paths.values()]),
+            fingerprint=fingerprint(task, [sha256_of(path) for path in learnt_from]),
             task=task,
             classifier=None,
             soft_labels=logits,
         )
-
-
-def _read(path: Path, inputs: int, labels: int) -> npt.NDArray[np.float32]:
-    array = read_array(path)
-    if array.shape != (inputs, labels) or not np.issubdtype(array.dtype, np.floating):
-        raise InputError(f"{path}: it must hold floats of shape {(inputs, labels)}, got {array.dtype} {array.shape}")
-    return array.astype(np.float32)
 
 
 KIND = _SoftLabels("soft_labels")

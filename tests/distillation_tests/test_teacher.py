@@ -14,11 +14,11 @@ import pytest
 import torch
 from transformers import (
     AutoModelForSequenceClassification,
-    GPT2Config,
-    GPT2Model,
     RobertaConfig,
     RobertaForSequenceClassification,
     RobertaModel,
+    T5Config,
+    T5Model,
 )
 
 from avatar_optuna.costs import TaskShape
@@ -176,10 +176,11 @@ def test_a_pretrained_encoder_is_tried_before_anything_is_written(
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_model_that_takes_no_padding_is_refused(make_task: MakeTask, tmp_path: Path) -> None:
+def test_a_model_that_does_not_take_the_tokenizers_ends_is_refused(make_task: MakeTask, tmp_path: Path) -> None:
+    """T5 classifies by the end token of each function: without one in every function it cannot."""
     task = make_task(TaskShape(arity=1))
-    config = GPT2Config(vocab_size=300, n_embd=16, n_layer=1, n_head=2, n_positions=64, pad_token_id=None)
-    source = _write_checkpoint(tmp_path / "gpt2", task, GPT2Model(config))
+    config = T5Config(vocab_size=400, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, eos_token_id=399)
+    source = _write_checkpoint(tmp_path / "t5", task, T5Model(config))
     with pytest.raises(InputError, match="must classify functions in batches, it cannot"):
         check_teacher(TeacherSettings(pretrained=str(source)), task, cache_dir=tmp_path / "cache")
 

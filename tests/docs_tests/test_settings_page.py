@@ -69,7 +69,8 @@ def test_a_section_is_described(name: str) -> None:
     }
     described = _tables()[name]
     kinds = TEACHER_KINDS.names() if name == "teacher" else ()
-    assert set(described) == {*expected, *kinds}
+    options = {option for kind in kinds for option in TEACHER_KINDS.get(kind).option_names}
+    assert set(described) == {*expected, *kinds, *options}
     assert {key: row[:2] for key, row in described.items() if key in expected} == expected
     assert all(described[kind][1] == "none" for kind in kinds)
     assert all(len(row) == 3 and row[2].endswith(".") for row in described.values())

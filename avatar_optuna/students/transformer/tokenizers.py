@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import cached
@@ -223,4 +223,44 @@ def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
         pad_token="<pad>",
         unk_token="<unk>",
         mask_token="<mask>",
+    )
+
+
+# What `str.split` of Python takes for white space; the regular expressions of `tokenizers` know another set.
+_WHITE_SPACE = "".join(character for character in map(chr, range(0x3001)) if character.isspace())
+
+
+def normalized(
+    tokenizer: PreTrainedTokenizerBase, *, lower_case: bool = False, one_line: bool = False
+) -> PreTrainedTokenizerBase:
+    """A tokenizer that first alters the text, as a part of itself: what it is saved as alters it too.
+
+    transformers 5 ignores `do_lower_case` of a byte-level tokenizer, and makes the tokenizers of its own classes from
+    their vocabulary alone; so the altered one is of the general class.
+
+    Args:
+        lower_case: Letters become lower-case ones.
+        one_line: Each stretch of white space becomes one space, and none is left at the ends, as in
+            `" ".join(code.split())`.
+
+    Raises:
+        InputError: It is not built on `tokenizers`.
+    """
+    steps: list[normalizers.Normalizer] = []
+    if one_line:
+        steps += [normalizers.Replace(Regex(f"[{_WHITE_SPACE}]+"), " "), normalizers.Strip()]
+    if lower_case:
+        steps.append(normalizers.Lowercase())
+    if not steps:
+        return tokenizer
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise InputError("a tokenizer whose text is altered first must be one of `tokenizers`, it is not")
+    altered = Tokenizer.from_str(backend.to_str())
+    altered.normalizer = normalizers.Sequence([*steps, *([altered.normalizer] if altered.normalizer else [])])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=altered,
+        model_max_length=tokenizer.model_max_length,
+        model_input_names=list(tokenizer.model_input_names),
+        **tokenizer.special_tokens_map,
     )

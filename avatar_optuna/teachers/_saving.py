@@ -1,0 +1,106 @@
+"""A teacher as an ordinary directory of Hugging Face: what `avatar-optuna teacher --save` writes, from any kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from transformers import AutoModel, RobertaConfig
+
+from avatar_optuna.distillation import (
+    Classifier,
+    CrossClassifier,
+    PairClassifier,
+    SimilarityClassifier,
+    SingleClassifier,
+    StudentForSequenceClassification,
+    Teacher,
+    model_of_tensors,
+    pair_classifier,
+)
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.files import appearing
+from avatar_optuna.manifest import write_manifest
+
+
+def save_teacher(teacher: Teacher, directory: Path) -> None:
+    """Write the model of a teacher into a new directory, which `[teacher] checkpoint` loads with the same logits.
+
+    A classifier of single functions, and one that reads both functions of a pair in one input, is a sequence classifier
+    of transformers; an encoder with a head of pairs has `pair_head.safetensors` beside it; vectors that are compared
+    are a directory of sentence-transformers. `avatar.json` says how pairs are read.
+
+    Raises:
+        InputError: Only the teacher's answers are known, or the directory holds something.
+    """
+    classifier = teacher.classifier
+    if classifier is None:
+        raise InputError(f"teacher {teacher.source}: only its answers are known, there is no model to save")
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise InputError(f"--save: {directory} must be a new directory, it exists")
+    with appearing(directory) as draft:
+        network = _ordinary(classifier.network)
+        about: Mapping[str, Any] = {}
+        if isinstance(network, SimilarityClassifier):
+            length = classifier.max_sequence_length
+            network.encoder.save(draft, similarity=network.similarity, max_sequence_length=length)
+            about = {"pair": "similarity", "odds": [network.scale, network.threshold]}
+        elif isinstance(network, StudentForSequenceClassification):
+            network.save_student(draft)
+        elif isinstance(network, SingleClassifier | PairClassifier):
+            network.save(draft)
+            about = {"pair": "cross"} if isinstance(classifier, CrossClassifier) else {}
+        else:
+            raise InputError(f"teacher {teacher.source}: its model must be one of transformers to be saved, it is not")
+        _save_tokenizer(classifier, draft)
+        write_manifest(
+            draft,
+            task_shape=classifier.task_shape,
+            label_names=_own_names(classifier),
+            max_sequence_length=classifier.max_sequence_length,
+            is_student=isinstance(network, StudentForSequenceClassification),
+            language=teacher.task.language,
+            **about,
+        )
+
+
+def _save_tokenizer(classifier: Classifier, directory: Path) -> None:
+    """Write the tokenizer with the length that the teacher reads; the classifier's own stays as it is."""
+    tokenizer = classifier.tokenizer
+    before = tokenizer.model_max_length
+    tokenizer.model_max_length = classifier.max_sequence_length
+    try:
+        tokenizer.save_pretrained(directory)
+    finally:
+        tokenizer.model_max_length = before
+
+
+def _own_names(classifier: Classifier) -> list[str]:
+    """Names of the labels in the order of the network's logits, as its configuration has them."""
+    order = getattr(classifier.network, "order", None)
+    names = list(classifier.label_names)
+    if order is None:
+        return names
+    own = list(names)
+    for label, column in enumerate(order):
+        own[column] = names[label]
+    return own
+
+
+def _ordinary(network: nn.Module) -> nn.Module:
+    """A network as transformers knows it, where it does: a student of pairs can be a RoBERTa with a head of pairs."""
+    if not isinstance(network, StudentForSequenceClassification):
+        return network
+    config = network.config
+    if config.num_functions != 2 or config.is_symmetric or config.position_embedding_type != "absolute":
+        return network
+    tensors = network.state_dict()
+    parts = {
+        prefix: {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        for prefix in ("roberta.", "classifier.")
+    }
+    stock = RobertaConfig.from_dict({**config.to_dict(), "model_type": "roberta"})
+    encoder = model_of_tensors(AutoModel, "the trained teacher", stock, parts["roberta."])
+    return pair_classifier("the trained teacher", encoder, parts["classifier."], len(config.id2label or {}), "first")
