@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "manifest": {"exceptions", "files", "costs"},
     "runtimes": {"exceptions", "registry", "manifest"},
     "students": {"exceptions", "files", "registry", "costs", "manifest", "runtimes"},
-    "objectives": {"registry", "students", "costs"},
+    "objectives": {"exceptions", "registry", "edits", "students", "costs"},
     "space": {"exceptions", "students"},
     "space_union": {"exceptions", "students", "space"},
     "configurations": {"students", "space"},

@@ -1,3 +1,3 @@
 """Edits of functions that leave what they do as it is: what a robust model does not change its answer for."""
 
-from avatar_optuna.edits._variants import EDITED_LANGUAGES, Recipe, recipes, variant
+from avatar_optuna.edits._variants import EDITED_LANGUAGES, Recipe, edited, recipes, variant

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -45,6 +46,23 @@ def recipes(functions: Sequence[str], language: str) -> tuple[Recipe, ...]:
         Recipe("statements", None, statements=True),
         Recipe("numbered names", numbered, statements=False),
         Recipe("names and statements", pool, statements=True),
+    )
+
+
+@lru_cache(maxsize=8)
+def edited(functions: tuple[str, ...], language: str, *, count: int, seed: int = 0) -> tuple[tuple[str, ...], ...]:
+    """Variants 1 to `count` of all functions, each in the functions' order, by the recipes one after another.
+
+    Args:
+        seed: The variants are a pure function of it, the functions and the count.
+
+    Raises:
+        InputError: Functions of the language cannot be edited.
+    """
+    chosen = recipes(functions, language)
+    return tuple(
+        tuple(variant(f, language, chosen[number % len(chosen)], seed=seed + number) for f in functions)
+        for number in range(count)
     )
 
 

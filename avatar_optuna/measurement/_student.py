@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,10 @@ def measure_objectives(
         labels=valid.labels,
         logits=classifier.predict_logits(valid.functions, valid.inputs),
         run=classifier_runs(classifier, task.test)(1),
+        functions=valid.functions,
+        inputs=valid.inputs,
+        language=task.language,
+        predict=partial(classifier.predict_logits, batch_size=_BATCH),
     )
     figures = {name: float(kind.measure(student)) for name, kind in kinds.items()}
     for name, value in figures.items():

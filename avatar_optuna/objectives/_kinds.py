@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,9 @@ class FormulaObjective(ObjectiveKind, Protocol):
         """
 
 
+Predict = Callable[[Sequence[str], npt.NDArray[np.integer[Any]]], npt.NDArray[np.float32]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class MeasuredStudent:
     """A distilled student, as a measured objective gets it in the worker that distilled it.
@@ -70,6 +73,10 @@ class MeasuredStudent:
         labels: Shape (inputs,): of the validation split.
         logits: Shape (inputs, labels): what it answers on the validation split.
         run: Classifies one test input; call it to time it.
+        functions: The functions of the validation split.
+        inputs: Shape (inputs, functions an input): places in `functions`.
+        language: Of the functions, such as "java".
+        predict: Logits (inputs, labels) of functions and inputs in the form of these two.
     """
 
     directory: Path
@@ -79,6 +86,10 @@ class MeasuredStudent:
     labels: npt.NDArray[np.int64]
     logits: npt.NDArray[np.float32]
     run: Callable[[], object]
+    functions: tuple[str, ...]
+    inputs: npt.NDArray[np.integer[Any]]
+    language: str
+    predict: Predict
 
 
 class MeasuredObjective(ObjectiveKind, Protocol):
@@ -86,3 +97,15 @@ class MeasuredObjective(ObjectiveKind, Protocol):
 
     def measure(self, student: MeasuredStudent) -> float:
         """The figure of a distilled student, finite, in the unit that the name says."""
+
+
+@runtime_checkable
+class ChecksLanguage(Protocol):
+    """What a measured objective is besides, where functions of some languages cannot be measured."""
+
+    def check(self, language: str) -> None:
+        """Called before a study begins.
+
+        Raises:
+            InputError: Functions of this language cannot be measured.
+        """

@@ -19,7 +19,7 @@ CostFormula = Callable[[Any], Any]
 """Of a shape: a student, or columns of students."""
 
 EFFECTIVENESS = "effectiveness"
-BUILT_IN = (EFFECTIVENESS, "size_bytes", "flops", "latency_ms", "energy_j")
+BUILT_IN = (EFFECTIVENESS, "size_bytes", "flops", "latency_ms", "energy_j", "robustness")
 
 OBJECTIVES: Registry[ObjectiveKind] = Registry(
     "objectives", noun="objective", built_in={name: f"avatar_optuna.objectives.{name}:OBJECTIVE" for name in BUILT_IN}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from avatar_optuna.feasibility import feasibility_of
 from avatar_optuna.measurement import require_device
+from avatar_optuna.objectives import ChecksLanguage, measured
 from avatar_optuna.pipeline._run import Run, drawn_samples
 from avatar_optuna.pool import Slot
 from avatar_optuna.progress import Progress
@@ -39,8 +40,12 @@ def require_space(settings: StudySettings, storage_url: str) -> bool:
 
 
 def check_inputs(settings: StudySettings, *, cache_dir: Path) -> None:
-    """Read the data and the teacher of a study once, to refuse (`InputError`) what cannot be read."""
-    check_teacher(settings.teacher, load_task(settings.task, cache_dir=cache_dir), cache_dir=cache_dir)
+    """Read the data and the teacher of a study once, to refuse (`InputError`) what cannot be read or measured."""
+    task = load_task(settings.task, cache_dir=cache_dir)
+    for kind in measured(settings.search.objectives).values():
+        if isinstance(kind, ChecksLanguage):
+            kind.check(task.language)
+    check_teacher(settings.teacher, task, cache_dir=cache_dir)
 
 
 def begin(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from avatar_optuna.costs import TaskShape
+from avatar_optuna.exceptions import InputError
 from avatar_optuna.objectives import BUILT_IN, OBJECTIVES, MeasuredStudent, directions, searched, signs, written
 from avatar_optuna.students import Configuration, StudentFamily
 from avatar_optuna.testing.objectives import check_objective
@@ -37,12 +40,35 @@ def distilled(student: Configuration, tmp_path: Path) -> MeasuredStudent:
         labels=np.asarray([0, 1, 1, 0]),
         logits=np.asarray([[20, 0], [0, 20], [0, 20], [0, 20]], dtype=np.float32),
         run=lambda: None,
+        functions=("int f(int a) { return a; }", "int g(int b) { int c = 2; return b; }"),
+        inputs=np.asarray([[0], [1], [1], [0]]),
+        language="java",
+        predict=_counts_letters,
     )
 
 
+def _counts_letters(functions: Sequence[str], inputs: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
+    """Answers 1 where a function has a variable named `b`."""
+    has_b = np.asarray([" b)" in function for function in functions])[inputs[:, 0]]
+    return np.stack([~has_b, has_b], axis=1).astype(np.float32)
+
+
+def test_robustness_counts_answers_that_an_edit_changes(distilled: MeasuredStudent) -> None:
+    robustness = OBJECTIVES.get("robustness")
+    check_objective(robustness, student=distilled)
+    sure = replace(distilled, logits=_counts_letters(distilled.functions, distilled.inputs))
+    # The function with a `b` loses it; the other one may be given it by letters, by chance.
+    assert robustness.measure(sure) in (0.0, 0.5)  # type: ignore[attr-defined]
+    constant = replace(distilled, predict=lambda functions, inputs: distilled.logits)
+    assert robustness.measure(constant) == 1.0  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="robustness needs functions of c, cpp, java, python, got 'go'"):
+        robustness.check("go")  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_a_built_in_objective_keeps_the_contract(name: str) -> None:
-    check_objective(OBJECTIVES.get(name))
+def test_a_built_in_objective_keeps_the_contract(name: str, distilled: MeasuredStudent) -> None:
+    kind = OBJECTIVES.get(name)
+    check_objective(kind, student=distilled if kind.source == "measured" else None)
 
 
 def test_a_strangers_objectives_keep_it(registered: None, distilled: MeasuredStudent) -> None:
