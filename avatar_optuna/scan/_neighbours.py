@@ -11,8 +11,8 @@ from threadpoolctl import threadpool_limits
 
 Vectors = npt.NDArray[np.float32]
 Pairs = npt.NDArray[np.int64]
-_ROWS, _COLUMNS = 512, 4096
-"""Of a block of products: 8 MB in float32."""
+_ROWS, _COLUMNS = 256, 4096
+"""Of a block of products: 4 MB in float32."""
 
 
 def nearest_pairs(left: Vectors, right: Vectors, *, neighbours: int, threads: int = 1) -> Pairs:
@@ -36,15 +36,20 @@ def nearest_pairs(left: Vectors, right: Vectors, *, neighbours: int, threads: in
     shuffled = np.ascontiguousarray(right[order])
     starts = range(0, count, _ROWS)
 
-    def of_rows(start: int) -> Pairs:
+    def keys_of(start: int) -> Pairs:
+        """The pairs of some rows with their neighbours, a number each."""
         rows = np.arange(start, min(start + _ROWS, count))
         places, columns = _best(left[rows], shuffled, min(neighbours + 1, count))
-        pairs = np.stack([rows[places], order[columns]], axis=1)
-        return _first(pairs[pairs[:, 0] != pairs[:, 1]], neighbours)
+        first, second = rows[places], order[columns]
+        is_other = first != second
+        first, second = first[is_other], second[is_other]
+        kept = _rank(first) < neighbours
+        first, second = first[kept], second[kept]
+        return np.asarray(np.minimum(first, second) * count + np.maximum(first, second))
 
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
-        pairs = np.concatenate(list(pool.map(of_rows, starts)))
-    return np.unique(np.sort(pairs, axis=1), axis=0)
+        keys = np.unique(np.concatenate(list(pool.map(keys_of, starts))))
+    return np.stack(np.divmod(keys, count), axis=1)
 
 
 def all_pairs(count: int) -> Pairs:
@@ -76,11 +81,6 @@ def _best(rows: Vectors, columns: Vectors, wanted: int) -> tuple[Pairs, Pairs]:
 def _blocks(rows: Vectors, columns: Vectors) -> Iterator[tuple[int, Vectors]]:
     for start in range(0, len(columns), _COLUMNS):
         yield start, rows @ columns[start : start + _COLUMNS].T
-
-
-def _first(pairs: Pairs, count: int) -> Pairs:
-    """Of each left row, its first pairs."""
-    return pairs[_rank(pairs[:, 0]) < count]
 
 
 def _rank(sorted_rows: Pairs) -> Pairs:

@@ -107,17 +107,28 @@ def fit_projection(classify: Classify, vectors: Vectors, rng: np.random.Generato
 
 def _fitted(classify: Classify, vectors: Vectors, pairs: Pairs) -> Projection:
     """The form by least squares on four in five pairs, and its correlation with the head on the others."""
-    first, second = vectors[pairs[:, 0]].astype(np.float64), vectors[pairs[:, 1]].astype(np.float64)
-    features = np.hstack([(first - second) ** 2, first * second, np.ones((len(pairs), 1))])
-    target = scores(classify, vectors, pairs).astype(np.float64)
-    held_out = len(pairs) // 5
-    weights = np.linalg.lstsq(features[held_out:], target[held_out:], rcond=None)[0]
-    guessed, size = features[:held_out] @ weights, vectors.shape[1]
+    size, held_out = vectors.shape[1], len(pairs) // 5
+    products = np.zeros((2 * size + 1, 2 * size + 1))  # the normal equations, a block after the other
+    with_target = np.zeros(2 * size + 1)
+    for start in range(held_out, len(pairs), _AT_ONCE):
+        block = pairs[start : start + _AT_ONCE]
+        features = _features(vectors, block)
+        products += features.T @ features
+        with_target += features.T @ scores(classify, vectors, block)
+    weights = np.linalg.lstsq(products, with_target, rcond=None)[0]
+    guessed = _features(vectors, pairs[:held_out]) @ weights
+    target = scores(classify, vectors, pairs[:held_out])
     return Projection(
         differences=weights[:size],
         products=weights[size : 2 * size],
-        correlation=float(np.corrcoef(guessed, target[:held_out])[0, 1]) if np.ptp(guessed) > 0 else 0.0,
+        correlation=float(np.corrcoef(guessed, target)[0, 1]) if np.ptp(guessed) > 0 < np.ptp(target) else 0.0,
     )
+
+
+def _features(vectors: Vectors, pairs: Pairs) -> npt.NDArray[np.float64]:
+    """What the form is linear in, shape (m, 2 k + 1)."""
+    first, second = vectors[pairs[:, 0]].astype(np.float64), vectors[pairs[:, 1]].astype(np.float64)
+    return np.hstack([(first - second) ** 2, first * second, np.ones((len(pairs), 1))])
 
 
 def _highest(left: Vectors, right: Vectors, rows: Pairs) -> Pairs:

@@ -71,11 +71,15 @@ class Search:
         pairs = candidates(self.student.logits, vectors, neighbours=self.neighbours, threads=self.threads, rng=rng)
         self.compared = len(pairs)
 
+        least = self.threshold.margin
+
         def score(asked: Pairs) -> Scores:
             values = scores(self.student.logits, vectors, asked)
-            return np.where(self._is_nested(rows[asked]), np.float32(-np.inf), values)
+            alike = np.flatnonzero(values >= least)
+            values[alike[self._is_nested(rows[asked[alike]])]] = -np.inf
+            return values
 
-        groups = clone_groups(pairs[score(pairs) >= self.threshold.margin], score, self.threshold.margin)
+        groups = clone_groups(pairs[score(pairs) >= least], score, least)
         findings = []
         for group in groups:
             first, *others = group.members

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -22,30 +23,39 @@ def tail_margin(scores: Scores, share: float) -> float:
     """The margin that a share of unrelated inputs reaches.
 
     Random pairs of a code base are nearly all unrelated, but the highest of them are not: clones are among them. So
-    the tail is taken from scores below those, between two quantiles, and continued as an exponential distribution:
-    from the lower quantile on, the logarithm of the share that is above a score falls in proportion to the score.
+    the tail is taken from scores below those, between two quantiles, and continued as that of a normal distribution.
 
     Args:
         scores: Of random inputs, shape (n,).
         share: Above 0, at most 1.
 
     Returns:
-        For a share that the lower quantile exceeds, the quantile itself.
+        For a share that reaches the lower quantile, the quantile of that share itself.
     """
-    low, high = np.quantile(scores.astype(np.float64), _TAIL)
     if share >= 1 - _TAIL[0]:
-        return float(np.quantile(scores, 1 - share))
-    per_unit = (high - low) / math.log((1 - _TAIL[0]) / (1 - _TAIL[1]))
-    return float(low + per_unit * math.log((1 - _TAIL[0]) / share))
+        return float(np.quantile(scores, max(1 - share, 0.0)))
+    low, high, per_deviation = _normal_tail(scores)
+    return low + per_deviation * (_deviations(share) - _deviations(1 - _TAIL[0])) if high > low else high
 
 
 def tail_share(scores: Scores, margin: float) -> float:
     """The share of unrelated inputs that reaches a margin: the inverse of `tail_margin`."""
-    low, high = np.quantile(scores.astype(np.float64), _TAIL)
+    low, high, per_deviation = _normal_tail(scores)
     if margin <= low or high <= low:
         return float(np.mean(scores >= margin))
-    per_unit = (high - low) / math.log((1 - _TAIL[0]) / (1 - _TAIL[1]))
-    return float((1 - _TAIL[0]) * math.exp(-(margin - low) / per_unit))
+    deviations = _deviations(1 - _TAIL[0]) + (margin - low) / per_deviation
+    return 0.5 * math.erfc(deviations / math.sqrt(2))
+
+
+def _normal_tail(scores: Scores) -> tuple[float, float, float]:
+    """Both quantiles, and the standard deviation of a normal distribution that has them."""
+    low, high = np.quantile(scores.astype(np.float64), _TAIL).tolist()
+    return low, high, (high - low) / (_deviations(1 - _TAIL[1]) - _deviations(1 - _TAIL[0]))
+
+
+def _deviations(share: float) -> float:
+    """Standard deviations above the mean that a share of a normal distribution reaches."""
+    return -NormalDist().inv_cdf(share)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -55,15 +57,21 @@ def test_the_fitted_form_is_near_to_the_head_and_is_found_by_products(vectors: n
     assert np.mean([tuple(pair) in found for pair in matches.tolist()]) > 0.99
 
 
-def test_the_tail_of_an_exponential_distribution_is_continued() -> None:
-    values = np.random.default_rng(0).exponential(2.0, 400_000).astype(np.float32)
-    for share in (1e-2, 1e-4, 1e-7):
-        assert tail_margin(values, share) == pytest.approx(-2 * np.log(share), rel=0.05)
+def test_the_tail_of_a_normal_distribution_is_continued() -> None:
+    values = np.random.default_rng(0).normal(1, 2, 1_000_000).astype(np.float32)
+    for share in (1e-1, 1e-2, 1e-4, 1e-7, 1e-12):
+        assert tail_margin(values, share) == pytest.approx(1 - 2 * NormalDist().inv_cdf(share), rel=0.03)
         assert tail_share(values, tail_margin(values, share)) == pytest.approx(share, rel=0.05)
 
 
+def test_scores_that_are_all_alike_have_no_tail() -> None:
+    values = np.ones(1_000, dtype=np.float32)
+    assert tail_margin(values, 1e-6) == 1
+    assert (tail_share(values, 1.0), tail_share(values, 1.1)) == (1, 0)
+
+
 def test_clones_among_random_pairs_do_not_raise_the_threshold() -> None:
-    values = np.random.default_rng(0).exponential(2.0, 400_000).astype(np.float32)
+    values = np.random.default_rng(0).normal(size=400_000).astype(np.float32)
     before = tail_margin(values, 1e-6)
     values[:40] = 50
     assert tail_margin(values, 1e-6) == pytest.approx(before, rel=0.05)
