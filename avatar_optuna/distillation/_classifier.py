@@ -173,7 +173,15 @@ class Classifier:
         arity = self.task_shape.arity
         if self.reader is not None:
             return self.reader.full_input(arity, self.device)
-        return (torch.full((arity, self.max_sequence_length), 5, device=self.device), None)
+        return self._filled(arity)
+
+    def _filled(self, rows: int) -> tuple[Tensor | None, ...]:
+        """Ids (rows, t) that fill all places, with the end that encoder-decoders classify by, and no mask."""
+        ids = torch.full((rows, self.max_sequence_length), 5, device=self.device)
+        end = getattr(self.tokenizer, "eos_token_id", None)
+        if end is not None:
+            ids[:, -1] = end
+        return ids, None
 
     @torch.inference_mode()
     def forward(self, *prepared: Tensor | None) -> Tensor:

@@ -36,7 +36,7 @@ class CrossClassifier(Classifier):
 
     def full_input(self) -> tuple[Tensor | None, ...]:
         """One input of both functions at full length."""
-        return (torch.full((1, self.max_sequence_length), 5, device=self.device), None)
+        return self._filled(1)
 
     @torch.inference_mode()
     def forward(self, *prepared: Tensor | None) -> Tensor:

@@ -67,11 +67,14 @@ def _untrained(settings: TeacherSettings, task: Task) -> Untrained:
         load_pretrained,
         load_tokenizer,
         longest_sequence,
+        model_directory,
         require_embeddings,
         settle_padding,
     )
+    from avatar_optuna.teachers.checkpoints.sentence_transformers import own_pooling
 
-    network = load_pretrained(settings.source, task.shape, task.label_names, pooling=settings.options.get("pooling"))
+    pooling = settings.options.get("pooling") or own_pooling(model_directory(settings.source))
+    network = load_pretrained(settings.source, task.shape, task.label_names, pooling=pooling)
     tokenizer = load_tokenizer(settings.source)
     settle_padding(settings.source, network, tokenizer)
     require_embeddings(settings.source, network, tokenizer)

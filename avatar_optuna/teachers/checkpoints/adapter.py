@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _CONFIG_FILE, _WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
+_NOT_MERGED = (
+    *("use_dora", "use_qalora", "use_bdlora", "lora_bias", "layer_replication", "target_parameters"),
+    *("trainable_token_indices", "arrow_config", "kasa_config", "monteclora_config", "velora_config"),
+    "alora_invocation_tokens",
+)
+"""Extensions of LoRA, under which a merged weight is another."""
 _KEY = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<part>embedding_A|embedding_B|A|B)(\.weight)?")
 _HEADS = ("classifier.out_proj", "classifier", "score", "classification_head.out_proj", "logits_proj")
 
@@ -41,10 +47,14 @@ class _Adapter(Form):
     @cached_property
     def config(self) -> dict[str, Any]:
         config = read_json(self.path / _CONFIG_FILE)
-        if not isinstance(config, dict) or config.get("peft_type") != "LORA" or config.get("use_dora"):
+        if not isinstance(config, dict) or config.get("peft_type") != "LORA":
             kind = config.get("peft_type") if isinstance(config, dict) else config
-            kind = "DoRA" if isinstance(config, dict) and config.get("use_dora") else kind
             raise InputError(f"teacher {self.source}: the adapter must be LoRA, {_CONFIG_FILE} says {kind!r}")
+        if further := [name for name in _NOT_MERGED if config.get(name)]:
+            raise InputError(
+                f"teacher {self.source}: the adapter must be LoRA as it was published, {_CONFIG_FILE} sets "
+                f"{', '.join(further)}: merge it into its base model by peft"
+            )
         return config
 
     @cached_property
@@ -95,7 +105,8 @@ class _Adapter(Form):
             if (match := _KEY.fullmatch(key)) is not None:
                 parts.setdefault(match["module"], {})[match["part"]] = tensor.float()
             else:
-                whole[key.removeprefix("base_model.model.").replace(".modules_to_save", "")] = tensor.float()
+                name = key.removeprefix("base_model.model.").replace(".modules_to_save", "").replace(".base_layer", "")
+                whole[name] = tensor.float()
         for name, matrices in parts.items():
             self._add(model, name, matrices)
         parameters = dict(model.named_parameters())

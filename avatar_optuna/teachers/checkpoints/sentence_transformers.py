@@ -25,6 +25,7 @@ from avatar_optuna.files import read_json, sha256_of
 from avatar_optuna.manifest import MANIFEST_FILE, read_manifest
 from avatar_optuna.teachers._directory import files_of
 from avatar_optuna.teachers.checkpoints._form import Form
+from avatar_optuna.teachers.checkpoints._reading import Reading
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -101,8 +102,17 @@ class _SentenceTransformers(Form):
             )
         dense = [self._dense(folder) for kind, folder in self.modules if kind == "Dense"]
         poolings = (self.reading.pooling,) if self.reading.pooling is not None else self.poolings
+        encoder: Any = self.encoder()
+        width = encoder.config.hidden_size * len(poolings)
+        for layer in dense:
+            if layer.linear.in_features != width:
+                raise InputError(
+                    f"teacher {self.source}: a Dense must take vectors of {layer.linear.in_features} numbers, those of "
+                    f"the pooling {', '.join(poolings)} have {width}"
+                )
+            width = layer.linear.out_features
         is_normalized = self.modules[-1][0] == "Normalize"
-        return SentenceEncoder(self.encoder(), poolings, dense=dense, is_normalized=is_normalized)
+        return SentenceEncoder(encoder, poolings, dense=dense, is_normalized=is_normalized)
 
     @property
     def poolings(self) -> tuple[str, ...]:
@@ -171,6 +181,17 @@ def _object(path: Path) -> dict[str, Any]:
     """The object of a JSON file; an absent one is empty."""
     value = read_json(path) if path.is_file() else {}
     return value if isinstance(value, dict) else {}
+
+
+def own_pooling(directory: Path) -> str | None:
+    """The pooling that a directory of sentence-transformers names, for a head that is trained on its vectors.
+
+    None where the directory is none of them, or joins several poolings.
+    """
+    if not _SentenceTransformers.is_of(directory):
+        return None
+    form = _SentenceTransformers(str(directory), directory, Reading(max_sequence_length=1))
+    return form.poolings[0] if len(form.poolings) == 1 else None
 
 
 FORM = _SentenceTransformers
