@@ -52,6 +52,8 @@ class TightenedSpace(Stored):
     @property
     def binding(self) -> str | None:
         """The constraint without which most of the draws would be feasible that are not; None where all are."""
+        if not self.broken_alone:
+            return None
         binding = max(self.broken_alone, key=lambda text: (self.broken_alone[text], self.broken[text]))
         return binding if self.broken[binding] > 0 else None
 
@@ -248,7 +250,9 @@ def _count(
         count = min(100_000, draws - start)
         columns = feasibility.lattice.decode(uniform_codes(feasibility, count, rng))
         held = feasibility.held(columns)
-        failures = np.sum([~held[text] for text in texts], axis=0)
+        failures = np.zeros(count, dtype=np.int64)
+        for text in texts:
+            failures += ~held[text]
         feasible += int((failures == 0).sum())
         if start == 0:
             _confirm(feasibility, columns, failures == 0)

@@ -16,6 +16,7 @@ from avatar_optuna.costs import TaskShape, size_bytes
 from avatar_optuna.exceptions import InfeasibleSpaceError
 from avatar_optuna.feasibility import Feasibility, Repairer, draw, tighten, uniform_codes
 from avatar_optuna.space import SearchSpace
+from avatar_optuna.students.hashed import HASHED
 from avatar_optuna.students.transformer import TRANSFORMER
 
 PAPER = SearchSpace.paper()
@@ -113,3 +114,12 @@ def test_a_repaired_configuration_is_feasible_and_a_feasible_one_is_left_alone(p
     moved = repairer.toward(uniform_codes(paper, 4, rng), anchors, rng)
     assert paper.holds(paper.lattice.decode(moved)).all()
     assert (repairer.toward(moved, anchors, rng) == moved).all()
+
+
+def test_a_space_without_constraints_is_feasible_throughout() -> None:
+    """Hashed students imply none: nothing is tightened, and nothing binds."""
+    feasibility = Feasibility(space=SearchSpace.default(HASHED), constraints=[], task_shape=TaskShape(arity=1))
+    found = tighten(feasibility, draws=2_000)
+    assert found.ranges == found.asked
+    assert (found.share, found.binding, found.broken) == (1.0, None, {})
+    assert len(draw(feasibility, 5, seed=0)) == 5
