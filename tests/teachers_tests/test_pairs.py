@@ -27,7 +27,7 @@ from tests.teachers_tests.conftest import write_tokenizer
 from tests.teachers_tests.test_classifiers import CONFIGS, write_classifier
 
 
-def _write_encoder(folder: Path, name: str, task: Task) -> tuple[str, Any]:
+def write_encoder(folder: Path, name: str, task: Task) -> tuple[str, Any]:
     torch.manual_seed(0)
     kind, values = CONFIGS[name]
     model = AutoModel.from_config(kind(**values)).eval()
@@ -58,7 +58,7 @@ _POOLED = {
 def test_an_encoder_with_a_head_of_pairs(name: str, pooling: str | None, tmp_path: Path) -> None:
     """It is fine-tuned here, found again, saved and loaded; its vectors are pooled from stock hidden states."""
     task = small_task(arity=2)
-    source, _ = _write_encoder(tmp_path / "model", name, task)
+    source, _ = write_encoder(tmp_path / "model", name, task)
     options = {} if pooling is None else {"pooling": pooling}
     settings = TeacherSettings(pretrained=source, epochs=1, max_sequence_length=48, **options)
     check_teacher(settings, task, cache_dir=tmp_path)
@@ -176,7 +176,7 @@ def test_a_student_learns_from_a_teacher_without_vectors(tmp_path: Path) -> None
 @pytest.mark.parametrize("name", ["roberta", "gpt2", "codet5"])
 def test_vectors_of_an_encoder_are_compared(name: str, tmp_path: Path) -> None:
     task = small_task(arity=2)
-    source, _ = _write_encoder(tmp_path / "model", name, task)
+    source, _ = write_encoder(tmp_path / "model", name, task)
     settings = TeacherSettings(checkpoint=source, pair="similarity", pooling="mean")
     check_teacher(settings, task, cache_dir=tmp_path)
     teacher = load_teacher(settings, task, cache_dir=tmp_path)
@@ -233,7 +233,7 @@ def test_a_checkpoint_that_leaves_open_how_it_reads_pairs_is_refused(
 
 def test_a_similarity_tells_two_labels_apart(tmp_path: Path) -> None:
     task = small_task(arity=2, num_labels=3)
-    source, _ = _write_encoder(tmp_path / "model", "roberta", task)
+    source, _ = write_encoder(tmp_path / "model", "roberta", task)
     with pytest.raises(InputError, match="a similarity tells two labels apart, the task has 3"):
         check_teacher(TeacherSettings(checkpoint=source, pair="similarity"), task, cache_dir=tmp_path)
 
