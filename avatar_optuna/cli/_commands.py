@@ -66,6 +66,7 @@ def _teacher(options: Namespace, console: Console) -> None:
     from avatar_optuna.measurement import effectiveness
     from avatar_optuna.tasks import baseline, load_task
     from avatar_optuna.teachers import load_teacher, weaknesses, write_inputs
+    from avatar_optuna.teachers.checkpoints.saving import require_new, save_teacher
 
     settings = load_study_file(options.study_file)
     cache_dir = cache_folder(options.cache)
@@ -75,6 +76,8 @@ def _teacher(options: Namespace, console: Console) -> None:
     if options.inputs is not None:
         say(console, f"{write_inputs(task, options.inputs):,} inputs to label are in {options.inputs}")
         return
+    if options.save is not None:
+        require_new(options.save)
     with progress.bar("teacher: epochs", settings.teacher.epochs) as update:
         teacher = load_teacher(
             settings.teacher,
@@ -96,8 +99,6 @@ def _teacher(options: Namespace, console: Console) -> None:
     for warning in weaknesses(figures["valid"], plain["valid"], task.shape.num_labels):
         say(console, f"warning    {warning}")
     if options.save is not None:
-        from avatar_optuna.teachers._saving import save_teacher
-
         save_teacher(teacher, options.save)
         say(console, f"the teacher is in {options.save}")
 

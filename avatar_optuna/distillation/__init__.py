@@ -30,6 +30,7 @@ from avatar_optuna.distillation._networks import (
     model_of_tensors,
     pair_classifier,
     read_pair_head,
+    warn_of_names,
     weight_shapes,
 )
 from avatar_optuna.distillation._padding import settle_padding

@@ -5,6 +5,7 @@ A student is a `Network` itself; the classes here make one of any Hugging Face e
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,8 +24,11 @@ from avatar_optuna.distillation._pooling import POOLINGS, default_pooling, poole
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.students.transformer.network import WEIGHTS_FILE, StudentConfig, load_student
 
+logger = logging.getLogger(__name__)
+
 PAIR_HEAD_FILE = "pair_head.safetensors"
 PICKLED_FILE = "pytorch_model.bin"
+_DESCRIPTIONS = ["*.json", "*.txt"]
 
 
 class Network(Protocol):
@@ -51,6 +55,7 @@ class SingleClassifier(nn.Module):
         names = [name.casefold() for name in wanted]
         if own != names and sorted(own) == sorted(names):
             self.order = [own.index(name) for name in names]
+        warn_of_names(own_names, wanted)
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Logits (n, labels) of functions (n, t)."""
@@ -79,6 +84,19 @@ class SingleClassifier(nn.Module):
     def save(self, directory: Path) -> None:
         with quiet():
             self.model.save_pretrained(directory)
+
+
+def warn_of_names(own_names: Sequence[str], wanted: Sequence[str]) -> None:
+    """Say that labels are taken in their order where a model names as many of them otherwise than the task does."""
+    is_named = not all(name.upper().startswith("LABEL_") for name in own_names)
+    is_other = sorted(map(str.casefold, own_names)) != sorted(map(str.casefold, wanted))
+    if is_named and is_other and len(own_names) == len(wanted):
+        logger.warning(
+            "the teacher names its labels %s, the task %s: they are taken in their order, unless teacher.labels says "
+            "which is which",
+            ", ".join(own_names),
+            ", ".join(wanted),
+        )
 
 
 class PairHead(nn.Module):
@@ -265,16 +283,27 @@ def _require_labels(source: str, num_labels: int | None, task_shape: TaskShape) 
         raise InputError(f"teacher {source}: it must tell {task_shape.num_labels} labels apart, got {num_labels}{hint}")
 
 
-def model_directory(source: str) -> Path:
-    """Where a model lies: a directory as it is, a hub name downloaded (JSON and safetensors only: nothing pickled)."""
+def model_directory(source: str, *, has_weights: bool = True) -> Path:
+    """Where a model lies: a directory as it is, a hub name downloaded.
+
+    Of the hub's files only JSON, text and safetensors are fetched, and `pytorch_model.bin` where there is no other.
+
+    Args:
+        has_weights: Whether they are needed, beside configuration and tokenizer.
+    """
     if Path(source).is_dir():
         return Path(source)
     try:
-        return Path(snapshot_download(source, allow_patterns=["*.json", "*.safetensors", "*.txt"]))
+        if not has_weights:
+            return Path(snapshot_download(source, allow_patterns=_DESCRIPTIONS))
+        directory = Path(snapshot_download(source, allow_patterns=[*_DESCRIPTIONS, "*.safetensors"]))
+        if not any(directory.rglob("*.safetensors")):
+            return Path(snapshot_download(source, allow_patterns=[*_DESCRIPTIONS, "pytorch_model*.bin"]))
     except Exception as error:  # the hub client raises a dozen kinds, of three libraries
         raise InputError(
             f"teacher {source}: it must be a directory or a model of the hub: {first_line(error)}"
         ) from error
+    return directory
 
 
 def _config(source: str, directory: Path) -> Any:

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import TeacherSettings
 from avatar_optuna.teachers import check_teacher, load_teacher
-from avatar_optuna.teachers._saving import save_teacher
+from avatar_optuna.teachers.checkpoints.saving import save_teacher
 from avatar_optuna.testing.tasks import small_task
 
 DATA = Path(__file__).parents[1] / "data" / "adapters"

@@ -24,7 +24,7 @@ from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import TeacherSettings
 from avatar_optuna.tasks import Task
 from avatar_optuna.teachers import check_teacher, load_teacher
-from avatar_optuna.teachers._saving import save_teacher
+from avatar_optuna.teachers.checkpoints.saving import save_teacher
 from avatar_optuna.testing.tasks import small_task
 from tests.teachers_tests.conftest import SIZES, write_tokenizer
 
@@ -181,3 +181,19 @@ def test_a_classifier_that_leaves_something_open_is_refused(
     with pytest.raises(InputError, match=words) as refused:
         check_teacher(settings, task, cache_dir=tmp_path)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("options", [{}, {"lower_case": True}])
+def test_labels_that_are_named_otherwise_are_said(
+    options: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = small_task()
+    source, _ = write_classifier(tmp_path / "model", "roberta", task, id2label={0: "bad", 1: "good"})
+    load_teacher(TeacherSettings(checkpoint=source, **options), task, cache_dir=tmp_path)
+    assert (
+        "the teacher names its labels bad, good, the task call_0, call_1: they are taken in their order" in caplog.text
+    )
+    caplog.clear()
+    settings = TeacherSettings(checkpoint=source, labels=["call_1", "call_0"], **options)
+    load_teacher(settings, task, cache_dir=tmp_path)
+    assert "names its labels" not in caplog.text

@@ -21,7 +21,7 @@ from avatar_optuna.settings import DistillationSettings, TeacherSettings
 from avatar_optuna.students.hashed import HASHED
 from avatar_optuna.tasks import Task
 from avatar_optuna.teachers import check_teacher, load_teacher
-from avatar_optuna.teachers._saving import save_teacher
+from avatar_optuna.teachers.checkpoints.saving import save_teacher
 from avatar_optuna.testing.tasks import small_task
 from tests.teachers_tests.conftest import write_tokenizer
 from tests.teachers_tests.test_classifiers import CONFIGS, write_classifier

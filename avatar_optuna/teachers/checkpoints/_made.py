@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-
 import torch
 from torch import nn
 
@@ -20,6 +17,7 @@ from avatar_optuna.distillation import (
     require_embeddings,
     settle_padding,
     take_rows,
+    warn_of_names,
     with_rows,
 )
 from avatar_optuna.exceptions import InputError
@@ -27,8 +25,6 @@ from avatar_optuna.students.transformer.tokenizers import normalized
 from avatar_optuna.tasks import Task
 from avatar_optuna.teachers.checkpoints._form import Form, own_label_names
 from avatar_optuna.teachers.checkpoints._reading import rows_of
-
-logger = logging.getLogger(__name__)
 
 
 def made_classifier(form: Form, task: Task, device: str) -> Classifier:
@@ -86,7 +82,9 @@ def _way_of_pairs(form: Form) -> str:
 
 def _sequence_classifier(form: Form, task: Task) -> SingleClassifier:
     model = form.sequence_classifier()
-    names = _names(own_label_names(model), task.label_names)
+    names = own_label_names(model)
+    if form.reading.labels is None:
+        warn_of_names(names, task.label_names)
     take_rows(
         f"teacher {form.source}", model, rows_of(form.reading, names, task.label_names, form.source), task.label_names
     )
@@ -114,16 +112,3 @@ def _similarity_classifier(form: Form, task: Task) -> SimilarityClassifier:
         )
     scale, threshold = form.odds or (1.0, 0.0)
     return SimilarityClassifier(form.sentence_encoder(), form.similarity, scale=scale, threshold=threshold)
-
-
-def _names(own: Sequence[str], wanted: Sequence[str]) -> Sequence[str]:
-    """The names of a model's logits, with a warning where they are others than the task's."""
-    is_named = not all(name.upper().startswith("LABEL_") for name in own)
-    if is_named and len(own) == len(wanted) and sorted(map(str.casefold, own)) != sorted(map(str.casefold, wanted)):
-        logger.warning(
-            "the teacher's labels (%s) are not named as the task's (%s): they are taken in their order, unless "
-            "teacher.labels says another",
-            ", ".join(own),
-            ", ".join(wanted),
-        )
-    return own

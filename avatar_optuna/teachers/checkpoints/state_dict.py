@@ -173,7 +173,7 @@ class _StateDict(Form):
     def base(self) -> Path:
         own = self._file(self.path).parent
         if self.reading.base is not None:
-            return model_directory(self.reading.base)
+            return model_directory(self.reading.base, has_weights=False)
         if (own / "config.json").is_file():
             return own
         raise InputError(

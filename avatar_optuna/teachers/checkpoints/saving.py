@@ -38,8 +38,7 @@ def save_teacher(teacher: Teacher, directory: Path) -> None:
     classifier = teacher.classifier
     if classifier is None:
         raise InputError(f"teacher {teacher.source}: only its answers are known, there is no model to save")
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise InputError(f"--save: {directory} must be a new directory, it exists")
+    require_new(directory)
     with appearing(directory) as draft:
         network = _ordinary(classifier.network)
         about: Mapping[str, Any] = {}
@@ -64,6 +63,12 @@ def save_teacher(teacher: Teacher, directory: Path) -> None:
             language=teacher.task.language,
             **about,
         )
+
+
+def require_new(directory: Path) -> None:
+    """Refuse (`InputError`) a place where something is."""
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise InputError(f"--save: {directory} must be a new directory, it exists")
 
 
 def _save_tokenizer(classifier: Classifier, directory: Path) -> None:
