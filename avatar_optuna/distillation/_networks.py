@@ -376,24 +376,36 @@ def model_of_tensors(auto: Any, place: str, config: Any, tensors: Mapping[str, T
     Raises:
         InputError: They do not fit, or weights are missing.
     """
-    kind = _class_of(auto, config)
+    kind = type(_on_meta(auto, place, config))
     return build_model(kind, place, None, config=config, state_dict=dict(tensors), dtype=torch.float32)
 
 
-def weight_shapes(config: Any) -> dict[str, torch.Size]:
-    """The shape of each weight of the encoder of a configuration; nothing is computed."""
-    with torch.device("meta"), quiet():
-        return {key: value.shape for key, value in AutoModel.from_config(config).state_dict().items()}
+def weight_shapes(place: str, config: Any) -> dict[str, torch.Size]:
+    """The shape of each weight of the encoder of a configuration; nothing is computed.
+
+    Raises:
+        InputError: It describes no encoder.
+    """
+    return {key: value.shape for key, value in _on_meta(AutoModel, place, config).state_dict().items()}
 
 
-def encoder_prefix(config: Any) -> str:
-    """What transformers puts before the encoder's names in a sequence classifier."""
-    return str(_class_of(AutoModelForSequenceClassification, config).base_model_prefix)
+def encoder_prefix(place: str, config: Any) -> str:
+    """What transformers puts before the encoder's names in a sequence classifier.
+
+    Raises:
+        InputError: The configuration describes none.
+    """
+    return str(_on_meta(AutoModelForSequenceClassification, place, config).base_model_prefix)
 
 
-def _class_of(auto: Any, config: Any) -> Any:
-    with torch.device("meta"), quiet():
-        return type(auto.from_config(config))
+def _on_meta(auto: Any, place: str, config: Any) -> PreTrainedModel:
+    """A model without weights."""
+    try:
+        with torch.device("meta"), quiet():
+            model: PreTrainedModel = auto.from_config(config)
+    except Exception as error:  # whatever a model makes of its configuration
+        raise InputError(f"{place} must hold the model of config.json: {first_line(error)}") from error
+    return model
 
 
 @contextmanager

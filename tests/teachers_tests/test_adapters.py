@@ -82,6 +82,14 @@ def _shorter(tensors: dict[str, Any]) -> None:
     [
         (lambda adapter: _edit(adapter, peft_type="IA3"), "the adapter must be LoRA, adapter_config.json says 'IA3'"),
         (lambda adapter: _edit(adapter, use_dora=True), "LoRA as it was published, adapter_config.json sets use_dora"),
+        (
+            lambda adapter: _edit(adapter, lora_alpha={}),
+            "each alpha of adapter_config.json must be",
+        ),
+        (
+            lambda adapter: _edit(adapter, alpha_pattern={"(": 1}),
+            "alpha_pattern of adapter_config.json must",
+        ),
         (lambda adapter: _edit(adapter, base_model_name_or_path=None), r"set teacher\.base, .* names no base model"),
         (lambda adapter: (adapter / "adapter_config.json").write_text("{"), r"adapter_config\.json: must be JSON"),
         (lambda adapter: (adapter / "adapter_model.safetensors").write_bytes(b"x"), "must be a safetensors file"),

@@ -89,6 +89,9 @@ def test_files_of_older_versions_are_read(lower_case: bool, tmp_path: Path) -> N
             "must be .*, got Transformer, Pooling, CNN",
         ),
         (lambda folder: (folder / "modules.json").write_text("{}"), "its modules must be"),
+        (_edit("1_Pooling/config.json", pooling_mode=True), "its Pooling must name one, got"),
+        (_edit("sentence_bert_config.json", max_seq_length=-1), "max_seq_length of sentence_bert_config.json must be"),
+        (_edit("config.json", hidden_dropout_prob=-1), "model.safetensors must hold the model of config.json"),
         (lambda folder: (folder / "modules.json").write_text('[{"a": 1}]'), "modules.json must list modules"),
         (lambda folder: (folder / "1_Pooling" / "config.json").write_text("{}"), "its Pooling must name one, got"),
         (

@@ -293,6 +293,24 @@ def test_a_file_that_is_no_state_dict_is_refused(write: Callable[[Path], None], 
         check_teacher(settings, task, cache_dir=tmp_path)
 
 
+def test_a_base_that_describes_no_model_is_refused(tmp_path: Path) -> None:
+    task = small_task()
+    base = write_base(tmp_path / "base", task)
+    settings = TeacherSettings(
+        checkpoint=_saved(tmp_path / "model.bin", _classifier().state_dict()),
+        base=str(base),
+        layout="avatar-codebert-vulnerability",
+    )
+    config = base / "config.json"
+    written = config.read_text(encoding="utf-8")
+    config.write_text(written.replace('"hidden_dropout_prob": 0.1', '"hidden_dropout_prob": -1'), encoding="utf-8")
+    with pytest.raises(InputError, match=r"^teacher\.base .*base: it must hold the model of config\.json"):
+        check_teacher(settings, task, cache_dir=tmp_path)
+    config.write_text(written.replace('"roberta"', '"unheard-of"'), encoding="utf-8")
+    with pytest.raises(InputError, match=r"^teacher\.base .*config\.json must describe a model of transformers"):
+        check_teacher(settings, task, cache_dir=tmp_path)
+
+
 def test_a_detector_of_pairs_is_not_read_for_single_functions(tmp_path: Path) -> None:
     state, _, _ = _pairs()
     single, pair = small_task(), small_task(arity=2)

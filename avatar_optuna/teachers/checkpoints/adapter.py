@@ -137,16 +137,22 @@ class _Adapter(Form):
         raise InputError(f"teacher {self.source}: {_WEIGHTS_FILE} must fit its base model, {name} does not")
 
     def _scale(self, name: str, rank: int) -> float:
-        alpha = float(_by_pattern(self.config.get("alpha_pattern"), name, self.config.get("lora_alpha", rank)))
+        alpha = self._by_pattern("alpha_pattern", name, self.config.get("lora_alpha", rank))
+        if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha):
+            raise InputError(f"teacher {self.source}: each alpha of {_CONFIG_FILE} must be a number, got {alpha!r}")
         return alpha / math.sqrt(rank) if self.config.get("use_rslora") else alpha / rank
 
-
-def _by_pattern(patterns: Any, name: str, default: Any) -> Any:
-    """The value of the first pattern that a module's name ends with, as `peft` matches them."""
-    for pattern, value in (patterns or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", name):
-            return value
-    return default
+    def _by_pattern(self, key: str, name: str, default: Any) -> Any:
+        """The value of the first pattern that a module's name ends with, as `peft` matches them."""
+        patterns = self.config.get(key) or {}
+        try:
+            return next(
+                (value for pattern, value in patterns.items() if re.match(rf"(.*\.)?({pattern})$", name)), default
+            )
+        except (AttributeError, re.error) as error:
+            raise InputError(
+                f"teacher {self.source}: {key} of {_CONFIG_FILE} must hold patterns of names, got {patterns!r}"
+            ) from error
 
 
 def _num_labels(tensors: Mapping[str, Tensor]) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,7 +97,9 @@ class _SentenceTransformers(Form):
 
     def sentence_encoder(self) -> SentenceEncoder:
         settings = _object(self.path / _SETTINGS_FILE)
-        if prompt := (settings.get("prompts") or {}).get(settings.get("default_prompt_name") or ""):
+        prompts, name = settings.get("prompts"), settings.get("default_prompt_name")
+        prompt = prompts.get(name) if isinstance(prompts, dict) and isinstance(name, str) else None
+        if prompt:
             raise InputError(
                 f"teacher {self.source}: it must read texts without a prompt, it puts {prompt!r} before them"
             )
@@ -119,8 +122,8 @@ class _SentenceTransformers(Form):
         config = _object(self.modules[1][1] / "config.json")
         named = config.get("pooling_mode")
         if named is not None:
-            names = [named] if isinstance(named, str) else list(named)
-            poolings = tuple(_POOLING_NAMES[name] for name in names if name in _POOLING_NAMES)
+            names = named if isinstance(named, list) else [named]
+            poolings = tuple(_POOLING_NAMES[name] for name in names if isinstance(name, str) and name in _POOLING_NAMES)
         else:
             poolings = tuple(pooling for key, pooling in POOLING_KEYS.items() if config.get(key) is True)
         if not poolings:
@@ -158,12 +161,22 @@ class _SentenceTransformers(Form):
         if not (self.path / MANIFEST_FILE).is_file():
             return None
         stored = read_manifest(self.path).get("odds")
-        return (float(stored[0]), float(stored[1])) if stored else None
+        if stored is None:
+            return None
+        is_pair = isinstance(stored, list) and len(stored) == 2 and all(isinstance(one, float) for one in stored)
+        if not is_pair or not all(map(math.isfinite, stored)):
+            raise InputError(f"teacher {self.source}: odds of {MANIFEST_FILE} must be two numbers, got {stored!r}")
+        return stored[0], stored[1]
 
     @property
     def longest(self) -> int | None:
         length = _object(self.transformer / _MODEL_FILE).get("max_seq_length")
-        return int(length) if length else None
+        if length is not None and (isinstance(length, bool) or not isinstance(length, int) or length < 1):
+            raise InputError(
+                f"teacher {self.source}: max_seq_length of {_MODEL_FILE} must be a whole number of at least 1, "
+                f"got {length!r}"
+            )
+        return length
 
     @property
     def is_lower_cased(self) -> bool:

@@ -7,17 +7,14 @@ carry another below the encoder, which was never trained.
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
@@ -44,10 +41,6 @@ _SUFFIXES = (".bin", ".pt", ".pth", ".safetensors")
 _USUAL_NAMES = ("model.bin",)
 _NESTED = ("state_dict", "model_state_dict", "model")
 _HEAD = re.compile(r"(?P<prefix>(?:\w+\.)*?)(?P<name>classifier|score|classification_head)\.(?P<rest>.+)")
-_UNREADABLE = (
-    *(pickle.UnpicklingError, BadZipFile, SafetensorError),
-    *(RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError),
-)
 _LAST_LAYERS = ("out_proj.weight", "weight")
 
 
@@ -91,7 +84,7 @@ def read_state_dict(path: Path, source: str) -> dict[str, Tensor]:
             loaded: Any = load_file(path)
         else:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
+    except Exception as error:  # of torch, its unpickler, zipfile and safetensors
         raise InputError(
             f"teacher {source}: it must be a state dict of torch.save that weights_only reads: {_reason(error)}"
         ) from error
@@ -120,7 +113,7 @@ def encoder_and_head(tensors: Mapping[str, Tensor], config: Any, source: str, ba
     Raises:
         InputError: The encoder is another one than the base model's.
     """
-    shapes = weight_shapes(config)
+    shapes = weight_shapes(f"teacher.base {base}: it", config)
     needed = {key: shape for key, shape in shapes.items() if "pooler" not in key and not key.endswith("position_ids")}
     prefix = _prefix(tensors, needed, source, base)
     encoder = {key: tensors[prefix + key] for key in shapes if prefix + key in tensors}
@@ -235,7 +228,7 @@ class _StateDict(Form):
         parts = self.parts
         if not parts.head or parts.is_of_pairs:
             raise InputError(f"teacher {self.source}: it must hold a classifier of one vector, it holds none")
-        prefix = encoder_prefix(self.config)
+        prefix = encoder_prefix(self._place, self.config)
         tensors = {f"{prefix}.{key}": value for key, value in parts.encoder.items()}
         tensors |= {f"{parts.head_name}.{key}": value for key, value in parts.head.items()}
         self.config.num_labels = parts.num_logits
