@@ -94,7 +94,7 @@ def _sequence_classifier(form: Form, task: Task) -> SingleClassifier:
 def _pair_classifier(form: Form, task: Task) -> nn.Module:
     tensors, pooling = form.pair_head()
     bias = tensors.get("out_proj.bias")
-    if bias is None:
+    if bias is None or bias.ndim != 1:
         raise InputError(f"teacher {form.source}: its head of pairs must hold out_proj.bias, it does not")
     count = len(bias)
     place = f"teacher {form.source}: its head of pairs"

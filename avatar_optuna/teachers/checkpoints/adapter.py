@@ -128,7 +128,7 @@ class _Adapter(Form):
             module = None
         is_transposed = is_embedding or type(module).__name__ == "Conv1D"
         weight: Tensor | None = getattr(module, "weight", None)
-        if weight is not None and first is not None and second is not None and first.shape[0] == second.shape[1]:
+        if weight is not None and first is not None and second is not None and _is_product(first, second):
             change = self._scale(name, first.shape[0]) * (second @ first)  # (out, in)
             change = change.T if is_transposed else change
             if change.shape == weight.shape:
@@ -155,12 +155,17 @@ class _Adapter(Form):
             ) from error
 
 
+def _is_product(first: Tensor, second: Tensor) -> bool:
+    """Whether they are matrices of one rank."""
+    return first.ndim == second.ndim == 2 and first.shape[0] == second.shape[1]
+
+
 def _num_labels(tensors: Mapping[str, Tensor]) -> int | None:
     """Rows of the head that was trained with the adapter."""
     for head in _HEADS:
         for infix in ("", ".modules_to_save"):
             weight = tensors.get(f"base_model.model.{head}{infix}.weight")
-            if weight is not None:
+            if weight is not None and weight.ndim == 2:
                 return int(weight.shape[0])
     return None
 

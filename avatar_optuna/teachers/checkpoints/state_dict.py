@@ -64,13 +64,13 @@ class EncoderAndHead:
     def is_of_pairs(self) -> bool:
         """Whether the head reads two vectors."""
         dense = self.head.get("dense.weight")
-        return dense is not None and dense.shape[1] == 2 * dense.shape[0]
+        return dense is not None and dense.ndim == 2 and dense.shape[1] == 2 * dense.shape[0]
 
     @property
     def num_logits(self) -> int:
         """Logits of the head; 0 where there is none."""
         last = next((self.head[name] for name in _LAST_LAYERS if name in self.head), None)
-        return 0 if last is None else int(last.shape[0])
+        return 0 if last is None or last.ndim != 2 else int(last.shape[0])
 
 
 def read_state_dict(path: Path, source: str) -> dict[str, Tensor]:
