@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 PAIR_HEAD_FILE = "pair_head.safetensors"
 PICKLED_FILE = "pytorch_model.bin"
-_DESCRIPTIONS = ["*.json", "*.txt"]
+_DESCRIPTIONS, _PICKLED = ["*.json", "*.txt"], ["pytorch_model*.bin", "adapter_model.bin"]
 
 
 class Network(Protocol):
@@ -298,7 +298,7 @@ def model_directory(source: str, *, has_weights: bool = True) -> Path:
             return Path(snapshot_download(source, allow_patterns=_DESCRIPTIONS))
         directory = Path(snapshot_download(source, allow_patterns=[*_DESCRIPTIONS, "*.safetensors"]))
         if not any(directory.rglob("*.safetensors")):
-            return Path(snapshot_download(source, allow_patterns=[*_DESCRIPTIONS, "pytorch_model*.bin"]))
+            return Path(snapshot_download(source, allow_patterns=[*_DESCRIPTIONS, *_PICKLED]))
     except Exception as error:  # the hub client raises a dozen kinds, of three libraries
         raise InputError(
             f"teacher {source}: it must be a directory or a model of the hub: {first_line(error)}"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from avatar_optuna.exceptions import InputError
@@ -46,6 +47,19 @@ def test_the_base_model_may_be_where_the_adapter_says(tmp_path: Path) -> None:
     other = load_teacher(TeacherSettings(checkpoint=str(adapter)), TASK, cache_dir=tmp_path)
     assert other.fingerprint != teacher.fingerprint
     assert not np.allclose(other.logits("valid"), teacher.logits("valid"))
+
+
+def test_an_adapter_of_an_older_version_is_read(tmp_path: Path) -> None:
+    """Its weights stand in `adapter_model.bin`."""
+    adapter = shutil.copytree(DATA / "gpt2" / "adapter", tmp_path / "adapter")
+    torch.save(load_file(adapter / "adapter_model.safetensors"), adapter / "adapter_model.bin")
+    (adapter / "adapter_model.safetensors").unlink()
+    settings = TeacherSettings(checkpoint=str(adapter), base=str(DATA / "gpt2" / "base"))
+    teacher = load_teacher(settings, TASK, cache_dir=tmp_path)
+    np.testing.assert_allclose(teacher.logits("valid"), np.load(DATA / "gpt2" / "logits.npy"), atol=1e-5)
+    torch.save({"score": object}, adapter / "adapter_model.bin")
+    with pytest.raises(InputError, match="it must be a state dict"):
+        load_teacher(settings, TASK, cache_dir=tmp_path)
 
 
 def _edit(adapter: Path, **values: Any) -> None:

@@ -78,6 +78,19 @@ def test_an_encoder_with_a_head_of_pairs(name: str, pooling: str | None, tmp_pat
     np.testing.assert_allclose(again.logits("valid"), teacher.logits("valid"), atol=1e-6)
 
 
+def test_logits_of_a_head_of_pairs_are_named_by_labels(tmp_path: Path) -> None:
+    task = small_task(arity=2, num_labels=3)
+    source, _ = write_encoder(tmp_path / "model", "roberta", task)
+    trained = load_teacher(TeacherSettings(pretrained=source, epochs=1), task, cache_dir=tmp_path)
+    save_teacher(trained, tmp_path / "saved")
+    values = {"checkpoint": str(tmp_path / "saved"), "labels": ["call_2", "call_0", "call_1"]}
+    named = load_teacher(TeacherSettings(**values), task, cache_dir=tmp_path)
+    np.testing.assert_allclose(named.logits("valid"), trained.logits("valid")[:, [1, 2, 0]], atol=1e-5)
+    two = small_task(arity=2)
+    with pytest.raises(InputError, match="it must tell 2 labels apart, got 3"):
+        load_teacher(TeacherSettings(checkpoint=values["checkpoint"], lower_case=True), two, cache_dir=tmp_path)
+
+
 def _together(model: Any, source: str, task: Task) -> Any:
     """Logits (n, l) of the stock model and its tokenizer for the validation pairs, each on its own."""
     tokenizer = AutoTokenizer.from_pretrained(source)

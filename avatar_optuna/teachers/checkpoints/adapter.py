@@ -20,15 +20,17 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 
 from avatar_optuna.distillation import first_line, load_incomplete, model_directory
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.files import read_json
+from avatar_optuna.files import read_json, sha256_of
 from avatar_optuna.teachers._directory import files_of
 from avatar_optuna.teachers.checkpoints._form import Form
+from avatar_optuna.teachers.checkpoints.state_dict import read_state_dict
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-_CONFIG_FILE, _WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
+_CONFIG_FILE = "adapter_config.json"
+_WEIGHTS_FILE, _PICKLED_FILE = "adapter_model.safetensors", "adapter_model.bin"
 _NOT_MERGED = (
     *("use_dora", "use_qalora", "use_bdlora", "lora_bias", "layer_replication", "target_parameters"),
     *("trainable_token_indices", "arrow_config", "kasa_config", "monteclora_config", "velora_config"),
@@ -71,7 +73,13 @@ class _Adapter(Form):
 
     @property
     def files(self) -> dict[str, str]:
-        return {**files_of(self.path), **{f"base/{name}": digest for name, digest in files_of(self.base).items()}}
+        own = {_PICKLED_FILE: sha256_of(self.path / _PICKLED_FILE)} if self._is_pickled else {}
+        return {**files_of(self.path), **own, **{f"base/{name}": one for name, one in files_of(self.base).items()}}
+
+    @property
+    def _is_pickled(self) -> bool:
+        """Whether its weights stand in a file that older versions wrote, of which only tensors are unpickled."""
+        return (self.path / _PICKLED_FILE).is_file() and not (self.path / _WEIGHTS_FILE).is_file()
 
     def sequence_classifier(self) -> PreTrainedModel:
         tensors = self._tensors()
@@ -90,6 +98,8 @@ class _Adapter(Form):
 
     def _tensors(self) -> dict[str, Tensor]:
         _ = self.config  # refused before its weights are read
+        if self._is_pickled:
+            return read_state_dict(self.path / _PICKLED_FILE, self.source)
         try:
             return load_file(self.path / _WEIGHTS_FILE)
         except (SafetensorError, OSError) as error:

@@ -27,10 +27,10 @@ class _Directory(Form):
 
     @property
     def pair(self) -> str | None:
-        if (self.path / MANIFEST_FILE).is_file():
-            stored: str | None = read_manifest(self.path).get("pair")
-            return stored
-        return "head" if (self.path / PAIR_HEAD_FILE).is_file() else None
+        if (self.path / PAIR_HEAD_FILE).is_file():
+            return "head"
+        is_ours = (self.path / MANIFEST_FILE).is_file()
+        return read_manifest(self.path).get("pair") if is_ours else None
 
     @property
     def is_ordinary(self) -> bool:
