@@ -74,7 +74,8 @@ def _teacher(options: Namespace, console: Console) -> None:
     with progress.busy(f"reading the data of {settings.task.kind}"):
         task = load_task(settings.task, cache_dir=cache_dir)
     if options.inputs is not None:
-        say(console, f"{write_inputs(task, options.inputs):,} inputs to label are in {options.inputs}")
+        count, names = write_inputs(task, options.inputs), ", ".join(task.label_names)
+        say(console, f"{count:,} inputs to label (as {names}) are in {options.inputs}")
         return
     if options.save is not None:
         require_new(options.save)

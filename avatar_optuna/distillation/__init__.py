@@ -12,26 +12,30 @@ from avatar_optuna.distillation._classifier import (
 from avatar_optuna.distillation._cross_encoder import CrossClassifier
 from avatar_optuna.distillation._data_flow import DataFlowReader, with_data_flow
 from avatar_optuna.distillation._distillation import TrainedStudent, build_student, distil
+from avatar_optuna.distillation._fine_tuned import (
+    load_encoder,
+    load_incomplete,
+    load_pretrained,
+    load_sequence_classifier,
+    pair_classifier,
+    read_pair_head,
+)
 from avatar_optuna.distillation._fixed_steps import own_stream
 from avatar_optuna.distillation._logits import take_rows, with_rows
+from avatar_optuna.distillation._models import (
+    encoder_prefix,
+    first_line,
+    holds_pickled_weights,
+    model_directory,
+    model_of_tensors,
+    weight_shapes,
+)
 from avatar_optuna.distillation._networks import (
     PAIR_HEAD_FILE,
     PairClassifier,
     PairHead,
     SingleClassifier,
-    encoder_prefix,
-    first_line,
-    holds_pickled_weights,
-    load_encoder,
-    load_incomplete,
-    load_pretrained,
-    load_sequence_classifier,
-    model_directory,
-    model_of_tensors,
-    pair_classifier,
-    read_pair_head,
     warn_of_names,
-    weight_shapes,
 )
 from avatar_optuna.distillation._padding import settle_padding
 from avatar_optuna.distillation._pooling import default_pooling

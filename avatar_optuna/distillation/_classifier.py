@@ -16,14 +16,9 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.distillation._networks import (
-    SingleClassifier,
-    config_of,
-    first_line,
-    load_fine_tuned,
-    model_directory,
-    shape_of_checkpoint,
-)
+from avatar_optuna.distillation._fine_tuned import load_fine_tuned, shape_of_checkpoint
+from avatar_optuna.distillation._models import first_line, model_directory
+from avatar_optuna.distillation._networks import SingleClassifier, config_of
 from avatar_optuna.distillation._padding import settle_padding
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.exceptions import AvatarError, InputError, is_failure

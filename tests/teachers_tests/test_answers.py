@@ -182,7 +182,7 @@ def test_the_command_writes_inputs_and_reads_answers(tmp_path: Path) -> None:
     result = run_command(tmp_path, "teacher", "answered.toml", "--inputs", "inputs.jsonl")
     assert result.exit_code == 0, result.output
     rows = [json.loads(line) for line in (tmp_path / "inputs.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert f"{len(rows)} inputs to label are in inputs.jsonl" in result.stdout
+    assert f"{len(rows)} inputs to label (as safe, vulnerable) are in inputs.jsonl" in result.stdout
     _write_lines(tmp_path / "answers.jsonl", [{**row, "logits": [0.0, 1.0]} for row in rows])
     result = run_command(tmp_path, "teacher", "answered.toml")
     assert result.exit_code == 0, result.output
