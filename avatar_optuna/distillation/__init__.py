@@ -43,6 +43,7 @@ from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, R
 from avatar_optuna.distillation._sentence_encoder import (
     ACTIVATIONS,
     POOLING_KEYS,
+    POOLING_MODES,
     SIMILARITIES,
     DenseLayer,
     SentenceEncoder,

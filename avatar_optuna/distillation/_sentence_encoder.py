@@ -28,6 +28,15 @@ POOLING_KEYS = {
     "pooling_mode_lasttoken": "last",
 }
 """What sentence-transformers calls the ways of pooling, in the order in which it joins their vectors."""
+POOLING_MODES = {
+    "cls": "first",
+    "mean": "mean",
+    "max": "max",
+    "lasttoken": "last",
+    "mean_sqrt_len_tokens": "sqrt_mean",
+    "weightedmean": "weighted_mean",
+}
+"""What newer versions call them."""
 
 
 class DenseLayer(nn.Module):
@@ -96,14 +105,21 @@ class SentenceEncoder(nn.Module):
         ]
         for module in modules[1:]:
             (directory / str(module["path"])).mkdir()
-        width = self.model.config.hidden_size
-        pooling = {key: name in self.poolings for key, name in POOLING_KEYS.items()}
-        _write(directory / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **pooling})
+        _write(directory / "1_Pooling" / "config.json", self._pooling_config())
         for index, layer in enumerate(self.dense, start=2):
             layer.save(directory / f"{index}_Dense")  # type: ignore[operator]
         _write(directory / "modules.json", modules)
         _write(directory / "config_sentence_transformers.json", {"similarity_fn_name": similarity})
         _write(directory / "sentence_bert_config.json", {"max_seq_length": max_sequence_length, "do_lower_case": False})
+
+    def _pooling_config(self) -> dict[str, object]:
+        """Of truth values, which every version reads, or of a list where vectors are joined in another order."""
+        width = self.model.config.hidden_size
+        if self.poolings == tuple(name for name in POOLING_KEYS.values() if name in self.poolings):
+            chosen = {key: name in self.poolings for key, name in POOLING_KEYS.items()}
+            return {"word_embedding_dimension": width, **chosen}
+        names = {name: mode for mode, name in POOLING_MODES.items()}
+        return {"embedding_dimension": width, "pooling_mode": [names[name] for name in self.poolings]}
 
 
 class SimilarityClassifier(nn.Module):

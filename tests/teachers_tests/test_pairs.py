@@ -205,6 +205,9 @@ def test_vectors_of_an_encoder_are_compared(name: str, tmp_path: Path) -> None:
     save_teacher(teacher, tmp_path / "saved")
     again = load_teacher(TeacherSettings(checkpoint=str(tmp_path / "saved")), task, cache_dir=tmp_path)
     np.testing.assert_allclose(again.logits("valid"), logits, rtol=1e-4, atol=1e-5)
+    again_vectors = again.vectors("valid")
+    assert again_vectors is not None
+    np.testing.assert_allclose(again_vectors, vectors, atol=1e-6)
 
 
 def test_the_odds_of_a_similarity_are_those_of_a_logistic_regression() -> None:

@@ -37,6 +37,9 @@ def test_the_vectors_are_those_of_the_library(tmp_path: Path) -> None:
     save_teacher(teacher, tmp_path / "saved")
     again = load_teacher(TeacherSettings(checkpoint=str(tmp_path / "saved")), TASK, cache_dir=tmp_path)
     np.testing.assert_allclose(again.logits("valid"), teacher.logits("valid"), rtol=1e-4, atol=1e-5)
+    again_vectors = again.vectors("valid")
+    assert again_vectors is not None
+    np.testing.assert_allclose(again_vectors, vectors, atol=1e-6)
     with pytest.raises(InputError, match="a Dense must take vectors of 32 numbers, those of the pooling first have 16"):
         load_teacher(TeacherSettings(checkpoint=str(DATA), pooling="first"), TASK, cache_dir=tmp_path)
 

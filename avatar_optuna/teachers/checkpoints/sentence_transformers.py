@@ -14,6 +14,7 @@ from torch import nn
 from avatar_optuna.distillation import (
     ACTIVATIONS,
     POOLING_KEYS,
+    POOLING_MODES,
     SIMILARITIES,
     DenseLayer,
     SentenceEncoder,
@@ -33,14 +34,6 @@ if TYPE_CHECKING:
 
 MODULES_FILE = "modules.json"
 _SETTINGS_FILE, _MODEL_FILE = "config_sentence_transformers.json", "sentence_bert_config.json"
-_POOLING_NAMES = {
-    "cls": "first",
-    "mean": "mean",
-    "max": "max",
-    "lasttoken": "last",
-    "mean_sqrt_len_tokens": "sqrt_mean",
-    "weightedmean": "weighted_mean",
-}
 
 
 class _SentenceTransformers(Form):
@@ -123,7 +116,7 @@ class _SentenceTransformers(Form):
         named = config.get("pooling_mode")
         if named is not None:
             names = named if isinstance(named, list) else [named]
-            poolings = tuple(_POOLING_NAMES[name] for name in names if isinstance(name, str) and name in _POOLING_NAMES)
+            poolings = tuple(POOLING_MODES[name] for name in names if isinstance(name, str) and name in POOLING_MODES)
         else:
             poolings = tuple(pooling for key, pooling in POOLING_KEYS.items() if config.get(key) is True)
         if not poolings:
