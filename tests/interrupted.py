@@ -31,9 +31,13 @@ from avatar_optuna.pipeline import _run
 from avatar_optuna.pipeline._workforce import Workforce
 from avatar_optuna.schema import distilled_name
 from avatar_optuna.storage import JobQueue, open_storage
+from avatar_optuna.study import FinalModel, RoundsPolicy, SuccessiveHalving
 from avatar_optuna.teachers import _fine_tuning
 
-PHASES = ("teacher", "measurement", "samples", "indicator", "search", "distillation", "comparison", "report")
+PHASES = (
+    *("teacher", "measurement", "samples", "indicator", "search", "distillation", "comparison", "report"),
+    *("rungs", "decision"),  # of the policies that train students rung by rung
+)
 _LONGEST_S = 300.0
 
 
@@ -111,10 +115,14 @@ class Interrupter:
 
 
 def _phase(phase: str, arguments: Sequence[Any]) -> str:
-    """Jobs are waited for in two phases: their keys tell which."""
+    """Jobs are waited for in three phases: their keys tell which."""
     if phase != "jobs":
         return phase
-    return "samples" if any(key.startswith("indicator/") for key in arguments[1]) else "distillation"
+    purposes = {key.partition("/")[0] for key in arguments[1]}
+    return next((_PHASES_OF_JOBS[purpose] for purpose in purposes if purpose in _PHASES_OF_JOBS), "distillation")
+
+
+_PHASES_OF_JOBS = {"indicator": "samples", "rung": "rungs"}
 
 
 def _queue(workforce: Workforce) -> JobQueue:
@@ -134,11 +142,14 @@ def install(interrupter: Interrupter) -> None:
         (_run, "teacher_record", "measurement"),
         (Workforce, "_wait", "jobs"),
         (_run, "search", "search"),
+        (RoundsPolicy, "next", "decision"),
+        (SuccessiveHalving, "next", "decision"),
         (_run, "compare", "comparison"),
         (avatar_optuna.report, "write_report", "report"),
     ):
         setattr(holder, name, interrupter.around(phase, getattr(holder, name)))
-    Indicator.fit = staticmethod(interrupter.around("indicator", Indicator.fit))  # type: ignore[method-assign]
+    for kind in (Indicator, FinalModel):
+        kind.fit = staticmethod(interrupter.around("indicator", kind.fit))  # type: ignore[method-assign]
 
 
 def serve() -> None:

@@ -1,87 +1,85 @@
 """Sixty kills over all phases of a run, on both databases: it ends bit for bit as one that nothing disturbed.
 
-Runs and their workers are sent SIGKILL, SIGTERM and SIGINT in each phase (see `tests.interrupted`). Meanwhile the disk
-is full, the artifact store read-only, the server crashes, and each process is begun with another wrong clock.
+Runs and their workers are sent SIGKILL, SIGTERM and SIGINT in each phase (see `tests.interrupted`), of a study of the
+paper's policy and of studies that train their students rung by rung.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from optuna.trial import FrozenTrial, TrialState
+from safetensors.numpy import load_file
 
-from avatar_optuna.schema import COMPARISON, Job, JobResult, distilled_name
-from avatar_optuna.storage import JobQueue, artifact_store, download_directory, open_storage
+from avatar_optuna.distillation import CHECKPOINT_FILE
+from avatar_optuna.schema import COMPARISON, Job, JobResult
+from avatar_optuna.storage import artifact_store, download_directory, open_storage
 from avatar_optuna.study import AvatarStudy
 from tests.finished_study import write_study
-from tests.interrupted import PHASES, Interrupt
+from tests.interrupted import PHASES
+from tests.killed import HELD_S, NAME, Campaign, Step, skewed_clock, small_disk
 from tests.postgres import PostgresServer
 
-ROOT = Path(__file__).parents[1]
-NAME = "killed"
 SIGNALS = ("KILL", "TERM", "INT")
-_CHANGES = (
-    ("epochs = 6", "epochs = 2"),
-    ("samples = 5\nepochs = 2", "samples = 4\nepochs = 2"),
-    ("n_trials = 60\npopulation_size = 20", "n_trials = 20\npopulation_size = 10"),
-    ("[distillation]\nepochs = 4\nstudents = 2", "[distillation]\nepochs = 3\nstudents = 3"),
-)
-_CLOCK_OFFSETS_S = (0, -7 * 3600, 40 * 86_400)
-_HELD_S = 4.0
-_LONGEST_S = 60.0
-_DISK_BYTES = 24 << 20
+DATABASES = ("sqlite", "postgres")
+_SMALLER = {
+    "epochs = 6": "epochs = 2",
+    "samples = 5\nepochs = 2": "samples = 4\nepochs = 2",
+    "n_trials = 60\npopulation_size = 20": "n_trials = 20\npopulation_size = 10",
+    "[distillation]\nepochs = 4\nstudents = 2": "[distillation]\nepochs = 3\nstudents = 3",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
-    """One process, and how it ends.
+class Plan:
+    """What is done to a study of one policy.
 
     Args:
-        phase: In which it is sent a signal.
-        signal: Which.
-        delay_s: How long after the phase began.
-        workers: What its workers are sent before.
-        disturbance: What happens meanwhile, once a job is being done: "full disk", "read-only store", "restart".
+        changes: Of the text of the study file.
+        steps: By database.
+        workers: Phases of each database in which a worker is sent each signal.
     """
 
-    phase: str
-    signal: str
-    delay_s: float = 0.0
-    workers: Sequence[str] = ()
-    disturbance: str = ""
+    changes: Mapping[str, str]
+    steps: Mapping[str, tuple[Step, ...]]
+    workers: tuple[str, ...]
 
 
-def _steps() -> list[Step]:
-    """Each phase with each signal: as it begins, and later. The second round has one signal each."""
-    first = ("teacher", "measurement", "samples", "indicator", "search", "distillation")
-    steps = [Step(phase=phase, signal=name, delay_s=at) for phase in first for name, at in _DELAYS[phase]]
-    steps += [Step(phase="indicator", signal="KILL"), Step(phase="search", signal="INT")]
-    steps += [Step(phase="distillation", signal="TERM", delay_s=2 * _HELD_S, disturbance="restart")]
-    steps += [Step(phase=phase, signal=name, delay_s=at) for phase in ("comparison",) for name, at in _DELAYS[phase]]
-    places = {(step.phase, step.signal): index for index, step in reversed(list(enumerate(steps)))}
-    for phase in ("samples", "distillation"):
-        index = places[phase, "KILL"]
-        steps[index] = Step(phase=phase, signal="KILL", delay_s=0.1, workers=SIGNALS)
-    for phase, disturbance in (("samples", "full disk"), ("distillation", "read-only store")):
-        index = places[phase, "INT"]
-        steps[index] = Step(phase=phase, signal="INT", delay_s=2 * _HELD_S, disturbance=disturbance)
-    return steps
+def _paper() -> Plan:
+    """Each phase with each signal: on both databases where it writes many rows, else on one of them."""
+    steps: dict[str, list[Step]] = {name: [] for name in DATABASES}
+    databases = itertools.cycle(DATABASES)
+    for phase in ("teacher", "measurement", "samples", "indicator", "search", "distillation"):
+        for name, delay_s in _DELAYS[phase]:
+            for database in DATABASES if phase in _WRITING else (next(databases),):
+                steps[database].append(_disturbed(Step(phase=phase, signal=name, delay_s=delay_s)))
+    # The second round.
+    steps["sqlite"] += [Step(phase="indicator", signal="KILL"), Step(phase="search", signal="INT")]
+    steps["postgres"] += [Step(phase="distillation", signal="TERM", delay_s=2 * HELD_S, disturbance="restart")]
+    for phase in ("comparison", "report"):
+        for name, delay_s in _DELAYS[phase]:
+            steps[next(databases)].append(Step(phase=phase, signal=name, delay_s=delay_s))
+    return Plan(changes={}, steps={name: tuple(own) for name, own in steps.items()}, workers=("distillation",))
 
 
+def _disturbed(step: Step) -> Step:
+    if (step.phase, step.signal) == ("distillation", "KILL"):
+        return Step(phase=step.phase, signal=step.signal, delay_s=0.1, workers=SIGNALS)
+    disturbance = {("samples", "INT"): "full disk", ("distillation", "INT"): "read-only store"}
+    if happens := disturbance.get((step.phase, step.signal)):
+        return Step(phase=step.phase, signal=step.signal, delay_s=2 * HELD_S, disturbance=happens)
+    return step
+
+
+_WRITING = ("samples", "indicator", "search", "distillation")
 _DELAYS = {
     "teacher": (("KILL", 0.0), ("TERM", 0.2), ("INT", 0.6)),
     "measurement": (("KILL", 0.0), ("TERM", 0.02), ("INT", 0.1)),
@@ -90,200 +88,67 @@ _DELAYS = {
     "search": (("KILL", 0.05), ("TERM", 0.0), ("INT", 0.3)),
     "distillation": (("KILL", 0.0), ("TERM", 0.2), ("INT", 0.3)),
     "comparison": (("KILL", 0.0), ("TERM", 0.5), ("INT", 1.5)),
+    "report": (("KILL", 0.0), ("TERM", 0.1), ("INT", 0.3)),
 }
+_RUNGS = (
+    Step(phase="rungs", signal="KILL", delay_s=0.1, workers=SIGNALS),
+    Step(phase="rungs", signal="TERM", delay_s=0.2),
+    Step(phase="rungs", signal="INT", delay_s=0.3),
+)
 
 
-@dataclass(kw_only=True)
-class Campaign:
-    """A study that is killed over and over.
-
-    Args:
-        folder: Its study file, data and artifacts.
-        url: Its database.
-        server: The server of the database, if it has one.
-        skewed_clock: What makes the clocks of processes wrong, or None without a C compiler.
-        kills: (phase, signal, "process" or "worker") -> how many were sent.
-        disturbances: Which took place.
-    """
-
-    folder: Path
-    url: str
-    server: PostgresServer | None
-    skewed_clock: Path | None
-    kills: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    disturbances: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self._clocks = itertools.cycle(_CLOCK_OFFSETS_S)
-        self._log, self._output = self.folder / "kills.txt", self.folder / "output.txt"
-        preloaded = {"LD_PRELOAD": str(self.skewed_clock)} if self.skewed_clock is not None else {}
-        self._processes = subprocess.Popen(
-            [sys.executable, "-m", "tests.interrupted"],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **preloaded},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+def _rounds() -> Plan:
+    """The first rung of the samples, students to the end, the fit of the curves, the search, and what it promotes."""
+    to_the_end = [Step(phase="distillation", signal=name, delay_s=at) for name, at in _DELAYS["distillation"]]
+    of_one = {
+        "sqlite": (("indicator", "TERM", 0.1), ("search", "KILL", 0.05), ("decision", "INT", 0.0)),
+        "postgres": (("indicator", "INT", 0.0), ("search", "TERM", 0.3), ("decision", "KILL", 0.1)),
+    }
+    steps = {
+        database: (
+            *_RUNGS,
+            *to_the_end,
+            *(Step(phase=phase, signal=name, delay_s=delay_s) for phase, name, delay_s in own),
         )
+        for database, own in of_one.items()
+    }
+    return Plan(changes=_policy("rounds"), steps=steps, workers=("rungs",))
 
-    def close(self) -> None:
-        """End the process that begins the others."""
-        self._processes.communicate(timeout=_LONGEST_S)
 
-    def run(self) -> None:
-        """All steps, then to the end; then the report, killed while it is written."""
-        command = ("run", "study.toml", "--workers", "1", "--storage", self.url)
-        for step in _steps():
-            self._step(step, *command)
-        self.succeed(*command)
-        assert "all is done" in self.succeed(*command)
-        report = ("report", "--study-name", NAME, "--out", "report.html", "--storage", self.url)
-        for name, delay_s in (("KILL", 0.0), ("TERM", 0.1), ("INT", 0.3)):
-            self._step(Step(phase="report", signal=name, delay_s=delay_s), *report)
-            assert not (self.folder / "report.html").exists() or _is_whole(self.folder / "report.html")
-        self.succeed(*report)
-        assert _is_whole(self.folder / "report.html")
-
-    def _step(self, step: Step, *words: str) -> None:
-        interrupt = Interrupt(
-            phase=step.phase,
-            signal=step.signal,
-            delay_s=step.delay_s,
-            workers=step.workers,
-            log=str(self._log),
+def _successive_halving() -> Plan:
+    """A rung after the other: while its students are trained, and as those are chosen that go on."""
+    of_one = {"sqlite": ("KILL", "TERM"), "postgres": ("TERM", "INT")}
+    steps = {
+        database: (
+            Step(phase="decision", signal=first),
+            *(Step(phase=step.phase, signal=step.signal, delay_s=step.delay_s) for step in _RUNGS),
+            Step(phase="decision", signal=second, delay_s=0.1),
+            Step(phase="distillation", signal=first, delay_s=0.2),
         )
-        before = len(self._noted())
-        for _ in range(3):  # a command that a disk or a server fails ends with one line: it is then given again
-            self._begin(words, interrupt)
-            if step.disturbance:
-                self._disturb(step.disturbance)
-            code, output = self._end()
-            if len(self._noted()) > before:
-                break
-            assert code == 1, f"{step} was not reached: {code}: {output}"
-            assert "cannot be used" in output.strip().splitlines()[-1], output
-            assert "Traceback" not in output, output
-        noted = [tuple(line.split()) for line in self._noted()[before:]]
-        assert noted[-1:] == [(step.phase, step.signal, "process")], f"{step}: {noted}: {output}"
-        ends = {"KILL": -signal.SIGKILL, "TERM": -signal.SIGTERM, "INT": 130}
-        assert code == ends[step.signal], f"{step}: {code}: {output}"
-        self.kills.update((phase, name, who) for phase, name, who in noted)
-
-    def _noted(self) -> list[str]:
-        return self._log.read_text().splitlines() if self._log.exists() else []
-
-    def succeed(self, *words: str) -> str:
-        """What a command prints that nothing disturbs."""
-        self._begin(words, None)
-        code, output = self._end()
-        assert code == 0, output
-        return output
-
-    def _begin(self, words: Sequence[str], interrupt: Interrupt | None) -> None:
-        command = {
-            "words": words,
-            "interrupt": asdict(interrupt) if interrupt is not None else None,
-            "environment": {"AVATAR_TEST_CLOCK_OFFSET_S": str(next(self._clocks))},
-            "output": str(self._output),
-        }
-        assert self._processes.stdin is not None
-        self._processes.stdin.write(json.dumps(command) + "\n")
-        self._processes.stdin.flush()
-
-    def _end(self) -> tuple[int, str]:
-        """Exit code, or the signal's number, negative; and what was printed."""
-        assert self._processes.stdout is not None
-        code = int(self._processes.stdout.readline())
-        return code, self._output.read_text()
-
-    def _disturb(self, disturbance: str) -> None:
-        """Wait for a job that is being done, and let it happen."""
-        storage = self.folder / "storage"
-        if disturbance == "restart" and self.server is None:
-            return
-        if disturbance == "full disk" and not storage.is_mount():
-            return
-        queue = JobQueue(open_storage(self.url), distilled_name(NAME))
-        while not queue.running():
-            time.sleep(0.02)
-        with {"full disk": _full_disk, "read-only store": _read_only}.get(disturbance, self._restart)(storage):
-            time.sleep(_HELD_S)
-        self.disturbances.add(disturbance)
-
-    @contextlib.contextmanager
-    def _restart(self, storage: Path) -> Iterator[None]:
-        assert self.server is not None
-        self.server.stop()
-        try:
-            yield
-        finally:
-            self.server.start()
+        for database, (first, second) in of_one.items()
+    }
+    return Plan(changes=_policy("successive_halving"), steps=steps, workers=())
 
 
-@contextlib.contextmanager
-def _full_disk(storage: Path) -> Iterator[None]:
-    """Fill the small file systems of the database and of the artifacts to the last byte."""
-    fillers = [storage / "filler", storage / "artifacts/filler"]
-    for filler in fillers:
-        with filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
-            while True:
-                stream.write(b"\0" * 4096)
-    try:
-        yield
-    finally:
-        for filler in fillers:
-            filler.unlink()
+def _policy(name: str) -> dict[str, str]:
+    """Ten student-epochs: halving begins seven students; rounds begin four, and then what promises most."""
+    search = f'[search]\npolicy = "{name}"\nat_once = 2\nrungs = [1]\n'
+    shorter = {
+        "samples = 4\nepochs = 2": "samples = 4\nepochs = 1",
+        "epochs = 3\nstudents = 3": "epochs = 2\nstudents = 3",
+    }
+    return {"[search]\n": search, "rounds = 2": "rounds = 1", **shorter}
 
 
-@contextlib.contextmanager
-def _read_only(storage: Path) -> Iterator[None]:
-    """A file system of its own is mounted read-only; else the folder's rights forbid to write."""
-    store = storage / "artifacts"
-    if not store.is_mount():
-        store.chmod(0o555)
-        yield
-        store.chmod(0o755)
-        return
-    while subprocess.run(("mount", "-o", "remount,ro", str(store)), capture_output=True, check=False).returncode:
-        time.sleep(0.01)  # a file of it is being written
-    try:
-        yield
-    finally:
-        subprocess.run(("mount", "-o", "remount,rw", str(store)), check=True)
+PLANS = {"paper": _paper(), "rounds": _rounds(), "successive_halving": _successive_halving()}
 
 
-@contextlib.contextmanager
-def _small_disk(folder: Path) -> Iterator[None]:
-    """A small file system of its own on a folder, where this user may mount one."""
-    folder.mkdir()
-    command = ("mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(folder))
-    is_mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
-    try:
-        yield
-    finally:
-        if is_mounted:
-            subprocess.run(("umount", "--lazy", str(folder)), check=True)
-
-
-def _skewed_clock(folder: Path) -> Path | None:
-    """Compile what shifts the clock of a process, where there is a C compiler."""
-    library, source = folder / "skewed_clock.so", Path(__file__).with_name("skewed_clock.c")
-    with contextlib.suppress(OSError):
-        subprocess.run(("cc", "-shared", "-fPIC", "-o", str(library), str(source)), check=True)
-        return library
-    return None
-
-
-def _is_whole(page: Path) -> bool:
-    return page.read_text().rstrip().endswith("</html>")
-
-
-def _write(folder: Path) -> None:
+def _write(folder: Path, plan: Plan) -> None:
     folder.mkdir(exist_ok=True)
     write_study(folder, name=NAME)
     path = folder / "study.toml"
     text = path.read_text()
-    for before, after in _CHANGES:
+    for before, after in (*_SMALLER.items(), *plan.changes.items()):
         assert before in text, before
         text = text.replace(before, after)
     path.write_text(text)
@@ -307,65 +172,85 @@ def _distilled(study: AvatarStudy) -> dict[str, Any]:
 
 
 def _job(trial: FrozenTrial) -> Any:
+    """A checkpoint holds times: `_checkpoints` compares what else it holds."""
     assert trial.state is TrialState.COMPLETE, f"job {trial.number} is {trial.state.name}"
-    result = JobResult.from_trial(trial)
+    job, result = Job.from_trial(trial), JobResult.from_trial(trial)
     history = [{key: value for key, value in entry.items() if key != "seconds"} for entry in result.history]
-    digests = {name: record["sha256"] for name, record in result.files.items()}
+    digests = {name: record["sha256"] for name, record in result.files.items() if name != CHECKPOINT_FILE}
     of_test = (result.valid, result.test, result.effectiveness, result.size_bytes, result.best_epoch)
-    return trial.number, Job.from_trial(trial).to_dict(), of_test, history, digests
+    asked = {name: value for name, value in job.to_dict().items() if name != "continues"}
+    return trial.number, asked, sorted(job.continues), of_test, history, digests
 
 
-def _assert_files_are_there(study: AvatarStudy, folder: Path) -> None:
+def _checkpoints(study: AvatarStudy, folder: Path) -> dict[str, dict[str, bytes]]:
+    """By job that may be continued: its tensors. All files of all students are there, each as it was written."""
+    checkpoints = {}
     for trial in study.distilled.get_trials(deepcopy=False):
-        files = JobResult.from_trial(trial).files
-        download_directory(artifact_store(study.artifacts), files, folder / str(trial.number))
+        files, directory = JobResult.from_trial(trial).files, folder / str(trial.number)
+        download_directory(artifact_store(study.artifacts), files, directory)
+        if CHECKPOINT_FILE in files:
+            tensors = load_file(directory / CHECKPOINT_FILE)
+            checkpoints[trial.user_attrs["key"]] = {name: tensor.tobytes() for name, tensor in tensors.items()}
+    return checkpoints
+
+
+def test_the_plan_has_sixty_kills_in_all_phases_by_all_signals() -> None:
+    steps = [(database, step) for plan in PLANS.values() for database, own in plan.steps.items() for step in own]
+    assert sum(1 + len(step.workers) for _, step in steps) >= 60
+    assert {(step.phase, step.signal) for _, step in steps} == set(itertools.product(PHASES, SIGNALS))
+    for database, phase in itertools.product(DATABASES, (*_WRITING, "rungs")):
+        assert {step.signal for at, step in steps if (at, step.phase) == (database, phase)} == set(SIGNALS)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    server = PostgresServer(durable=True)
+    yield server
+    server.delete()
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)  # a busy machine is no failure; ten minutes on two quiet cores
-def test_sixty_kills_change_nothing(tmp_path: Path) -> None:
-    folder, clock = tmp_path / "undisturbed", _skewed_clock(tmp_path)
-    url = f"sqlite:///{folder}/storage/studies.db"
-    _write(folder)
-    undisturbed = Campaign(folder=folder, url=url, server=None, skewed_clock=None)
-    undisturbed.succeed("run", "study.toml", "--workers", "1")
-    undisturbed.close()
-    expected = _open(url)
-
-    server = PostgresServer(durable=True)
+@pytest.mark.timeout(3600)  # a busy machine is no failure; ten minutes for all on two quiet cores
+@pytest.mark.parametrize("policy", PLANS)
+def test_kills_change_nothing(tmp_path: Path, server: PostgresServer, policy: str) -> None:
+    plan, clock = PLANS[policy], skewed_clock(tmp_path)
+    expected = _undisturbed(tmp_path / "undisturbed", plan)
     with contextlib.ExitStack() as after:
-        after.callback(server.delete)
         campaigns = []
-        for name in ("sqlite", "postgres"):
+        for name in DATABASES:
             folder = tmp_path / name
-            _write(folder)
-            after.enter_context(_small_disk(folder / "storage"))
-            after.enter_context(_small_disk(folder / "storage/artifacts"))
+            _write(folder, plan)
+            after.enter_context(small_disk(folder / "storage"))
+            after.enter_context(small_disk(folder / "storage/artifacts"))
             url = f"sqlite:///{folder}/storage/studies.db" if name == "sqlite" else server.new_database()
             own_server = server if name == "postgres" else None
             campaigns.append(Campaign(folder=folder, url=url, server=own_server, skewed_clock=clock))
         with ThreadPoolExecutor(2) as threads:
-            list(threads.map(Campaign.run, campaigns))
-        for campaign in campaigns:
+            list(threads.map(Campaign.run, campaigns, plan.steps.values()))
+        for campaign, (name, steps) in zip(campaigns, plan.steps.items(), strict=True):
             campaign.close()
-        for campaign in campaigns:
             study = _open(campaign.url)
-            assert _searched(study) == _searched(expected)
-            assert _distilled(study) == _distilled(expected)
+            assert _searched(study) == _searched(expected), name
+            assert _distilled(study) == _distilled(expected), name
             compared = study.read_attributes()[COMPARISON]["models"]
             assert set(compared) == set(expected.read_attributes()[COMPARISON]["models"])
-            _assert_files_are_there(study, campaign.folder / "checked")
-            _assert_kills(campaign)
-        total = sum(sum(campaign.kills.values()) for campaign in campaigns)
-        assert total >= 60, [campaign.kills for campaign in campaigns]
+            kept = _checkpoints(expected, tmp_path / "undisturbed/checked")
+            assert _checkpoints(study, campaign.folder / "checked") == kept
+            _assert_kills(campaign, steps, plan.workers)
 
 
-def _assert_kills(campaign: Campaign) -> None:
-    for phase, name in itertools.product(PHASES, SIGNALS):
-        assert campaign.kills[phase, name, "process"] >= 1, (phase, name)
-    for phase, name in itertools.product(("samples", "distillation"), SIGNALS):
-        assert campaign.kills[phase, name, "worker"] >= 1, (phase, name)
-    wanted = {"read-only store"}
-    wanted |= {"restart"} if campaign.server is not None else set()
-    wanted |= {"full disk"} if (campaign.folder / "storage").is_mount() else set()
-    assert campaign.disturbances == wanted
+def _undisturbed(folder: Path, plan: Plan) -> AvatarStudy:
+    url = f"sqlite:///{folder}/storage/studies.db"
+    _write(folder, plan)
+    campaign = Campaign(folder=folder, url=url, server=None, skewed_clock=None)
+    campaign.succeed("run", "study.toml", "--workers", "1")
+    campaign.close()
+    return _open(url)
+
+
+def _assert_kills(campaign: Campaign, steps: tuple[Step, ...], workers: tuple[str, ...]) -> None:
+    wanted = Counter((step.phase, step.signal, "process") for step in steps)
+    wanted.update((phase, name, "worker") for phase, name in itertools.product(workers, SIGNALS))
+    assert campaign.kills == wanted
+    happened = {step.disturbance for step in steps if step.disturbance}
+    assert campaign.disturbances == (happened if (campaign.folder / "storage").is_mount() else happened - {"full disk"})

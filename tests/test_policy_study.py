@@ -1,10 +1,8 @@
-"""Studies of the policies beside the paper's, in real processes: rung by rung, killed and resumed."""
+"""Studies of the policies beside the paper's, in real processes: rung by rung (`tests/test_kills.py` kills them)."""
 
 from __future__ import annotations
 
 import json
-import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from avatar_optuna.storage import open_storage
 from avatar_optuna.study import AvatarStudy
 from tests.commands import run_command
 from tests.finished_study import write_study
-from tests.test_run import _command, _process_output
+from tests.test_run import _process_output
 
 NAME = "policy"
 
@@ -33,42 +31,24 @@ def _study(folder: Path) -> AvatarStudy:
     return AvatarStudy(open_storage(f"sqlite:///{folder}/storage/studies.db", create=False), NAME)
 
 
-def _outcome(folder: Path) -> list[tuple[str, list[float], dict[str, str]]]:
-    """Of each job in their order: its key, its curve and what its weights hash to."""
+def _outcome(folder: Path) -> list[tuple[str, list[float]]]:
+    """Of each job in their order: its key and its curve."""
     outcome = []
     for trial in _study(folder).distilled.get_trials(deepcopy=False):
         assert trial.state is TrialState.COMPLETE
         job, result = Job.from_trial(trial), JobResult.from_trial(trial)
         curve = [entry["valid"]["loss"] for entry in result.history]
         assert len(curve) == job.epochs
-        hashes = {name: file["sha256"] for name, file in result.files.items() if name == "model.safetensors"}
-        outcome.append((job.key, curve, hashes))
+        outcome.append((job.key, curve))
     return outcome
-
-
-def _has_a_promoted_student(folder: Path) -> bool:
-    try:
-        trials = _study(folder).distilled.get_trials(deepcopy=False)
-        return any(trial.user_attrs["key"].startswith("front/") for trial in trials)
-    except Exception:  # the database or the study is not there yet
-        return False
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_rounds_that_were_killed_end_as_those_that_were_not(tmp_path: Path) -> None:
-    whole, killed = _written(tmp_path / "whole", "rounds"), _written(tmp_path / "killed", "rounds")
+def test_a_student_of_rounds_goes_on_from_its_first_rung(tmp_path: Path) -> None:
+    whole = _written(tmp_path / "whole", "rounds")
     _process_output(whole, "run", "study.toml", "--workers", "1")
-    process = _command(killed, "run", "study.toml", "--workers", "1")
-    deadline = time.monotonic() + 200
-    while process.poll() is None and time.monotonic() < deadline and not _has_a_promoted_student(killed):
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    _process_output(killed, "run", "study.toml", "--workers", "1")
-    outcome = _outcome(whole)
-    assert _outcome(killed) == outcome
-    curves = {key: curve for key, curve, _ in outcome}
+    curves = dict(_outcome(whole))
     names = {key.rpartition("/")[2] for key in curves if key.startswith("front/")}
     promoted = [name for name in names if f"rung/1/{name}" in curves]
     assert len(promoted) >= 2
@@ -87,7 +67,7 @@ def test_policies_without_an_indicator_end_with_students(tmp_path: Path, policy:
     """18 epochs: four students to the end, or nine that are begun."""
     folder = _written(tmp_path / policy, policy)
     _process_output(folder, "run", "study.toml", "--workers", "1")
-    keys = [key for key, _, _ in _outcome(folder)]
+    keys = [key for key, _ in _outcome(folder)]
     begun = [key for key in keys if key.startswith("rung/1/")]
     ended = [key for key in keys if key.startswith("front/0/")]
     assert (len(begun), len(ended)) == ((0, 4) if policy == "random" else (len(begun), 3))
