@@ -28,7 +28,10 @@ from avatar_optuna.students import DEFAULT_FAMILY, FAMILIES, StudentFamily
 Rule = Callable[[Any], str | None]
 """Takes what arrived; returns the broken rule as words ("must be ..."), or None."""
 
-EFFECTIVENESS_METRICS = ("balanced_accuracy", "accuracy", "f1")
+EFFECTIVENESS_METRICS = (
+    *("balanced_accuracy", "accuracy", "f1", "macro_f1", "mcc", "roc_auc", "pr_auc"),
+    *("ordered_pairs", "map_at_r"),  # of data with pairs before and after a fix; of pairs with groups
+)
 
 
 def _whole(low: int, high: int = 10**9) -> Rule:

@@ -63,8 +63,8 @@ def _space(options: Namespace, console: Console) -> None:
 
 
 def _teacher(options: Namespace, console: Console) -> None:
-    from avatar_optuna.measurement import effectiveness
-    from avatar_optuna.tasks import baseline, load_task
+    from avatar_optuna.metrics import baseline, effectiveness
+    from avatar_optuna.tasks import load_task
     from avatar_optuna.teachers import load_teacher, weaknesses, write_inputs
     from avatar_optuna.teachers.checkpoints.saving import require_new, save_teacher
 
@@ -242,11 +242,13 @@ def _confirm(question: str) -> None:
 
 
 def _front(options: Namespace, console: Console) -> None:
-    from avatar_optuna.renderers import front_csv, front_table, front_values
+    from avatar_optuna.renderers import front_csv, front_table, front_values, metrics_table
 
     view = _view(options)
     if options.format == "table":
         front_table(view, console)
+        if options.metrics:
+            metrics_table(view, console)
     elif not _has_printed_json(options, console, front_values(view)):
         front_csv(view, console.file)
 

@@ -204,7 +204,14 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
             _flag("--keep-files", "leave the files in the artifact store and the cache, for a copy of the study"),
         ),
     ),
-    "front": ("the Pareto front, predicted and measured", (*_STORED_STUDY, _format("table", "json", "csv"))),
+    "front": (
+        "the Pareto front, predicted and measured",
+        (
+            *_STORED_STUDY,
+            _format("table", "json", "csv"),
+            _flag("--metrics", "also all metrics of validation and test (they are always in -f json)"),
+        ),
+    ),
     "report": (
         "one HTML file that shows a study, finished or not",
         (*_STORED_STUDY, _argument("--out", "the file (default: NAME-report.html)", type=path, metavar="FILE")),

@@ -16,7 +16,7 @@ from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation._batches import views_of
 from avatar_optuna.distillation._checkpoint import CHECKPOINT_FILE, CheckpointStore
 from avatar_optuna.distillation._randomness import seeded
-from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe
+from avatar_optuna.distillation._recipe import EpochRecord, Examples, Judge, OnEpoch, Recipe
 from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._teacher import Teacher
 from avatar_optuna.distillation._training import Trainer
@@ -67,8 +67,9 @@ def distil(
     cache_dir: Path | None = None,
     checkpoint: CheckpointStore | None = None,
     on_epoch: OnEpoch | None = None,
+    metric: str = "balanced_accuracy",
 ) -> TrainedStudent:
-    """Train a tokenizer, build a student, teach it, and keep its best epoch by balanced accuracy on validation.
+    """Train a tokenizer, build a student, teach it, and keep its best epoch on validation.
 
     It is trained in float32 and written at its precision, at which its epochs are judged.
 
@@ -89,6 +90,7 @@ def distil(
         cache_dir: For trained tokenizers; None trains anew.
         checkpoint: Where each epoch's checkpoint is kept besides.
         on_epoch: Called with each epoch's record; what it raises ends the distillation, resumable.
+        metric: Of `metrics.METRICS`: by which the best epoch is chosen.
 
     Raises:
         DivergenceError: The training lost itself.
@@ -126,10 +128,11 @@ def distil(
         valid=Examples.of(task.valid, tokenizer, max_sequence_length=length, device=device),
         soft_labels=soft_labels,
         directory=out_dir / "checkpoint",
-        fingerprint=_fingerprint(hyperparameters, recipe, task, teacher),
+        fingerprint=_fingerprint(hyperparameters, recipe, task, teacher, metric),
         store=checkpoint,
         precision=hyperparameters.precision_on_disk,
         stop_after=stop_after,
+        judge=Judge(metric=metric, split=task.valid) if metric != "balanced_accuracy" else None,
     )
     best = trainer.run(on_epoch)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -171,7 +174,8 @@ def build_student(
         return hyperparameters.family.build_network(hyperparameters, task_shape, label_names)
 
 
-def _fingerprint(hyperparameters: Configuration, recipe: Recipe, task: Task, teacher: Teacher) -> str:
+def _fingerprint(hyperparameters: Configuration, recipe: Recipe, task: Task, teacher: Teacher, metric: str) -> str:
     """Names a distillation: everything that its outcome depends on but the machine."""
     parts = [hyperparameters.to_dict(), asdict(recipe), task.fingerprint, teacher.fingerprint]
+    parts += [metric] if metric != "balanced_accuracy" else []  # as it was before there were others
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from avatar_optuna.codec import Stored
 from avatar_optuna.distillation._tokens import Tokens
+from avatar_optuna.metrics import Answers, figure
 from avatar_optuna.tasks import Split
 
 UNKNOWN = -1
@@ -130,6 +132,25 @@ class EpochRecord(Stored):
     valid: Mapping[str, float]
     seconds: float
     is_best: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """Says how good an epoch is, by one of `metrics.METRICS`.
+
+    Args:
+        metric: Its name.
+        split: The validation split.
+    """
+
+    metric: str
+    split: Split
+
+    def __call__(
+        self, logits: npt.NDArray[Any], logits_of: Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]]
+    ) -> float:
+        """The figure of logits (n, labels); further pairs of the split's functions are asked for by `logits_of`."""
+        return figure(self.metric, Answers(split=self.split, logits=logits, logits_of=logits_of))
 
 
 OnEpoch = Callable[[EpochRecord], None]

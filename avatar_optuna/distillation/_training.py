@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from avatar_optuna.distillation._classifier import classify_all, encode_all
 from avatar_optuna.distillation._fixed_steps import MAX_GRADIENT_NORM, FixedSteps, own_stream
 from avatar_optuna.distillation._lesson import Lesson
 from avatar_optuna.distillation._randomness import seed_of, seeded
-from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe, SoftLabels
+from avatar_optuna.distillation._recipe import EpochRecord, Examples, Judge, OnEpoch, Recipe, SoftLabels
 from avatar_optuna.exceptions import AvatarError, DivergenceError
 from avatar_optuna.students import FULL_PRECISION
 from avatar_optuna.students.weights import rounded_weights
@@ -53,6 +54,7 @@ class Trainer:
         is_captured: Whether steps of fixed shapes are captured, on a GPU.
         precision: Of the weights once they are written: epochs are judged by what will be read back.
         stop_after: Epochs after which a part of the recipe's training ends; None trains to its end.
+        judge: Says by another figure than balanced accuracy which epoch is the best; None by that.
     """
 
     def __init__(
@@ -70,7 +72,9 @@ class Trainer:
         is_captured: bool = True,
         precision: str = FULL_PRECISION,
         stop_after: int | None = None,
+        judge: Judge | None = None,
     ) -> None:
+        self.judge = judge
         self.network, self.recipe, self.train, self.valid = network, recipe, train, valid
         self.soft_labels, self.directory, self.fingerprint, self.store = soft_labels, directory, fingerprint, store
         self.device = train.tokens.ids.device
@@ -145,7 +149,7 @@ class Trainer:
         total = self.train_epoch(epoch)
         self._check_finite(total, epoch, (epoch + 1) * self.steps_per_epoch)
         valid = self._evaluate()
-        is_best = not self.history or _rank(valid) > _rank(self.best_record.valid)
+        is_best = not self.history or self._rank(valid) > self._rank(self.best_record.valid)
         if is_best:
             self.best = [p.clone() for p in self._kept]
         return EpochRecord(
@@ -273,8 +277,17 @@ class Trainer:
         self.network.eval()
         vectors = encode_all(self.network, self.valid.tokens, batch_size=EVALUATION_BATCH[self.device.type])
         logits = classify_all(self.network, vectors, self.valid.inputs).cpu()
+        figures = validation_figures(logits, self.valid.labels)
+        if self.judge is not None:
+            logits_of = partial(classify_all, self.network, vectors)
+            figures[self.judge.metric] = self.judge(logits.numpy(), lambda inputs: logits_of(inputs).cpu().numpy())
         self._assign(trained)
-        return validation_figures(logits, self.valid.labels)
+        return figures
+
+    def _rank(self, valid: Mapping[str, float]) -> tuple[float, float]:
+        """Better epochs rank higher: by balanced accuracy (or what the judge says), then by loss."""
+        loss, metric = valid["loss"], self.judge.metric if self.judge is not None else "balanced_accuracy"
+        return valid[metric], -loss if math.isfinite(loss) else -math.inf
 
     def _state(self) -> dict[str, Tensor]:
         """All tensors of the run; a parameter that no gradient has reached yet has no moments."""
@@ -321,9 +334,3 @@ def validation_figures(logits: Tensor, labels: npt.NDArray[np.int64]) -> dict[st
     """Accuracy and balanced accuracy (fractions) of logits (n, labels), and their mean cross-entropy as `loss`."""
     loss = float(functional.cross_entropy(logits.float(), torch.from_numpy(labels)))
     return {**accuracies(logits.argmax(dim=1).numpy(), labels), "loss": loss}
-
-
-def _rank(valid: Mapping[str, float]) -> tuple[float, float]:
-    """Better epochs rank higher: by balanced accuracy, then by loss."""
-    loss = valid["loss"]
-    return valid["balanced_accuracy"], -loss if math.isfinite(loss) else -math.inf

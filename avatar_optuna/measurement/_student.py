@@ -9,12 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from avatar_optuna.distillation import Classifier
 from avatar_optuna.exceptions import StudyError
-from avatar_optuna.measurement._effectiveness import effectiveness
 from avatar_optuna.measurement._energy import energy_of
 from avatar_optuna.measurement._latency import interleaved_latencies
 from avatar_optuna.measurement._models import classifier_runs
+from avatar_optuna.metrics import Answers, figures
 from avatar_optuna.objectives import MeasuredObjective, MeasuredStudent
 from avatar_optuna.schema import Energy, Latency
 from avatar_optuna.settings import MeasurementSettings
@@ -29,7 +32,7 @@ class Measurement:
     """Figures of one classifier.
 
     Args:
-        valid: Of the validation split (see `effectiveness`).
+        valid: Of the validation split (see `metrics.figures`).
         test: Of the test split: for reporting only.
         latency: One for each batch size, in ascending order.
         energy: Of one pass at batch 1, or None where the device has no counter or others use it.
@@ -54,15 +57,21 @@ def measure(
     latencies = interleaved_latencies({"model": runs}, settings, device=device)
     return Measurement(
         energy=energy_of(runs(1), device) if has_device_alone else None,
-        valid=_figures(classifier, task.valid),
-        test=_figures(classifier, task.test),
+        valid=_figures(classifier, task, task.valid),
+        test=_figures(classifier, task, task.test),
         latency=latencies["model"],
     )
 
 
-def _figures(classifier: Classifier, split: Split) -> dict[str, Any]:
+def _figures(classifier: Classifier, task: Task, split: Split) -> dict[str, Any]:
+    def logits_of(inputs: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        used, places = np.unique(inputs, return_inverse=True)
+        functions = [split.functions[place] for place in used.tolist()]
+        return classifier.predict_logits(functions, places.reshape(inputs.shape), batch_size=_BATCH)
+
     logits = classifier.predict_logits(split.functions, split.inputs, batch_size=_BATCH)
-    return effectiveness(split.labels, logits.argmax(axis=1), num_labels=logits.shape[1])
+    asked = logits_of if classifier.has_vectors else None  # else each pair is read anew: too slow for all of them
+    return figures(Answers(split=split, logits=logits, logits_of=asked), task.label_names)
 
 
 def measure_objectives(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from avatar_optuna.exceptions import InputError
 from avatar_optuna.feasibility import feasibility_of
 from avatar_optuna.measurement import require_device
+from avatar_optuna.metrics import available_metrics
 from avatar_optuna.objectives import ChecksLanguage, measured
 from avatar_optuna.pipeline._run import Run, drawn_samples
 from avatar_optuna.pool import Slot
@@ -14,7 +16,7 @@ from avatar_optuna.progress import Progress
 from avatar_optuna.settings import StudySettings
 from avatar_optuna.storage import has_study, open_storage
 from avatar_optuna.study import create_study
-from avatar_optuna.tasks import load_task, task_shape_of
+from avatar_optuna.tasks import Task, load_task, task_shape_of
 from avatar_optuna.teachers import check_teacher
 
 
@@ -42,10 +44,22 @@ def require_space(settings: StudySettings, storage_url: str) -> bool:
 def check_inputs(settings: StudySettings, *, cache_dir: Path) -> None:
     """Read the data and the teacher of a study once, to refuse (`InputError`) what cannot be read or measured."""
     task = load_task(settings.task, cache_dir=cache_dir)
+    _require_metric(settings.measurement.effectiveness, task)
     for kind in measured(settings.search.objectives).values():
         if isinstance(kind, ChecksLanguage):
             kind.check(task.language)
     check_teacher(settings.teacher, task, cache_dir=cache_dir)
+
+
+def _require_metric(metric: str, task: Task) -> None:
+    """Refuse (`InputError`) an effectiveness that the validation split says nothing of."""
+    needs = {
+        "ordered_pairs": "functions before and after a fix (task.pair names the field that says which)",
+        "map_at_r": "pairs of functions of groups (task.group names the field that says which)",
+    }
+    if metric not in available_metrics(task.valid, task.shape.num_labels):
+        what = needs.get(metric, "inputs of two labels")
+        raise InputError(f"measurement.effectiveness: {metric} needs {what} in the validation split, it has none")
 
 
 def begin(

@@ -186,11 +186,11 @@ class PolicyPhases:
             )
         begun = {one.student for one in known.values()}
         students = [*known.values(), *(one for one in candidates if one.student not in begun)]
-        full = settings.rungs[-1]
+        full, metric = settings.rungs[-1], settings.measurement.effectiveness
         figures, losses = np.full((len(students), full), np.nan), np.full((len(students), full), np.nan)
         for row, one in enumerate(students):
             for place, entry in enumerate(one.result.history[:full] if one.result is not None else ()):
-                figures[row, place] = entry["valid"]["balanced_accuracy"]
+                figures[row, place] = entry["valid"].get(metric, entry["valid"]["balanced_accuracy"])
                 losses[row, place] = np.nan_to_num(entry["valid"]["loss"], nan=1e3, posinf=1e3)
         trainings = Trainings(
             students=[one.student for one in students],

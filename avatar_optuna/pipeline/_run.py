@@ -24,7 +24,8 @@ from avatar_optuna.distillation import Classifier, EpochRecord, Teacher
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.feasibility import StudyFeasibility, draw, feasibility_of, tighten
 from avatar_optuna.indicator import MIN_SAMPLES, StudyIndicator, fit_indicator, indicator_kind
-from avatar_optuna.measurement import compare, effectiveness, estimate_power, forward_flops, measure, open_counter
+from avatar_optuna.measurement import compare, estimate_power, forward_flops, measure, open_counter
+from avatar_optuna.metrics import Answers, baseline, figures
 from avatar_optuna.objective import Objective
 from avatar_optuna.objectives import measured, signs
 from avatar_optuna.pipeline._cost import Meter, add, counted
@@ -63,7 +64,7 @@ from avatar_optuna.study import (
     store_cost_model,
     stored_cost_models,
 )
-from avatar_optuna.tasks import Task, baseline, load_task, task_shape_of
+from avatar_optuna.tasks import Task, load_task, task_shape_of
 from avatar_optuna.teachers import load_teacher, weaknesses
 
 _FINDINGS_SAID = 3  # of the data audit, while a study runs
@@ -430,8 +431,8 @@ def teacher_record(study: AvatarStudy, task: Task, teacher: Teacher) -> TeacherR
 
 
 def _answer_figures(task: Task, teacher: Teacher, split_name: str) -> dict[str, Any]:
-    logits, labels = teacher.logits(split_name), task.splits[split_name].labels
-    return effectiveness(labels, logits.argmax(axis=1), num_labels=task.shape.num_labels)
+    answers = Answers(split=task.splits[split_name], logits=teacher.logits(split_name))
+    return figures(answers, task.label_names)
 
 
 def _percent(fraction: float) -> str:

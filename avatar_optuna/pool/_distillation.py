@@ -58,6 +58,7 @@ class Distiller:
             cache_dir=self._cache_dir,
             checkpoint=context.checkpoints,
             on_epoch=lambda record: context.report(record.epoch),
+            metric=self._settings.measurement.effectiveness,
         )
         classifier = Classifier.load(student.directory, task_shape=task.shape, device=self._device)
         settings = self._settings.measurement

@@ -9,7 +9,7 @@ from jinja2 import Environment
 
 from avatar_optuna.objectives import BUILT_IN, OBJECTIVES, written
 from avatar_optuna.templates import environment_of
-from avatar_optuna.view import DistilledStudent, StudyView
+from avatar_optuna.view import METRIC_TITLES, DistilledStudent, StudyView
 
 
 def model_card(view: StudyView, student: DistilledStudent, *, threshold: float | None = None) -> str:
@@ -19,7 +19,13 @@ def model_card(view: StudyView, student: DistilledStudent, *, threshold: float |
         threshold: Of two labels, where another than 0.5 was chosen.
     """
     template = _templates().get_template("model_card.md")
-    return template.render(view=view, student=student, result=student.result, threshold=threshold)
+    shown = ("accuracy", "balanced_accuracy")
+    further = {
+        name: title
+        for name, title in METRIC_TITLES.items()
+        if name not in shown and name in {**student.result.valid, **student.result.test}
+    }
+    return template.render(view=view, student=student, result=student.result, threshold=threshold, further=further)
 
 
 def student_note(view: StudyView, student: DistilledStudent) -> str:
@@ -32,15 +38,28 @@ def student_note(view: StudyView, student: DistilledStudent) -> str:
 def _templates() -> Environment:
     """The templates of Markdown, which is not escaped."""
     environment = environment_of("avatar_optuna.renderers", is_html=False)
-    environment.filters |= {"percent": _percent, "times": _times, "written": written, "latency": _latency}
+    environment.filters |= {
+        "percent": _percent,
+        "times": _times,
+        "written": written,
+        "latency": _latency,
+        "cell": _cell,
+    }
     return environment
 
 
 def _percent(figures: Mapping[str, Any], name: str) -> str:
     """`83.3 % (60.8 to 94.2)`, the interval where there is one."""
+    if name not in figures:  # of an earlier version, or of a split that does not say
+        return ""
     low, high = figures.get(f"{name}_interval", (None, None))
     between = f" ({100 * low:.1f} to {100 * high:.1f})" if low is not None else ""
     return f"{100 * figures[name]:.1f} %{between}"
+
+
+def _cell(text: str) -> str:
+    """Text of the user's data in a cell of a table."""
+    return " ".join(text.replace("|", "\\|").split())
 
 
 def _latency(student: DistilledStudent) -> str:

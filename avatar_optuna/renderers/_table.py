@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -100,7 +101,7 @@ def _student_cells(student: DistilledStudent, metric: str, names: Sequence[str])
         "*" if student.on_front else "",
         _with_error(student.prediction) if student.prediction is not None else "",
         written("effectiveness", student.effectiveness),
-        written("effectiveness", student.result.test[metric]),
+        _reached(student.result.test, metric),
         *(f"{written(name, student.figures[name])}{after.get(name, '')}" for name in names),
         *(f"{times[key]:.0f}x" if key in times else "" for key in ("size", "latency")),
     ]
@@ -130,12 +131,16 @@ def _teacher_cells(view: StudyView, teacher: TeacherRecord, names: Sequence[str]
         "teacher",
         "",
         "",
-        written("effectiveness", teacher.valid[view.metric]),
-        written("effectiveness", teacher.test[view.metric]) if teacher.test is not None else "",
+        _reached(teacher.valid, view.metric),
+        _reached(teacher.test, view.metric),
         *(written(name, value) if (value := figures.get(name)) is not None else "" for name in names),
         "",
         "",
     ]
+
+
+def _reached(figures: Mapping[str, Any] | None, metric: str) -> str:
+    return written("effectiveness", figures[metric]) if figures is not None and metric in figures else ""
 
 
 def _predicted(view: StudyView, console: Console) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -37,6 +37,12 @@ class Content(StudyView):
     def scored(self) -> dict[int, int]:
         """By round that has begun: how many configurations it scored."""
         return {round_.number: len(round_.scored) for round_ in self.rounds}
+
+    @property
+    def label_names(self) -> Sequence[str]:
+        """Of the task, as its figures name them; "the second label" where an earlier version measured them."""
+        figures = self.students[0].result.test if self.students else {}
+        return list(figures.get("by_class", ("the first label", "the second label")))
 
     @property
     def uncompared(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,8 +82,8 @@ def front(content: Content) -> go.Figure:
             visible=series.visible,
             meta={"columns": series.columns, "errors": bool(series.errors)},
         )
-    if content.teacher is not None:
-        figure.add_hline(**_teacher_line(content))
+    if content.teacher_reached is not None:
+        figure.add_hline(**_teacher_line(content.teacher_reached))
     return _laid_out(
         figure, _axis("size_bytes", content), _axis(EFFECTIVENESS, content), height=460, hovermode="closest"
     )
@@ -170,7 +171,7 @@ def learning_curves(content: Content) -> go.Figure:
         history, colour = student.result.history, _CURVES[index % len(_CURVES)]
         figure.add_scatter(
             x=[entry["epoch"] for entry in history],
-            y=_rounded(100 * entry["valid"][content.metric] for entry in history),
+            y=_rounded(100 * entry["valid"].get(content.metric, math.nan) for entry in history),
             mode="lines+markers",
             line={"color": colour, "width": 2},
             marker={
@@ -181,8 +182,8 @@ def learning_curves(content: Content) -> go.Figure:
             hovertemplate="epoch %{x}: %{y:.1f} %",
             name=f"student {student.job}",
         )
-    if content.teacher is not None and content.students:
-        figure.add_hline(**_teacher_line(content))
+    if content.teacher_reached is not None and content.students:
+        figure.add_hline(**_teacher_line(content.teacher_reached))
     most_epochs = max((len(student.result.history) for student in content.students), default=0)
     across = {"title": {"text": "epoch"}, "dtick": 1 if most_epochs <= 15 else None}
     return _laid_out(figure, across, {"title": {"text": axis_title(EFFECTIVENESS, content)}}, height=380)
@@ -308,10 +309,9 @@ def _measured(content: Content) -> Series:
 
 
 def _teacher(content: Content) -> Series | None:
-    teacher, compared = content.teacher, content.model("teacher")
-    if teacher is None or teacher.size_bytes is None:
+    teacher, compared, effectiveness = content.teacher, content.model("teacher"), content.teacher_reached
+    if teacher is None or teacher.size_bytes is None or effectiveness is None:
         return None
-    effectiveness = teacher.valid[content.metric]
     figures = {EFFECTIVENESS: effectiveness, "size_bytes": teacher.size_bytes, "flops": teacher.flops}
     if compared is not None:
         figures["latency_ms"] = compared.latency_ms
@@ -327,10 +327,9 @@ def _teacher(content: Content) -> Series | None:
     )
 
 
-def _teacher_line(content: Content) -> dict[str, Any]:
-    assert content.teacher is not None
+def _teacher_line(reached: float) -> dict[str, Any]:
     return {
-        "y": round(100 * content.teacher.valid[content.metric], 3),
+        "y": round(100 * reached, 3),
         "line": {"color": REFERENCE, "dash": "dash", "width": 1},
         "annotation": {"text": "teacher", "font": {"color": REFERENCE}},
     }

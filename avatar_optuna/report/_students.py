@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from avatar_optuna.objectives import EFFECTIVENESS, OBJECTIVES
 from avatar_optuna.report._content import Content
-from avatar_optuna.report._words import figure, interval, times
-from avatar_optuna.view import DistilledStudent
+from avatar_optuna.report._words import count, figure, interval, times
+from avatar_optuna.view import METRIC_TITLES, DistilledStudent
 
 _REFERENCES = {"teacher": "the teacher", "codebert": "CodeBERT"}
 _RATIOS = {"size": "smaller", "latency": "faster", "energy": "less J"}
@@ -48,6 +48,47 @@ def rows(content: Content) -> list[list[Cell]]:
     """Of the table: the distilled students, then teacher and CodeBERT where they were measured."""
     own = [_row(content, student) for student in content.students]
     return own + [_reference(content, name, len(own[0])) for name in _REFERENCES if _is_measured(content, name)]
+
+
+def metric_titles(content: Content, split: str) -> list[str]:
+    """Headings of the metrics of "valid" or "test"."""
+    return [METRIC_TITLES[name] for name in content.metrics(split)]
+
+
+def metric_rows(content: Content, split: str) -> list[list[Cell]]:
+    """The metrics of students, teacher and baseline."""
+    names = content.metrics(split)
+    return [
+        [model, *(_with_interval(figures, name) for name in names)] for model, figures in content.figures(split).items()
+    ]
+
+
+def parts(content: Content) -> list[tuple[str, list[str], list[list[Cell]]]]:
+    """Title, headings and rows of a table of each student's recall by label, and of its figures by group, on test."""
+    models = content.figures("test")
+    found: list[tuple[str, list[str], list[list[Cell]]]] = []
+    for key, figure_name, title in (
+        ("by_class", "recall", "Recall by label, on test"),
+        ("by_group", "ordered_pairs", "Fixes in order by group, on test"),
+        ("by_group", "balanced_accuracy", "Balanced accuracy by group, on test"),
+    ):
+        tables = {model: figures[key] for model, figures in models.items() if key in figures}
+        names = list(dict.fromkeys(name for own in tables.values() for name in own))
+        names = [name for name in names if any(figure_name in own.get(name, {}) for own in tables.values())]
+        rows: list[list[Cell]] = [
+            [_counted(name, [own.get(name, {}) for own in tables.values()])]
+            + [_with_interval(own.get(name), figure_name) for own in tables.values()]
+            for name in names
+        ]
+        if rows:
+            found.append((title, [key.removeprefix("by_"), *tables], rows))
+    return found
+
+
+def _counted(name: str, own: Sequence[Mapping[str, Any]]) -> Cell:
+    """A label or group, and how many inputs have it."""
+    inputs = next((figures["inputs"] for figures in own if "inputs" in figures), None)
+    return (name, count(inputs, "input")) if inputs is not None else name
 
 
 def _ratio_keys(content: Content) -> list[str]:
@@ -110,7 +151,7 @@ def _reference(content: Content, name: str, width: int) -> list[Cell]:
 
 def _with_interval(figures: Mapping[str, Any] | None, metric: str) -> Cell:
     """`69.3` above `63.9 to 74.2`."""
-    if figures is None:
+    if figures is None or metric not in figures:
         return ""
     value, bounds = f"{100 * figures[metric]:.1f}", figures.get(f"{metric}_interval")
     return (value, interval(bounds)) if bounds is not None else value

@@ -85,8 +85,8 @@ class JobResult(Stored):
 
     Args:
         effectiveness: The study's metric on the validation split, a fraction.
-        valid: Metrics of the validation split (`accuracy`, `balanced_accuracy`, `f1`, `precision`, `recall`, and
-            `balanced_accuracy_interval` and the like as [low, high]).
+        valid: Metrics of the validation split (`accuracy`, `balanced_accuracy`, `f1`, `precision`, `recall` and others,
+            `balanced_accuracy_interval` and the like as [low, high], `by_class`, `by_group`; see `metrics.figures`).
         test: The same of the test split.
         size_bytes: Size of `model.safetensors`.
         parameters: Number of parameters of the built student.
@@ -123,6 +123,10 @@ class JobResult(Stored):
     def values(self) -> list[float]:
         """The values of the finished trial, in the order of `distilled_metric_names`."""
         return [self.effectiveness, float(self.size_bytes), self.latency_ms, *self.measured.values()]
+
+    def figures(self, split: str) -> Mapping[str, Any]:
+        """Of "valid" or "test"."""
+        return self.valid if split == "valid" else self.test
 
     def valid_error(self, metric: str) -> float:
         """Standard error of a figure of the validation split, of its finite size alone; 0 where it is not known."""
@@ -179,3 +183,7 @@ class TeacherRecord(Stored):
     flops: int | None = None
     latency: tuple[Latency, ...] = ()
     energy: Energy | None = None
+
+    def figures(self, split: str) -> Mapping[str, Any] | None:
+        """Of "valid" or "test", as far as they are known."""
+        return self.valid if split == "valid" else self.test

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from avatar_optuna.exceptions import DataError, InputError
 from avatar_optuna.files import parse_json
@@ -25,31 +26,39 @@ class CodexglueKind:
         arity: Functions an input.
         language: Of the functions.
         names: Of the labels 0 and 1.
-        read_folder: Reads the three splits.
+        read_folder: Reads the three splits, with what the keys say that the data is to be read for.
+        option_names: Keys of the section that name a field of the data: `group`, `pair`.
     """
 
     title: str
     arity: int
     language: str
     names: tuple[str, ...]
-    read_folder: Callable[[Path], Mapping[str, Split]]
+    read_folder: Callable[[Path, Mapping[str, str]], Mapping[str, Split]]
+    option_names: tuple[str, ...]
     is_built_in: bool = field(default=False, init=False)
-    option_names: tuple[str, ...] = field(default=(), init=False)
     path_names: tuple[str, ...] = field(default=("data",), init=False)
 
     def label_names(self, settings: TaskSettings) -> tuple[str, ...]:
         return self.names
 
     def faults(self, settings: TaskSettings) -> list[str]:
-        if settings.data is not None:
-            return []
-        return [f"data is missing: the kind {settings.kind} reads a folder in CodeXGLUE's layout"]
+        faults = [
+            f"{key} must be the name of a field of the data, got {value!r}"
+            for key, value in settings.options.items()
+            if key in self.option_names and not (isinstance(value, str) and value.strip())
+        ]
+        if settings.data is None:
+            faults.append(f"data is missing: the kind {settings.kind} reads a folder in CodeXGLUE's layout")
+        return faults
 
     def read(self, settings: TaskSettings, *, cache_dir: Path | None) -> Mapping[str, Split]:
         folder = Path(settings.data or "")
         if not folder.is_dir():
             raise InputError(f"task.data must be a folder, got {settings.data!r}, which is none")
-        return self.read_folder(folder)
+        return self.read_folder(
+            folder, {key: str(settings.options[key]) for key in self.option_names if key in settings.options}
+        )
 
 
 def read_functions(path: Path) -> Mapping[str, str]:
@@ -63,25 +72,43 @@ def read_functions(path: Path) -> Mapping[str, str]:
     return functions
 
 
-def read_labelled(path: Path) -> Split:
-    """Functions with labels: one JSON object with `func` and `target` a line. A bad row is a `DataError`."""
+def read_groups(path: Path, key: str) -> Mapping[str, str]:
+    """The group of each function by `idx`, as a field of its row says; functions whose field is null have none."""
+    named = ((record, _name(record, key, path, row)) for row, record in _records(path))
+    return {str(record["idx"]): name for record, name in named if name is not None}
+
+
+def read_labelled(path: Path, keys: Mapping[str, str]) -> Split:
+    """Functions with labels: one JSON object with `func` and `target` a line. A bad row is a `DataError`.
+
+    Args:
+        keys: Which field says the `group` of a row, and which says of what `pair` before and after a fix it is one.
+    """
     places: dict[str, int] = {}
     inputs, labels = array("i"), array("b")
+    names: dict[str, _Names] = {key: _Names() for key in keys}
     for row, record in _records(path):
         target = _field(record, "target", (int,), path, row)
         if target not in (0, 1):
             raise DataError(path, row, f"target must be 0 or 1, got {target!r}")
         inputs.append(places.setdefault(_function(record, path, row), len(places)))
         labels.append(int(target))
+        for key, field_name in keys.items():
+            names[key].append(_name(record, field_name, path, row))
     if not labels:
         raise DataError(path, None, "must hold at least one function, got none")
-    return _split(tuple(places), inputs, labels, arity=1)
+    return _split(tuple(places), inputs, labels, arity=1, groups=names.get("group"), fixes=names.get("pair"))
 
 
-def read_pairs(path: Path, functions: Mapping[str, str]) -> Split:
-    """Labelled pairs of functions, `idx1<TAB>idx2<TAB>label` a line. A bad row is a `DataError`."""
+def read_pairs(path: Path, functions: Mapping[str, str], groups: Mapping[str, str] | None = None) -> Split:
+    """Labelled pairs of functions, `idx1<TAB>idx2<TAB>label` a line. A bad row is a `DataError`.
+
+    Args:
+        groups: Of functions, by idx; None where the data is not read for groups.
+    """
     places: dict[str, int] = {}
     inputs, labels = array("i"), array("b")
+    names = _Names()
     for row, line in _lines(path):
         parts = line.split("\t")
         if len(parts) != 3:
@@ -89,23 +116,56 @@ def read_pairs(path: Path, functions: Mapping[str, str]) -> Split:
         for idx in parts[:2]:
             if idx not in functions:
                 raise DataError(path, row, f"idx must be one of data.jsonl, got {idx!r}")
+            if groups is not None:
+                names.append(groups.get(idx))
         if parts[2] not in ("0", "1"):
             raise DataError(path, row, f"label must be 0 or 1, got {parts[2]!r}")
         inputs.extend([places.setdefault(idx, len(places)) for idx in parts[:2]])
         labels.append(int(parts[2]))
     if not labels:
         raise DataError(path, None, "must hold at least one pair, got none")
-    return _split(tuple(functions[idx] for idx in places), inputs, labels, arity=2, ids=tuple(places))
+    texts = tuple(functions[idx] for idx in places)
+    own = names if groups is not None else None
+    return _split(texts, inputs, labels, arity=2, ids=tuple(places), groups=own)
+
+
+class _Names:
+    """Names in the order in which rows give them, as numbers; -1 where a row gives none."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        self._numbers = array("i")
+
+    def append(self, name: str | None) -> None:
+        self._numbers.append(-1 if name is None else self._places.setdefault(name, len(self._places)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._places)
+
+    @property
+    def numbers(self) -> npt.NDArray[np.int32]:
+        return np.asarray(self._numbers, dtype=np.int32)
 
 
 def _split(
-    functions: tuple[str, ...], inputs: array[int], labels: array[int], *, arity: int, ids: tuple[str, ...] = ()
+    functions: tuple[str, ...],
+    inputs: array[int],
+    labels: array[int],
+    *,
+    arity: int,
+    ids: tuple[str, ...] = (),
+    groups: _Names | None = None,
+    fixes: _Names | None = None,
 ) -> Split:
     return Split(
         functions=functions,
         inputs=np.asarray(inputs, dtype=np.int32).reshape(-1, arity),
         labels=np.asarray(labels, dtype=np.int64),
         ids=ids,
+        group_names=groups.names if groups is not None else (),
+        groups=groups.numbers.reshape(-1, arity) if groups is not None else None,
+        fixes=fixes.numbers if fixes is not None else None,
     )
 
 
@@ -140,6 +200,13 @@ def _field(record: Mapping[str, Any], key: str, types: tuple[type, ...], path: P
     if isinstance(value, bool) or not isinstance(value, types):
         raise DataError(path, row, f"{key} must be {' or '.join(kind.__name__ for kind in types)}, got {value!r}")
     return value
+
+
+def _name(record: Mapping[str, Any], key: str, path: Path, row: int) -> str | None:
+    """Of a group or a pair: text or a whole number; null is none."""
+    if key in record and record[key] is None:
+        return None
+    return str(_field(record, key, (str, int), path, row))
 
 
 def _function(record: Mapping[str, Any], path: Path, row: int) -> str:

@@ -26,14 +26,27 @@ class Split:
         inputs: Shape (inputs, 1) for single functions or (inputs, 2) for pairs: indices into `functions`.
         labels: Shape (inputs,): places among the task's label names.
         ids: What the data calls each function, or () where it has no names for them.
+        group_names: Of the groups that the data has, such as CWEs or problems.
+        groups: The group of each function of each input, of the same shape as `inputs`: places among the names, -1 for
+            none; or None where the data has no groups.
+        fixes: Shape (inputs,): inputs of one number are a function before and after a fix, -1 is none; or None.
     """
 
     functions: tuple[str, ...]
     inputs: npt.NDArray[np.int32]
     labels: npt.NDArray[np.int64]
     ids: tuple[str, ...] = ()
+    group_names: tuple[str, ...] = ()
+    groups: npt.NDArray[np.int32] | None = None
+    fixes: npt.NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
+        for name, array, shape in (
+            ("groups", self.groups, self.inputs.shape),
+            ("fixes", self.fixes, self.labels.shape),
+        ):
+            if array is not None and array.shape != shape:
+                raise ValueError(f"{name} must have the shape {shape}, got {array.shape}")
         if self.inputs.ndim != 2 or self.labels.shape != (len(self.inputs),):
             raise ValueError(
                 f"inputs must be (n, functions) and labels (n,), got {self.inputs.shape}, {self.labels.shape}"
@@ -53,6 +66,9 @@ class Split:
             inputs=renumbered.reshape(inputs.shape).astype(np.int32),
             labels=self.labels[rows],
             ids=tuple(self.ids[index] for index in used) if self.ids else (),
+            group_names=self.group_names,
+            groups=self.groups[rows] if self.groups is not None else None,
+            fixes=self.fixes[rows] if self.fixes is not None else None,
         )
 
 

@@ -22,6 +22,19 @@ from avatar_optuna.schema import (
 from avatar_optuna.settings import StudySettings
 from avatar_optuna.view._students import DistilledStudent, PredictedStudent
 
+METRIC_TITLES: Mapping[str, str] = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "f1": "F1",
+    "macro_f1": "macro F1",
+    "mcc": "MCC",
+    "roc_auc": "ROC-AUC",
+    "pr_auc": "PR-AUC",
+    "ordered_pairs": "fixes in order",
+    "map_at_r": "MAP@R",
+}
+"""What metrics are called, in the order of columns."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SearchRound:
@@ -96,6 +109,28 @@ class StudyView:
     def metric(self) -> str:
         """What counts as effectiveness, such as "balanced_accuracy"."""
         return self.settings.measurement.effectiveness
+
+    @property
+    def teacher_reached(self) -> float | None:
+        """The teacher's effectiveness on validation; None where it is not known."""
+        return self.teacher.valid.get(self.metric) if self.teacher is not None else None
+
+    @property
+    def baseline_reached(self) -> float | None:
+        """The baseline's; None also in studies whose baseline was not measured by this metric."""
+        return self.baseline["valid"].get(self.metric) if self.baseline is not None else None
+
+    def figures(self, split: str) -> dict[str, Mapping[str, Any]]:
+        """What is known of "valid" or "test": by a student's number, of the "teacher", and of "TF-IDF"."""
+        own = {str(student.job): student.result.figures(split) for student in self.students}
+        teacher = self.teacher.figures(split) if self.teacher is not None else None
+        others = {"teacher": teacher, "TF-IDF": self.baseline[split] if self.baseline is not None else None}
+        return {**own, **{name: figures for name, figures in others.items() if figures is not None}}
+
+    def metrics(self, split: str) -> list[str]:
+        """The metrics that any of these has; studies of an earlier version have few."""
+        every = self.figures(split).values()
+        return [name for name in METRIC_TITLES if any(name in figures for figures in every)]
 
     @property
     def predicted_front(self) -> tuple[PredictedStudent, ...]:

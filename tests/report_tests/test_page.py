@@ -72,7 +72,8 @@ def _sections(page: str) -> list[str]:
 
 def test_a_finished_study_lacks_nothing(content: Content) -> None:
     page = render(content)
-    assert _sections(page) == [*SECTIONS[:5], "learning", *SECTIONS[5:]]
+    assert _sections(page) == [*SECTIONS[:3], "metrics", *SECTIONS[3:5], "learning", *SECTIONS[5:]]
+    assert all(title in page for title in ("MCC", "PR-AUC", "Recall by label, on test"))
     assert content.recommendation is not None
     assert content.recommendation.reason in page
     assert "What is missing" not in page

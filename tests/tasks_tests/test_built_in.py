@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avatar_optuna.exceptions import InputError, StudyFileError
+from avatar_optuna.metrics import baseline
 from avatar_optuna.settings import TaskSettings, load_study_file
-from avatar_optuna.tasks import Task, baseline, load_task
+from avatar_optuna.tasks import Task, load_task
 from avatar_optuna_python_tasks._python_source import library_functions
 from avatar_optuna_python_tasks._rewrites import REWRITES, rewritten
 

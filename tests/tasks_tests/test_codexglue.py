@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +50,55 @@ def test_a_sample_keeps_the_classes_and_the_seed(functions: Path) -> None:
     assert task.fingerprint == again.fingerprint
     other = load_task(TaskSettings(kind="vulnerability-prediction", data=str(functions), max_train=4, seed=4))
     assert other.fingerprint != task.fingerprint
+
+
+def test_groups_of_pairs_are_those_of_their_functions(clones: Path) -> None:
+    rows = [json.loads(row) for row in (clones / "data.jsonl").read_text().splitlines()]
+    for place, row in enumerate(rows):
+        row["problem"] = None if place == 3 else place // 3
+    (clones / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = load_task(TaskSettings(kind="clone-detection", data=str(clones), group="problem"))
+    assert task.valid.groups is not None
+    assert task.valid.groups.tolist() == [[0, -1], [-1, -1]]
+    assert task.valid.group_names == ("0",)
+    assert task.fingerprint == load_task(TaskSettings(kind="clone-detection", data=str(clones))).fingerprint
+
+
+def test_groups_and_fixes_are_read_row_for_row_and_follow_a_sample(functions: Path) -> None:
+    for split in ("train", "valid", "test"):
+        rows = [
+            {
+                "func": f"void {split}{i}(void) {{}}",
+                "target": i % 2,
+                "cwe": f"CWE-{i % 4}",
+                "pair": i // 2 if i else None,
+            }
+            for i in range(10)
+        ]
+        (functions / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    keys = {"kind": "vulnerability-prediction", "data": str(functions), "group": "cwe", "pair": "pair"}
+    task = load_task(TaskSettings(**keys, max_test=4))
+    assert task.valid.groups is not None
+    assert task.valid.fixes is not None
+    names = [task.valid.group_names[place] for place in task.valid.groups[:, 0].tolist()]
+    assert names == [f"CWE-{i % 4}" for i in range(10)]
+    assert task.valid.fixes.tolist() == [-1, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert task.test.groups is not None
+    for function, place in zip(task.test.functions, task.test.groups[:, 0].tolist(), strict=True):
+        assert task.test.group_names[place] == f"CWE-{int(function[9]) % 4}"
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"group": "cwe"}, r"train\.jsonl:1: cwe is missing, got the keys idx, func, target"),
+        ({"group": ["cwe"]}, r"task\.group must be the name of a field of the data, got \['cwe'\]"),
+        ({"pair": " "}, r"task\.pair must be the name of a field of the data, got ' '"),
+    ],
+)
+def test_a_key_that_names_no_field_is_refused(functions: Path, keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_task(TaskSettings(kind="vulnerability-prediction", data=str(functions), **keys))
 
 
 @given(st.lists(st.integers(0, 60), min_size=2, max_size=7), st.integers(1, 300), st.integers(0, 9))

@@ -60,8 +60,8 @@ def effectiveness(labels: npt.NDArray[Any], predictions: npt.NDArray[Any], *, nu
     }
 
 
-def wilson(successes: int, trials: int) -> Interval:
-    """Wilson's 95 % interval of a share."""
+def wilson(successes: float, trials: int) -> Interval:
+    """Wilson's 95 % interval of a share; a tie may count as half a success."""
     if trials == 0:
         return (0.0, 1.0)
     share = successes / trials

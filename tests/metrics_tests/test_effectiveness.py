@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from avatar_optuna.measurement import effectiveness
-from avatar_optuna.measurement._effectiveness import wilson
+from avatar_optuna.metrics import effectiveness
+from avatar_optuna.metrics._effectiveness import wilson
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=2, max_size=60))

@@ -1,0 +1,6 @@
+"""Figures of a classifier's answers, each with a 95 % interval: of all inputs, by label and by group."""
+
+from avatar_optuna.metrics._baseline import baseline
+from avatar_optuna.metrics._effectiveness import effectiveness, wilson
+from avatar_optuna.metrics._figures import METRICS, Answers, available_metrics, figure, figures
+from avatar_optuna.metrics._retrieval import map_at_r, ordered_pairs, retrieval_inputs
