@@ -16,6 +16,7 @@ from avatar_optuna.exceptions import AvatarError, InputError
 __all__ = ["main"]
 
 _FILE_WIDTH = 130
+_STATELESS = ("predict", "scan")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(options.command, str(error))
         return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
-        sys.stderr.write(f"\navatar-optuna {options.command}: interrupted; the same command goes on from here\n")
+        rest = "" if options.command in _STATELESS else "; the same command goes on from here"
+        sys.stderr.write(f"\navatar-optuna {options.command}: interrupted{rest}\n")
         return 130
     except BrokenPipeError:  # `| head` has read enough
         sys.stderr.close()

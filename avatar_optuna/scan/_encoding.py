@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
@@ -15,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from avatar_optuna.exceptions import AvatarError
 from avatar_optuna.inference import ExportedStudent, load_student
 from avatar_optuna.progress import Update
 from avatar_optuna.scan._files import SourceFile
@@ -25,6 +29,8 @@ Places = npt.NDArray[np.int64]
 FILES_AT_ONCE = 16
 _FUNCTIONS_AT_ONCE = 256
 _PROBE_BYTES = 8192
+_SIGNS = re.compile(rb"(?<!\W)\W{20000}")
+"""Trees of files that hold this are searched in quadratic time."""
 _SERIAL_FILES = 4 * FILES_AT_ONCE
 """Of so few files, starting processes takes longer than reading them."""
 
@@ -154,6 +160,9 @@ class Encoder:
         if b"\0" in source[:_PROBE_BYTES]:
             skipped["binary"] += 1
             return b""
+        if _SIGNS.search(source):
+            skipped["no code: signs without a word"] += 1
+            return b""
         return source.removeprefix(b"\xef\xbb\xbf")
 
 
@@ -187,6 +196,10 @@ def _mapped(
     pool = ProcessPoolExecutor(jobs, get_context("spawn"), _start_worker, (directory, options))
     try:
         yield pool.map(_work, parts, starts)
+    except BrokenProcessPool as error:
+        raise AvatarError(
+            "a process that reads files has died, perhaps for want of memory: try fewer --jobs"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -195,6 +208,7 @@ _WORKER: dict[str, Any] = {}
 
 
 def _start_worker(directory: Path, options: CutOptions) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt ends the scan, which ends its processes
     _WORKER["encoder"] = Encoder(load_student(directory, threads=1), options)
 
 

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import Any, Literal
 
+from avatar_optuna.scan._scores import probability
+
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
@@ -18,8 +20,8 @@ class Place:
         line: Its first line, counted from 1.
         end_line: Its last.
         digest: Hexadecimal; equal for functions that differ in comments and blanks alone.
-        probability: Of clones, that it is one of the first; of a suspicious function, that it is what it is suspected
-            of; None of the first of a group.
+        margin: Of the student's answer, a difference of logits: of clones, that it is one of the first; of a suspicious
+            function, that it is what it is suspected of. None of the first of a group and of its copies.
         is_new: Whether the baseline has no finding with it; True where there is no baseline.
     """
 
@@ -28,8 +30,19 @@ class Place:
     line: int
     end_line: int
     digest: str
-    probability: float | None
+    margin: float | None
     is_new: bool = True
+
+    @property
+    def probability(self) -> float | None:
+        """The probability that the margin stands for."""
+        return None if self.margin is None else probability(self.margin)
+
+    def to_dict(self) -> dict[str, Any]:
+        values = asdict(self)
+        if self.margin is not None:
+            values |= {"margin": round(self.margin, 4), "probability": round(probability(self.margin), 6)}
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +63,14 @@ class Finding:
     places: tuple[Place, ...]
 
     @property
+    def margin(self) -> float | None:
+        """The least of its functions; None of copies."""
+        return min((place.margin for place in self.places if place.margin is not None), default=None)
+
+    @property
     def probability(self) -> float:
-        """The least of its functions; 1 of copies."""
-        return min((p.probability for p in self.places if p.probability is not None), default=1.0)
+        """The probability that the margin stands for; 1 of copies."""
+        return 1.0 if self.margin is None else probability(self.margin)
 
     @property
     def is_new(self) -> bool:
@@ -68,11 +86,12 @@ class Finding:
         return {
             "kind": self.kind,
             "label": self.label,
+            "margin": None if self.margin is None else round(self.margin, 4),
             "probability": round(self.probability, 6),
             "lines": self.lines,
             "is_new": self.is_new,
             "fingerprint": self.fingerprint,
-            "functions": [asdict(place) for place in self.places],
+            "functions": [place.to_dict() for place in self.places],
         }
 
 
@@ -106,7 +125,7 @@ class Threshold:
     Args:
         probability: From 0 to 1.
         margin: The same as the logit of the label 1 less that of the label 0: probabilities near 1 look alike.
-        origin: What it was set by, as a sentence.
+        origin: What it was set by.
         expected_false: Findings to expect among unrelated functions, pairs or functions; None where it was not
             estimated.
     """

@@ -127,8 +127,8 @@ def _rank(finding: Finding) -> tuple[bool, bool, float, int, str, int]:
     first = finding.places[0]
     return (
         not finding.is_new,
-        finding.kind != "copies",
-        -finding.probability,
+        finding.margin is not None,
+        -(finding.margin or 0.0),
         -finding.lines,
         first.file,
         first.line,

@@ -15,7 +15,7 @@ from avatar_optuna.scan._encoding import FunctionTable
 from avatar_optuna.scan._findings import Finding, Place, Threshold
 from avatar_optuna.scan._groups import clone_groups
 from avatar_optuna.scan._neighbours import all_pairs
-from avatar_optuna.scan._scores import Pairs, Scores, probability, random_pairs, scores
+from avatar_optuna.scan._scores import Pairs, Scores, random_pairs, scores
 from avatar_optuna.scan._threshold import Aim, choose_threshold
 
 _RANDOM_PAIRS = 1_000_000
@@ -106,7 +106,7 @@ class Search:
             line=line,
             end_line=end_line,
             digest=self.table.digests[index].tobytes().hex(),
-            probability=None if score is None else round(probability(score), 6),
+            margin=score,
         )
 
     def _is_nested(self, pairs: Pairs) -> npt.NDArray[np.bool_]:

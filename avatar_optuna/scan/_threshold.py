@@ -93,18 +93,15 @@ def choose_threshold(scores: Scores, aim: Aim, *, inputs: int, functions: int, a
         return Threshold(probability=probability(least), margin=least, origin=origin, expected_false=expected)
 
     if aim.asked is not None:
-        return threshold(margin(aim.asked), "as asked for")
+        return threshold(margin(aim.asked), "asked for")
     if aim.false_per_1000 is None and aim.baseline_margin is not None:
-        return threshold(aim.baseline_margin, "that of the baseline")
+        return threshold(aim.baseline_margin, "the baseline's")
     own = margin(aim.own)
     if not is_known:
-        return threshold(own, "the student's own: too few functions to expect anything from their scores")
+        return threshold(own, "the student's own, as there are too few functions for another")
     wanted = DEFAULT_FALSE_PER_1000[arity] if aim.false_per_1000 is None else aim.false_per_1000
-    what = {1: "functions", 2: "unrelated pairs"}[arity]
     findings = "finding" if wanted == 1 else "findings"
     least = tail_margin(scores, wanted * functions / 1000 / inputs)
     if least < own:
-        return threshold(
-            own, f"the student's own: fewer than {wanted:g} false {findings} expected there for 1,000 functions"
-        )
-    return threshold(least, f"{wanted:g} false {findings} expected for 1,000 functions, by the scores of {what}")
+        return threshold(own, f"the student's own, above that for {wanted:g} false {findings} in 1,000 functions")
+    return threshold(least, f"for {wanted:g} false {findings} in 1,000 functions")

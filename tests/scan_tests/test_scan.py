@@ -95,10 +95,10 @@ def test_a_high_threshold_leaves_the_copy(students: Path, folder: Path) -> None:
 
 def test_the_table_says_what_was_found_and_scanned(students: Path, folder: Path) -> None:
     lines = _scan(students, folder, *CLONES).stdout.splitlines()
-    assert lines[0].startswith("1  clone: 3 functions, probability 0.")
+    assert lines[0].startswith("1  clone: 3 functions, margin 0.5 or more")
     assert lines[1].split() == ["a.py:3", "total"]
     assert lines[4] == "1 finding in 5 functions of 3 files (Python)"
-    assert lines[5] == "threshold: a margin of 0.00, as asked for"
+    assert lines[5] == "threshold: a margin of 0.00 (asked for)"
     assert lines[6] == "student: learnt from functions in python, for the task clone-detection"
 
 
@@ -138,7 +138,7 @@ def test_only_new_findings_fail_beside_a_baseline(students: Path, folder: Path) 
         0,
         [
             "1 finding, 0 of them new in 5 functions of 3 files (Python)",
-            "threshold: a margin of 0.00, that of the baseline",
+            "threshold: a margin of 0.00 (the baseline's)",
         ],
     )
     (folder / "code/a.py").rename(folder / "code/moved.py")  # known by what it says
@@ -174,10 +174,15 @@ def test_another_student_s_baseline_is_warned_of(students: Path, folder: Path) -
 def test_bad_files_are_counted_and_do_not_stop_the_rest(students: Path, folder: Path) -> None:
     (folder / "code/binary.py").write_bytes(b"\x7fELF\0\0")
     (folder / "code/huge.py").write_bytes(b"a = 1\n" * 200_000)
+    (folder / "code/signs.py").write_bytes(b"a = 1\n" + b"(" * 300_000)
     (folder / "code/latin.py").write_bytes(f"# \xff\n{READ}".encode("latin-1"))
     (folder / "code/wrong.py").write_text(f"def f(:\n\n{WALK}\n)))")
     report = _json(students, folder, "--threshold", "0.99")
-    assert report["skipped"] == {"binary": 1, "larger than the limit": 1}
+    assert report["skipped"] == {
+        "binary": 1,
+        "larger than the limit": 1,
+        "no code: signs without a word": 1,
+    }
     assert [_places(finding) for finding in report["findings"]] == [
         [("a.py", 3), ("deep/b.py", 2)],
         [("deep/c.py", 1), ("wrong.py", 3)],
@@ -414,4 +419,4 @@ def test_the_threshold_is_set_by_what_is_to_be_expected(students: Path, folder: 
     strict, loose = (report["threshold"] for report in reports)
     assert strict["margin"] >= loose["margin"]
     assert strict["expected_false"] == pytest.approx(reports[0]["functions"] / 1000, rel=0.2)
-    assert "1 false finding expected for 1,000 functions" in strict["origin"]
+    assert strict["origin"] == "for 1 false finding in 1,000 functions"

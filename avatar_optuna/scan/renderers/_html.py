@@ -7,7 +7,7 @@ from pathlib import Path
 
 from avatar_optuna import __version__
 from avatar_optuna.scan._findings import Place, ScanReport
-from avatar_optuna.scan.renderers._text import heading, summary
+from avatar_optuna.scan.renderers._text import heading, said, summary
 from avatar_optuna.templates import environment_of
 
 _SHOWN = 500
@@ -27,6 +27,7 @@ def html(report: ScanReport) -> str:
             most_places=_PLACES,
             summary=list(summary(report)),
             heading=heading,
+            said=said,
             code=lambda place: _code(folder, place),
             version=__version__,
             written_utc=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),

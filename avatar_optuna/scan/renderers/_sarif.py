@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from avatar_optuna import __version__
 from avatar_optuna.scan._findings import Finding, Place, ScanReport
-from avatar_optuna.scan.renderers._text import trained_on
+from avatar_optuna.scan.renderers._text import said, trained_on
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _FINGERPRINT = "avatarOptunaFinding/v1"
@@ -68,7 +68,7 @@ def _result(finding: Finding, rule_index: int, has_baseline: bool) -> dict[str, 
     links = "".join(f"\n- [{_escaped(place)}]({number})" for number, place in enumerate(others, start=1))
     sentence = {
         "copies": f"{first.name} has the code of:{links}",
-        "clones": f"{first.name} is taken for a clone (probability {finding.probability:.3f} or more) of:{links}",
+        "clones": f"{first.name} is taken for a clone (margin {said(finding.margin, finding)}) of:{links}",
         "suspicious": f"{first.name}: {finding.label}, probability {finding.probability:.3f}",
     }[finding.kind]
     return {
@@ -84,7 +84,7 @@ def _result(finding: Finding, rule_index: int, has_baseline: bool) -> dict[str, 
         ),
         "partialFingerprints": {_FINGERPRINT: finding.fingerprint},
         **({"baselineState": "new" if finding.is_new else "unchanged"} if has_baseline else {}),
-        "properties": {"probability": finding.probability},
+        "properties": {"probability": finding.probability, "margin": finding.margin},
     }
 
 

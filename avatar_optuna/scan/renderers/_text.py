@@ -15,8 +15,7 @@ def text(report: ScanReport, limit: int) -> Iterator[str]:
         yield f"{number}  {heading(finding)}"
         for place in finding.places:
             mark = "" if place.is_new or not report.has_baseline else "  (known)"
-            said = f"{place.probability:.3f}" if place.probability is not None else "     "
-            yield f"   {said}  {place.file}:{place.line}  {place.name}{mark}"
+            yield f"   {said(place.margin, finding):>5}  {place.file}:{place.line}  {place.name}{mark}"
     if len(shown) < len(new):
         yield f"and {len(new) - len(shown):,} more; --limit 0 shows all"
     yield from summary(report)
@@ -29,7 +28,15 @@ def heading(finding: Finding) -> str:
         return f"{finding.label}, probability {finding.probability:.3f}, {lines}"
     if finding.kind == "copies":
         return f"{count} copies of one function, {lines}"
-    return f"{finding.label}: {count} functions, probability {finding.probability:.3f} or more, {lines}"
+    more = " or more" if count > 2 else ""
+    return f"{finding.label}: {count} functions, margin {said(finding.margin, finding)}{more}, {lines}"
+
+
+def said(margin: float | None, finding: Finding) -> str:
+    """A probability of a suspicious function; a margin of clones, whose probabilities are all near 1."""
+    if margin is None:
+        return ""
+    return f"{finding.probability:.3f}" if finding.kind == "suspicious" else f"{margin:.1f}"
 
 
 def summary(report: ScanReport) -> Iterator[str]:
@@ -40,8 +47,8 @@ def summary(report: ScanReport) -> Iterator[str]:
     small = f"; {report.small:,} smaller ones were left out" if report.small else ""
     yield f"{found} in {report.functions:,} functions of {report.files:,} files ({', '.join(report.languages)}){small}"
     threshold = report.threshold
-    expected = f"; by chance: {threshold.expected_false:,.1f}" if threshold.expected_false is not None else ""
-    yield f"threshold: a margin of {threshold.margin:.2f}, {threshold.origin}{expected}"
+    chance = f"; {threshold.expected_false:,.1f} by chance expected" if threshold.expected_false is not None else ""
+    yield f"threshold: a margin of {threshold.margin:.2f} ({threshold.origin}){chance}"
     if report.truncated:
         yield f"{report.truncated:,} functions are longer than the student's window of {report.window:,} tokens"
     if report.skipped:
