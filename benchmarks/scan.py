@@ -5,7 +5,7 @@
 Without folders: this Python's standard library, with every function and with those that `scan` takes unless told
 otherwise. Prints Markdown. Times are of the whole command in a process of its own, memory is the peak of it or of its
 largest worker. Recall: of the pairs that the head calls clones, of 2,000 functions with all others, how many are among
-the candidates; and the same among 2,000 functions alone. With two folders or more, the head is asked about all pairs of
+the candidates, at several thresholds. With two folders or more, the head is asked about all pairs of
 functions of the first two, to compare what is found with what was expected.
 """
 
@@ -33,18 +33,20 @@ from avatar_optuna.scan import (
     CutOptions,
     FileFinder,
     FunctionTable,
-    all_pairs,
     encode_files,
     fit_projection,
     nearest_pairs,
     scores,
+    tail_margin,
 )
+from avatar_optuna.scan._scores import random_pairs
 from avatar_optuna.scan._search import distinct_rows
 from avatar_optuna.syntax import language_named
 
 _QUERIES = 2_000
 _AT_ONCE = 50
 NEIGHBOURS = (10, 20, 50)
+RATES = (1.0, 10.0, 100.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,36 +93,31 @@ def table_of(student: Path, folder: Path, jobs: int) -> FunctionTable:
     return encode_files(student, files, CutOptions(), jobs=jobs, update=lambda done: None)
 
 
+def margins_of(student: ExportedStudent, vectors: npt.NDArray[np.float32]) -> dict[float, float]:
+    """The threshold for each of `RATES` false findings in 1,000 functions."""
+    count = len(vectors)
+    values = scores(student.logits, vectors, random_pairs(count, 1_000_000, np.random.default_rng(0)))
+    return {rate: tail_margin(values, rate * count / 1000 / (count * (count - 1) / 2)) for rate in RATES}
+
+
 def recall(
-    student: ExportedStudent, vectors: npt.NDArray[np.float32], margin: float, neighbours: int, threads: int
-) -> tuple[int, int]:
-    """Pairs of 2,000 functions with all others at the margin: how many the search gives, and how many there are."""
+    student: ExportedStudent, vectors: npt.NDArray[np.float32], margins: Sequence[float], threads: int
+) -> dict[tuple[int, float], tuple[int, int]]:
+    """By neighbours and margin: pairs of 2,000 functions with all others that the search gives, and that there are."""
     count, rng = len(vectors), np.random.default_rng(0)
     left, right = fit_projection(student.logits, vectors, rng).sides(vectors)
-    keys = _keys(nearest_pairs(left, right, neighbours=neighbours, threads=threads), count)
+    keys = {n: _keys(nearest_pairs(left, right, neighbours=n, threads=threads), count) for n in NEIGHBOURS}
     queries = np.sort(rng.permutation(count)[:_QUERIES])
-    found = total = 0
+    counts = {(n, margin): np.zeros(2, dtype=np.int64) for n in NEIGHBOURS for margin in margins}
     for start in range(0, len(queries), _AT_ONCE):
         some = queries[start : start + _AT_ONCE]
         pairs = np.stack([np.repeat(some, count), np.tile(np.arange(count), len(some))], axis=1)
         pairs = np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1)
-        matches = pairs[scores(student.logits, vectors, pairs) >= margin]
-        total += len(matches)
-        found += int(np.isin(_keys(matches, count), keys).sum())
-    return found, total
-
-
-def recall_among(
-    student: ExportedStudent, vectors: npt.NDArray[np.float32], margin: float, neighbours: int
-) -> tuple[int, int]:
-    """The same of all pairs among 2,000 functions alone."""
-    rng = np.random.default_rng(0)
-    some = vectors[np.sort(rng.permutation(len(vectors))[:_QUERIES])]
-    left, right = fit_projection(student.logits, some, rng).sides(some)
-    keys = _keys(nearest_pairs(left, right, neighbours=neighbours), len(some))
-    pairs = all_pairs(len(some))
-    matches = pairs[scores(student.logits, some, pairs) >= margin]
-    return int(np.isin(_keys(matches, len(some)), keys).sum()), len(matches)
+        values = scores(student.logits, vectors, pairs)
+        for (neighbours, margin), counted in counts.items():
+            matches = _keys(pairs[values >= margin], count)
+            counted += int(np.isin(matches, keys[neighbours]).sum()), len(matches)
+    return {key: (int(counted[0]), int(counted[1])) for key, counted in counts.items()}
 
 
 def _keys(pairs: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
@@ -153,7 +150,6 @@ def main() -> None:
         "| folder | functions | files | s | s of the processor | peak MB | pairs asked | copies | groups | by chance |"
     )
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    margins = {}
     for folder in folders:
         every = ("--min-lines", "0", "--min-tokens", "0")
         for name, words in ((folder.name, ()), (f"{folder.name}, every function", every)):
@@ -167,19 +163,22 @@ def main() -> None:
                 f"{len(report['findings']) - copies} | {'' if expected is None else f'{expected:.1f}'} |",
                 flush=True,
             )
-            margins.setdefault(folder, report["threshold"]["margin"])
     if options.without_recall:
         return
     student = load_student(options.student)
-    vectors = {}
-    print("\n| folder | neighbours | found of 2,000 with all | found among 2,000 |\n| --- | ---: | ---: | ---: |")
+    vectors: dict[Path, npt.NDArray[np.float32]] = {}
+    margins: dict[Path, dict[float, float]] = {}
+    print("\n| folder | expected by chance in 1,000 | " + " | ".join(f"{n} neighbours" for n in NEIGHBOURS) + " |")
+    print("| --- | ---: | " + " | ".join("---:" for _ in NEIGHBOURS) + " |")
     for folder in folders:
         table = table_of(options.student, folder, options.jobs)
         vectors[folder] = table.vectors[distinct_rows(table.digests)[0]]
-        for neighbours in NEIGHBOURS:
-            whole = recall(student, vectors[folder], margins[folder], neighbours, options.jobs)
-            alone = recall_among(student, vectors[folder], margins[folder], neighbours)
-            print(f"| {folder.name} | {neighbours} | {whole[0]} of {whole[1]} | {alone[0]} of {alone[1]} |", flush=True)
+        margins[folder] = margins_of(student, vectors[folder])
+        counts = recall(student, vectors[folder], list(margins[folder].values()), options.jobs)
+        for rate, margin in margins[folder].items():
+            cells = (counts[neighbours, margin] for neighbours in NEIGHBOURS)
+            shown = " | ".join(f"{found:,} of {total:,}" for found, total in cells)
+            print(f"| {folder.name} | {rate:g} | {shown} |", flush=True)
     if len(folders) > 1:
         first, second = folders[:2]
         size = len(vectors[first]) * len(vectors[second])
@@ -187,7 +186,7 @@ def main() -> None:
         for folder in (first, second):
             count = len(vectors[folder])
             expected = count / 1000 / (count * (count - 1) / 2) * size
-            found = between(student, vectors[first], vectors[second], margins[folder])
+            found = between(student, vectors[first], vectors[second], margins[folder][1.0])
             print(f"at the threshold of {folder.name} {expected:.1f} were expected, {found} found", flush=True)
 
 
