@@ -21,6 +21,11 @@ def artifacts_location(given: str | None) -> str:
     return location if "://" in location else str(Path(location).expanduser().resolve())
 
 
+def own_artifacts(given: str | None) -> str | None:
+    """The store that a worker may use: what was given, else $AVATAR_ARTIFACTS; None leaves it to the study."""
+    return artifacts_location(given) if given or os.environ.get("AVATAR_ARTIFACTS") else None
+
+
 def cache_folder(given: Path | None) -> Path:
     """The cache; whoever writes there makes it."""
     return Path(given or os.environ.get("AVATAR_CACHE") or DEFAULT_CACHE).expanduser().resolve()

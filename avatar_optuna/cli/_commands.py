@@ -15,7 +15,7 @@ from rich.console import Console
 
 from avatar_optuna.cli import _render
 from avatar_optuna.exceptions import InputError, StudyError
-from avatar_optuna.places import artifacts_location, cache_folder, storage_url
+from avatar_optuna.places import artifacts_location, cache_folder, own_artifacts, storage_url
 from avatar_optuna.progress import Progress, say
 from avatar_optuna.schema import AUDIT, Audit
 from avatar_optuna.settings import load_study_file
@@ -177,8 +177,15 @@ def _worker(options: Namespace, console: Console) -> None:
     study = _open(options, url)
     slots = parse_devices(options.devices)
     say(console, f"worker: {len(slots)} slot(s) of {study.name}: {', '.join(slot.name for slot in slots)}")
-    cache_dir = cache_folder(options.cache)
-    run_workers(WorkerProcesses(url, study.name, slots=slots, cache_dir=cache_dir, until_empty=options.once))
+    processes = WorkerProcesses(
+        url,
+        study.name,
+        slots=slots,
+        cache_dir=cache_folder(options.cache),
+        until_empty=options.once,
+        artifacts=own_artifacts(options.artifacts),
+    )
+    run_workers(processes)
 
 
 def _status(options: Namespace, console: Console) -> None:

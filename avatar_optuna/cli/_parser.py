@@ -171,6 +171,11 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
         "distil what is queued, on the devices given",
         (
             *(*_STORED_STUDY, _CACHE, _DEVICES),
+            _argument(
+                "--artifacts",
+                "the only store that it may use (default: $AVATAR_ARTIFACTS, else the study's, as the database says)",
+                metavar="DIR|URL",
+            ),
             _flag("--once", "end when the queue is empty instead of waiting for more"),
         ),
     ),

@@ -112,7 +112,12 @@ class Workforce:
 
     def _workers(self, *, until_empty: bool) -> WorkerProcesses:
         return WorkerProcesses(
-            self.storage_url, self.study.name, slots=self.slots, cache_dir=self.cache_dir, until_empty=until_empty
+            self.storage_url,
+            self.study.name,
+            slots=self.slots,
+            cache_dir=self.cache_dir,
+            until_empty=until_empty,
+            artifacts=self.study.artifacts,
         )
 
     def _wait_for(self, workers: WorkerProcesses, keys: set[str], update: Callable[[int], None]) -> None:

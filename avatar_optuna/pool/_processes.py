@@ -77,6 +77,8 @@ class WorkerProcesses:
         slots: One process each, or one for each four slots of a GPU.
         until_empty: Each ends when no job waits or runs.
         executor: Who does the jobs, as "module:name".
+        artifacts: The one artifact store that the workers may use; None takes the study's from the database, which
+            whoever may write there can set.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class WorkerProcesses:
         until_empty: bool = False,
         executor: str = DISTILLATION,
         timing: PoolTiming | None = None,
+        artifacts: str | None = None,
     ) -> None:
         self._slots = tuple(slots)
         self._settings = {
@@ -98,6 +101,7 @@ class WorkerProcesses:
             "until_empty": until_empty,
             "executor": executor,
             "timing": asdict(timing or PoolTiming()),
+            "artifacts": artifacts,
         }
         self._processes: list[_Process] = []
 
@@ -267,6 +271,10 @@ def _workers(settings: Mapping[str, Any], slot: Slot) -> list[Worker]:
     attributes = study_attributes(storages[0], study_name)
     if ARTIFACTS not in attributes:
         raise InputError(f"study {study_name!r} was not made by avatar-optuna: it names no artifact store")
+    if (own := settings.get("artifacts")) not in (None, attributes[ARTIFACTS]):
+        raise InputError(
+            f"--artifacts of a worker must be those of the study {study_name!r}, {attributes[ARTIFACTS]}, got {own}"
+        )
     module, _, name = settings["executor"].partition(":")
     about = ExecutorSettings(
         storage=storages[0], study_name=study_name, cache_dir=Path(settings["cache_dir"]), slot=slot

@@ -88,3 +88,20 @@ def test_run_fails_where_jobs_failed_for_good(finished_study: FinishedStudy, tmp
     assert [(entry["number"], "must have 1 to 4 epochs" in entry["reason"]) for entry in status["failed"]] == [
         (number, True)
     ]
+
+
+def test_a_worker_uses_no_other_store_than_its_own(
+    finished_study: FinishedStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may write to the database could else have it remove and make files wherever its user may."""
+    shutil.copytree(finished_study.folder, tmp_path, dirs_exist_ok=True)
+    study, elsewhere = FinishedStudy(folder=tmp_path).open(), tmp_path / "elsewhere"
+    own = str(tmp_path / "storage/artifacts")
+    study.set_attribute(ARTIFACTS, str(elsewhere))
+    words = ("worker", "--study-name", NAME, "--devices", "cpu", "--once")
+    assert run_command(tmp_path, *words, "--artifacts", own).exit_code == 2
+    monkeypatch.setenv("AVATAR_ARTIFACTS", own)
+    assert run_command(tmp_path, *words).exit_code == 2
+    assert not elsewhere.exists()
+    study.set_attribute(ARTIFACTS, own)
+    assert run_command(tmp_path, *words).exit_code == 0
