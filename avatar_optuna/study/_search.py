@@ -109,9 +109,21 @@ def search(
             proposals = sampler.num_proposals(running) if missing > 0 else 0
             if not proposals:  # all trials are there, or every feasible configuration has been scored
                 break
-            running.optimize(evaluate, n_trials=min(missing, proposals))
+            with _passing_interrupts():
+                running.optimize(evaluate, n_trials=min(missing, proposals))
             storage.land()
         return _result(running, settings, round_)
+
+
+@contextmanager
+def _passing_interrupts() -> Iterator[None]:
+    """Ctrl-C while Optuna tells a trial ends in an UnboundLocalError of its own cleanup: raise what was meant."""
+    try:
+        yield
+    except UnboundLocalError as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
 
 
 @contextmanager

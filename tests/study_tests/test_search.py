@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -24,7 +26,7 @@ from avatar_optuna.objective import Objective
 from avatar_optuna.sampler import FeasibleNSGAIISampler
 from avatar_optuna.schema import GENERATION, INFEASIBLE, ROUND, distilled_name
 from avatar_optuna.settings import StudySettings, load_study_file
-from avatar_optuna.storage import open_storage, search_lock
+from avatar_optuna.storage import SearchStorage, open_storage, search_lock
 from avatar_optuna.study import AvatarStudy, create_study, pareto_indices, search, searched
 
 pytestmark = pytest.mark.long
@@ -148,6 +150,23 @@ def test_a_search_killed_at_random_moments_ends_with_the_same_trials(
                     optuna.delete_study(study_name=name, storage=storage)
         searcher.stdin.close()
     assert stored(run_search(storage_url, settings)) == whole
+
+
+def test_an_interrupt_while_a_trial_is_told_is_an_interrupt(
+    storage_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Optuna's own cleanup then fails with an UnboundLocalError."""
+    settings, start_timer, told = make_settings(tmp_path), SearchStorage._start_timer, itertools.count()
+
+    def interrupted(storage: SearchStorage) -> None:
+        if next(told) == 25:
+            signal.raise_signal(signal.SIGINT)
+        start_timer(storage)
+
+    monkeypatch.setattr(SearchStorage, "_start_timer", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_search(storage_url, settings)
+    assert len(run_search(storage_url, settings).search.trials) == 60
 
 
 def test_a_second_searcher_is_told_and_leaves_nothing(storage_url: str, tmp_path: Path) -> None:
