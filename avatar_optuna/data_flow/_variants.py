@@ -108,7 +108,7 @@ _ALL = (
     Variant("avatar", {"c": _AVATAR_C, "java": _JAVA}, code_length=400, data_flow_length=114),
     Variant(
         "compressor",
-        {"c": _COMPRESSOR_C, "java": _JAVA},
+        {"c": _COMPRESSOR_C},
         code_length=384,
         data_flow_length=128,
         reserved=2,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from avatar_optuna.costs import TaskShape
+from avatar_optuna.data_flow import variant_named
 from avatar_optuna.distillation._fine_tuned import load_fine_tuned, shape_of_checkpoint
 from avatar_optuna.distillation._models import first_line, model_directory
 from avatar_optuna.distillation._networks import SingleClassifier, config_of
@@ -138,7 +139,7 @@ class Classifier:
         own_names = tuple(manifest.get("label_names") or _label_names(network, task_shape.num_labels))
         if label_names is not None and isinstance(network, SingleClassifier):
             network.reorder(own_names, label_names)
-        return cls(
+        classifier = cls(
             network=network.to(device).eval(),
             tokenizer=tokenizer,
             task_shape=task_shape,
@@ -148,6 +149,17 @@ class Classifier:
             threshold=float(manifest.get("threshold", DEFAULT_THRESHOLD)),
             language=str(manifest.get("language", "")),
         )
+        return classifier.as_described(str(directory), manifest)
+
+    def as_described(self, source: str, manifest: Mapping[str, Any]) -> Classifier:
+        """The classifier given data flow beside the code, where its manifest says that it was trained with it."""
+        if not (about := manifest.get("data_flow")):
+            return self
+        from avatar_optuna.distillation._data_flow import with_data_flow
+
+        variant = variant_named(str(about["variant"]))
+        options = {name: int(about[name]) for name in ("code_length", "data_flow_length")}
+        return with_data_flow(self, variant, source=source, language=str(about["language"]), **options)
 
     @property
     def has_vectors(self) -> bool:

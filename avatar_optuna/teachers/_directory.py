@@ -60,6 +60,8 @@ def require_answers(classifier: Classifier, source: str, task: Task) -> None:
     few = task.valid.take(np.arange(min(_TRIED_INPUTS, len(task.valid))))
     try:
         logits = classifier.predict_logits(few.functions, few.inputs)
+    except InputError:
+        raise
     except BaseException as error:  # whatever a model raises for inputs that it does not take
         if not is_failure(error):
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from avatar_optuna.data_flow import variant_named
 from avatar_optuna.distillation import (
     Classifier,
     CrossClassifier,
@@ -18,6 +19,7 @@ from avatar_optuna.distillation import (
     settle_padding,
     take_rows,
     warn_of_names,
+    with_data_flow,
     with_rows,
 )
 from avatar_optuna.exceptions import InputError
@@ -55,13 +57,23 @@ def made_classifier(form: Form, task: Task, device: str) -> Classifier:
     require_embeddings(source, network, tokenizer)
     longest = (longest_sequence(network, tokenizer), reading.max_sequence_length, form.longest)
     kind = CrossClassifier if pair == "cross" else Classifier
-    return kind(
+    classifier = kind(
         network=network.to(device).eval(),
         tokenizer=tokenizer,
         task_shape=task.shape,
         label_names=task.label_names,
         max_sequence_length=min(length for length in longest if length is not None),
         device=torch.device(device),
+    )
+    if reading.data_flow is None:
+        return classifier
+    return with_data_flow(
+        classifier,
+        variant_named(reading.data_flow),
+        source=source,
+        language=reading.language or task.language,
+        code_length=reading.code_length,
+        data_flow_length=reading.data_flow_length,
     )
 
 

@@ -9,12 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from avatar_optuna.data_flow import VARIANTS
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import TeacherSettings
+from avatar_optuna.syntax import LANGUAGES
 
 HEADS = ("softmax", "sigmoid", "sigmoid of column 0", "sigmoid of column 1")
 PAIRS = ("head", "cross", "similarity")
 POOLINGS = ("first", "mean", "last")
+
+_FLOW_CLONE = {"head": "softmax", "lower_case": False, "one_line": False, "pair": "head"}
+_FLOW_VULNERABILITY = {"head": "sigmoid of column 0", "lower_case": False, "one_line": False}
 
 LAYOUTS: Mapping[str, Mapping[str, Any]] = {
     "huggingface": {"head": "softmax", "lower_case": False, "one_line": False},
@@ -25,6 +30,16 @@ LAYOUTS: Mapping[str, Mapping[str, Any]] = {
     "avatar-codebert-vulnerability": {"head": "sigmoid of column 0", "lower_case": True, "one_line": True},
     "compressor-codebert-clone": {"head": "softmax", "lower_case": True, "one_line": True, "pair": "head"},
     "compressor-codebert-vulnerability": {"head": "sigmoid of column 0", "lower_case": True, "one_line": True},
+    "graphcodebert-clone": {**_FLOW_CLONE, "data_flow": "graphcodebert-2021"},
+    "avatar-graphcodebert-clone": {**_FLOW_CLONE, "data_flow": "avatar", "code_length": 384, "data_flow_length": 128},
+    "avatar-graphcodebert-vulnerability": {**_FLOW_VULNERABILITY, "data_flow": "avatar"},
+    "compressor-graphcodebert-clone": {
+        **_FLOW_CLONE,
+        "data_flow": "graphcodebert",
+        "code_length": 384,
+        "data_flow_length": 128,
+    },
+    "compressor-graphcodebert-vulnerability": {**_FLOW_VULNERABILITY, "data_flow": "compressor"},
 }
 """What each layout fixes. The vectors of `codexglue-retrieval` are those of the pooler."""
 
@@ -47,6 +62,11 @@ def _count(value: Any) -> str | None:
     return None if is_count else f"must be a whole number from 0 to {10**9}"
 
 
+def _length(value: Any) -> str | None:
+    is_length = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 4096
+    return None if is_length else "must be a whole number from 1 to 4096"
+
+
 def _one_of(*choices: str) -> Callable[[Any], str | None]:
     quoted = ", ".join(f'"{choice}"' for choice in choices)
     return lambda value: None if value in choices else f"must be one of {quoted}"
@@ -62,8 +82,13 @@ _RULES: Mapping[str, Callable[[Any], str | None]] = {
     "lower_case": _truth,
     "one_line": _truth,
     "sampled_pairs": _count,
+    "data_flow": _one_of(*VARIANTS),
+    "language": _one_of(*LANGUAGES),
+    "code_length": _length,
+    "data_flow_length": _length,
 }
 OPTION_NAMES = tuple(_RULES)
+_OF_DATA_FLOW = ("data_flow", "language", "code_length", "data_flow_length")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +107,9 @@ class Reading:
         lower_case: Whether text is lower-cased.
         one_line: Whether each stretch of white space becomes one space.
         sampled_pairs: Pairs that a model without vectors is asked about besides the listed ones.
+        data_flow: The published implementation whose data flow it was trained with, if it was.
+        language: Of the functions, where it is another than the task's.
+        code_length: Pieces of code of an input, beside `data_flow_length` nodes of data flow.
     """
 
     max_sequence_length: int
@@ -95,6 +123,10 @@ class Reading:
     lower_case: bool | None = None
     one_line: bool | None = None
     sampled_pairs: int = 0
+    data_flow: str | None = None
+    language: str | None = None
+    code_length: int | None = None
+    data_flow_length: int | None = None
 
     @classmethod
     def of(cls, settings: TeacherSettings) -> Self:
@@ -113,7 +145,11 @@ class Reading:
     @property
     def identity(self) -> dict[str, Any]:
         """What the answers of a teacher depend on, as JSON."""
-        return {name: value for name, value in asdict(self).items() if name not in ("base", "layout")}
+        values = {name: value for name, value in asdict(self).items() if name not in ("base", "layout")}
+        if self.data_flow is None:  # as before data flow could be read
+            return {name: value for name, value in values.items() if name not in _OF_DATA_FLOW}
+        grammars = {language.name: language.grammar_version for language in LANGUAGES.values()}
+        return {**values, "grammars": grammars}
 
     def require(self, source: str, **missing: str) -> None:
         """Refuse a checkpoint whose files leave open what is not said either.
@@ -144,6 +180,12 @@ def faults_of(settings: TeacherSettings, names: Sequence[str] = OPTION_NAMES) ->
     ]
     layout = options.get("layout")
     fixed = LAYOUTS.get(layout, {}) if isinstance(layout, str) else {}
+    if layout is None and "data_flow" not in options:
+        faults += [
+            f"{name} must be absent: it is of checkpoints with data_flow, got {options[name]!r}"
+            for name in _OF_DATA_FLOW
+            if name in options
+        ]
     return faults + [
         f'{name} must be absent: the layout "{layout}" fixes it, got {options[name]!r}'
         for name in fixed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ from transformers import AutoModel, RobertaConfig
 from avatar_optuna.distillation import (
     Classifier,
     CrossClassifier,
+    DataFlowNetwork,
+    DataFlowReader,
     PairClassifier,
     SimilarityClassifier,
     SingleClassifier,
@@ -41,16 +42,17 @@ def save_teacher(teacher: Teacher, directory: Path) -> None:
     require_new(directory)
     with appearing(directory) as draft:
         network = _ordinary(classifier.network)
-        about: Mapping[str, Any] = {}
+        reader = classifier.reader
+        about: dict[str, Any] = {"data_flow": reader.to_dict()} if isinstance(reader, DataFlowReader) else {}
         if isinstance(network, SimilarityClassifier):
             length = classifier.max_sequence_length
             network.encoder.save(draft, similarity=network.similarity, max_sequence_length=length)
-            about = {"pair": "similarity", "odds": [network.scale, network.threshold]}
+            about |= {"pair": "similarity", "odds": [network.scale, network.threshold]}
         elif isinstance(network, StudentForSequenceClassification):
             network.save_student(draft)
         elif isinstance(network, SingleClassifier | PairClassifier):
             network.save(draft)
-            about = {"pair": "cross"} if isinstance(classifier, CrossClassifier) else {}
+            about |= {"pair": "cross"} if isinstance(classifier, CrossClassifier) else {}
         else:
             raise InputError(f"teacher {teacher.source}: its model must be one of transformers to be saved, it is not")
         _save_tokenizer(classifier, draft)
@@ -96,6 +98,8 @@ def _own_names(classifier: Classifier) -> list[str]:
 
 def _ordinary(network: nn.Module) -> nn.Module:
     """A network as transformers knows it, where it does: a student of pairs can be a RoBERTa with a head of pairs."""
+    if isinstance(network, DataFlowNetwork):
+        return network.network
     if not isinstance(network, StudentForSequenceClassification):
         return network
     config = network.config

@@ -204,10 +204,10 @@ class _StateDict(Form):
 
     def require_sound(self, *, is_pair: bool) -> None:
         parts, keys = self.parts, {"lower_case": "is its text lower-cased?", "one_line": "is white space joined?"}
-        if parts.dead_heads and parts.is_of_pairs:
+        if parts.dead_heads and parts.is_of_pairs and self.reading.data_flow is None:
             raise InputError(
                 f"teacher {self.source}: it is a clone detector of GraphCodeBERT, which was trained with the data flow "
-                "of functions: the kind `checkpoint` reads plain tokens"
+                "of functions: set teacher.data_flow, or teacher.layout to one that fixes it"
             )
         if not parts.head and self.reading.pair != "similarity":
             raise InputError(
