@@ -58,7 +58,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": {"tasks"},
     "data_audit": {"codec", "tasks"},
     "distillation": {
-        *("exceptions", "data_flow", "codec", "files", "manifest", "students", "costs", "settings", "tasks", "metrics"),
+        *(
+            "exceptions",
+            "syntax",
+            "data_flow",
+            "codec",
+            "files",
+            "manifest",
+            "students",
+            "costs",
+            "settings",
+            "tasks",
+            "metrics",
+        ),
     },
     "teachers": {
         "exceptions",

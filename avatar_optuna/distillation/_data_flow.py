@@ -20,6 +20,7 @@ from avatar_optuna.data_flow import FlowInput, Variant, Vocabulary, extract, flo
 from avatar_optuna.distillation._classifier import Classifier
 from avatar_optuna.distillation._networks import PairClassifier, SingleClassifier
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.syntax import language_named
 
 _FIRST_CODE_POSITION = 2
 _SURELY_SOME = 10  # functions, of which some have data flow
@@ -190,8 +191,9 @@ class DataFlowReader:
         return FlowInputs(inputs, device, self.length if self.fills else None)
 
     def to_dict(self) -> dict[str, Any]:
-        """What `avatar.json` says of it."""
+        """What its inputs depend on besides the tokenizer; all but the grammar's version is read from `avatar.json`."""
         return {
+            "grammar": language_named(self.language).grammar_version,
             "variant": self.variant.name,
             "language": self.language,
             "code_length": self.code_length,

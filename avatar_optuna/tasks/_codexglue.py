@@ -16,6 +16,8 @@ from avatar_optuna.files import parse_json
 from avatar_optuna.settings import TaskSettings
 from avatar_optuna.tasks import Split, source_fault
 
+LANGUAGE = "language"  # the key that says another one than the kind's
+
 
 @dataclass(frozen=True, kw_only=True)
 class CodexglueKind:
@@ -24,10 +26,10 @@ class CodexglueKind:
     Args:
         title: As in the report.
         arity: Functions an input.
-        language: Of the functions.
+        language: Of the functions, where the key `language` does not say another.
         names: Of the labels 0 and 1.
         read_folder: Reads the three splits, with what the keys say that the data is to be read for.
-        option_names: Keys of the section that name a field of the data: `group`, `pair`.
+        field_names: Keys of the section that name a field of the data: `group`, `pair`.
     """
 
     title: str
@@ -35,9 +37,13 @@ class CodexglueKind:
     language: str
     names: tuple[str, ...]
     read_folder: Callable[[Path, Mapping[str, str]], Mapping[str, Split]]
-    option_names: tuple[str, ...]
+    field_names: tuple[str, ...]
     is_built_in: bool = field(default=False, init=False)
     path_names: tuple[str, ...] = field(default=("data",), init=False)
+
+    @property
+    def option_names(self) -> tuple[str, ...]:
+        return (*self.field_names, LANGUAGE)
 
     def label_names(self, settings: TaskSettings) -> tuple[str, ...]:
         return self.names
@@ -46,8 +52,11 @@ class CodexglueKind:
         faults = [
             f"{key} must be the name of a field of the data, got {value!r}"
             for key, value in settings.options.items()
-            if key in self.option_names and not (isinstance(value, str) and value.strip())
+            if key in self.field_names and not (isinstance(value, str) and value.strip())
         ]
+        language = settings.options.get(LANGUAGE, self.language)
+        if not (isinstance(language, str) and language.strip() and language == language.lower()):
+            faults.append(f'{LANGUAGE} must be a name in small letters, such as "python", got {language!r}')
         if settings.data is None:
             faults.append(f"data is missing: the kind {settings.kind} reads a folder in CodeXGLUE's layout")
         return faults
@@ -57,7 +66,7 @@ class CodexglueKind:
         if not folder.is_dir():
             raise InputError(f"task.data must be a folder, got {settings.data!r}, which is none")
         return self.read_folder(
-            folder, {key: str(settings.options[key]) for key in self.option_names if key in settings.options}
+            folder, {key: str(settings.options[key]) for key in self.field_names if key in settings.options}
         )
 
 

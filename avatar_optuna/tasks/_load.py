@@ -33,15 +33,16 @@ def load_task(settings: TaskSettings, *, cache_dir: Path | None = None) -> Task:
     kind = task_kind(settings.kind)
     if faults := kind.faults(settings):
         raise InputError("; ".join(f"task.{fault}" for fault in faults))
+    language = str(settings.options.get("language", kind.language))
     whole = kind.read(settings, cache_dir=cache_dir)
     if settings.split == "disjoint":
-        whole = disjoint(whole, kind.language)
+        whole = disjoint(whole, language)
     limits = {"train": settings.max_train, "valid": settings.max_valid, "test": settings.max_test}
     splits = {name: sample(whole[name], limits[name], seed=settings.seed + index) for index, name in enumerate(SPLITS)}
     return Task(
         kind=settings.kind,
         shape=task_shape_of(settings),
-        language=kind.language,
+        language=language,
         label_names=kind.label_names(settings),
         **splits,
     )

@@ -27,5 +27,5 @@ KIND = CodexglueKind(
     language="java",
     names=("different", "clone"),
     read_folder=read,
-    option_names=("group",),
+    field_names=("group",),
 )

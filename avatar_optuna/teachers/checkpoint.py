@@ -34,11 +34,13 @@ class _Checkpoint(PathKind):
     def load(
         self, settings: TeacherSettings, task: Task, *, cache_dir: Path, device: str, on_epoch: OnEpoch | None
     ) -> Teacher:
-        from avatar_optuna.distillation import SimilarityClassifier, Teacher
+        from avatar_optuna.distillation import DataFlowReader, SimilarityClassifier, Teacher
 
         form, classifier = _classifier(settings, task, device)
         reading = form.reading
         parts = [form.files] if form.is_ordinary else [form.files, reading.identity]
+        if isinstance(classifier.reader, DataFlowReader):
+            parts.append(classifier.reader.to_dict())
         teacher = Teacher(
             source=f"checkpoint: {settings.source}",
             fingerprint=fingerprint(task, *parts, classifier.max_sequence_length, task.label_names),

@@ -88,12 +88,20 @@ def test_groups_and_fixes_are_read_row_for_row_and_follow_a_sample(functions: Pa
         assert task.test.group_names[place] == f"CWE-{int(function[9]) % 4}"
 
 
+def test_the_language_is_the_kinds_or_the_studys(functions: Path) -> None:
+    keys = {"kind": "vulnerability-prediction", "data": str(functions)}
+    assert load_task(TaskSettings(**keys)).language == "c"
+    assert load_task(TaskSettings(**keys, language="python")).language == "python"
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
         ({"group": "cwe"}, r"train\.jsonl:1: cwe is missing, got the keys idx, func, target"),
         ({"group": ["cwe"]}, r"task\.group must be the name of a field of the data, got \['cwe'\]"),
         ({"pair": " "}, r"task\.pair must be the name of a field of the data, got ' '"),
+        ({"language": "Python"}, r"task\.language must be a name in small letters, such as \"python\", got 'Python'"),
+        ({"language": 3}, r"task\.language must be a name in small letters, such as \"python\", got 3"),
     ],
 )
 def test_a_key_that_names_no_field_is_refused(functions: Path, keys: dict[str, Any], message: str) -> None:

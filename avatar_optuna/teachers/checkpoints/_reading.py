@@ -146,10 +146,7 @@ class Reading:
     def identity(self) -> dict[str, Any]:
         """What the answers of a teacher depend on, as JSON."""
         values = {name: value for name, value in asdict(self).items() if name not in ("base", "layout")}
-        if self.data_flow is None:  # as before data flow could be read
-            return {name: value for name, value in values.items() if name not in _OF_DATA_FLOW}
-        grammars = {language.name: language.grammar_version for language in LANGUAGES.values()}
-        return {**values, "grammars": grammars}
+        return {name: value for name, value in values.items() if name not in _OF_DATA_FLOW}  # the reader has these
 
     def require(self, source: str, **missing: str) -> None:
         """Refuse a checkpoint whose files leave open what is not said either.
