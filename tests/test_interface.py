@@ -94,6 +94,7 @@ def settings(folder: Path) -> StudySettings:
     )
 
 
+@pytest.mark.slow
 def test_a_study_from_settings_to_a_prediction(settings: StudySettings, folder: Path) -> None:
     url = f"sqlite:///{folder}/studies.db"
     study = run(settings, storage=url, artifacts=str(folder / "artifacts"), cache=folder / "cache", workers=1)

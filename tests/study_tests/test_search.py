@@ -164,8 +164,12 @@ def test_an_interrupt_while_a_trial_is_told_is_an_interrupt(
         start_timer(storage)
 
     monkeypatch.setattr(SearchStorage, "_start_timer", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        run_search(storage_url, settings)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background processes ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_search(storage_url, settings)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert len(run_search(storage_url, settings).search.trials) == 60
 
 
