@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from avatar_optuna.data_flow import FlowInput, Variant, Vocabulary, extract, flow_input
 from avatar_optuna.distillation._classifier import Classifier
 from avatar_optuna.distillation._networks import PairClassifier, SingleClassifier
+from avatar_optuna.distillation._tokens import chunks_by_length
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.syntax import language_named
 
@@ -117,9 +118,7 @@ class FlowInputs:
 
     def chunks(self, functions: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
         """Places in `functions`, by length, in chunks of at most `size`."""
-        order = np.argsort(self.host_lengths[functions], kind="stable")
-        for start in range(0, len(order), size):
-            yield order[start : start + size]
+        return chunks_by_length(self.host_lengths[functions], size)
 
 
 @dataclass(frozen=True)

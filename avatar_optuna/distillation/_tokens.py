@@ -112,6 +112,11 @@ class Tokens:
 
     def chunks(self, functions: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
         """Places in `functions`, by length, in chunks of at most `size`, so that a chunk holds little padding."""
-        order = np.argsort(self.host_lengths[functions], kind="stable")
-        for start in range(0, len(order), size):
-            yield order[start : start + size]
+        return chunks_by_length(self.host_lengths[functions], size)
+
+
+def chunks_by_length(lengths: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Places in `lengths` from the shortest to the longest, in chunks of at most `size`."""
+    order = np.argsort(lengths, kind="stable")
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
