@@ -149,9 +149,9 @@ class Classifier:
             threshold=float(manifest.get("threshold", DEFAULT_THRESHOLD)),
             language=str(manifest.get("language", "")),
         )
-        return classifier.as_described(str(directory), manifest)
+        return classifier._given_data_flow(str(directory), manifest)
 
-    def as_described(self, source: str, manifest: Mapping[str, Any]) -> Classifier:
+    def _given_data_flow(self, source: str, manifest: Mapping[str, Any]) -> Classifier:
         """The classifier given data flow beside the code, where its manifest says that it was trained with it."""
         if not (about := manifest.get("data_flow")):
             return self
