@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from avatar_optuna.edits import EDITED_LANGUAGES, edited
+import numpy as np
+
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.objectives._kinds import Direction, MeasuredStudent, Source
 
@@ -27,6 +28,8 @@ class Robustness:
 
     def check(self, language: str) -> None:
         """Refuse a task whose functions cannot be edited."""
+        from avatar_optuna.edits import EDITED_LANGUAGES  # every command imports this file, few need a parser
+
         if language not in EDITED_LANGUAGES:
             raise InputError(
                 f"the objective robustness needs functions of {', '.join(EDITED_LANGUAGES)}, got {language!r}"
@@ -34,8 +37,10 @@ class Robustness:
 
     def measure(self, student: MeasuredStudent) -> float:
         """The fraction of inputs, from 0 to 1, whose label no edit changes."""
+        from avatar_optuna.edits import edited
+
         labels = student.logits.argmax(axis=1)  # (inputs,)
-        is_kept = labels == labels
+        is_kept = np.ones(len(labels), dtype=np.bool_)
         for functions in edited(student.functions, student.language, count=EDITS):
             is_kept &= student.predict(functions, student.inputs).argmax(axis=1) == labels
         return float(is_kept.mean())
