@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from transformers import RobertaConfig
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation import train_tokenizer
 from avatar_optuna.tasks import Split, Task
+from tests.data_flow_tests.oracle import unpack_oracle
 
 SIZES = {
     "vocab_size": 300,
@@ -94,14 +94,9 @@ class Oracle:
 
 @pytest.fixture(scope="session")
 def oracle(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Oracle:
-    archive = shared / "data" / "graphcodebert.tar.xz"
-    if not archive.is_file():
-        pytest.skip("needs the developers' data: no ../shared/data/graphcodebert.tar.xz")
-    folder = tmp_path_factory.mktemp("oracle")
-    with tarfile.open(archive) as file:
-        file.extractall(folder, filter="data")
-    (outputs,) = folder.rglob("checkpoint_outputs.json")
-    return Oracle(folder=outputs.parent, outputs=json.loads(outputs.read_text(encoding="utf-8")))
+    folder = unpack_oracle(shared, tmp_path_factory.mktemp("oracle"))
+    outputs = (folder / "checkpoint_outputs.json").read_text(encoding="utf-8")
+    return Oracle(folder=folder, outputs=json.loads(outputs))
 
 
 MakeTask = Callable[..., Task]
