@@ -1,4 +1,4 @@
-"""Source code as concrete syntax trees: the one home of tree-sitter and its grammars."""
+"""Source code as concrete syntax trees: the one home of tree-sitter and its grammars, loaded with the first text."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import PurePath
 from types import MappingProxyType
-
-from tree_sitter import Language as Grammar
-from tree_sitter import Node, Parser, Query, QueryCursor
+from typing import TYPE_CHECKING
 
 from avatar_optuna.exceptions import InputError
+
+if TYPE_CHECKING:
+    from tree_sitter import Language as Grammar
+    from tree_sitter import Node, Parser, Query
 
 __all__ = [
     "LANGUAGES",
     "Language",
-    "Node",
     "comment_nodes",
     "function_nodes",
     "language_named",
@@ -157,19 +158,27 @@ def _name(node: Node) -> str:
 
 
 def _found(root: Node, language: Language, patterns: tuple[str, ...]) -> list[Node]:
+    from tree_sitter import QueryCursor
+
     return QueryCursor(_query(language, patterns)).captures(root).get("found", [])
 
 
 @cache
 def _query(language: Language, patterns: tuple[str, ...]) -> Query:
+    from tree_sitter import Query
+
     return Query(_grammar(language), "\n".join(patterns))
 
 
 @cache
 def _grammar(language: Language) -> Grammar:
+    from tree_sitter import Language as Grammar
+
     return Grammar(import_module(language.distribution.replace("-", "_")).language())
 
 
 @cache
 def _parser(language: Language) -> Parser:
+    from tree_sitter import Parser
+
     return Parser(_grammar(language))

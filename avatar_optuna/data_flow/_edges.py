@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from avatar_optuna.data_flow._tokens import TokenizedTree
-from avatar_optuna.syntax import Node
+
+if TYPE_CHECKING:
+    from avatar_optuna.syntax import Node
 
 State = Mapping[str, tuple[int, ...]]  # name: the tokens that hold its value
 Relation = Literal["comesFrom", "computedFrom"]
@@ -137,7 +139,7 @@ class Walk:
         return sorted(nodes, key=lambda node: node.type not in self._first)
 
 
-Rule = Callable[[Walk, Node, State], State]
+Rule = Callable[[Walk, "Node", State], State]
 
 
 def union_of_states(states: Iterable[State]) -> State:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from avatar_optuna.data_flow._edges import Rule, State, Walk, union_of_states
-from avatar_optuna.syntax import Node
+
+if TYPE_CHECKING:
+    from avatar_optuna.syntax import Node
 
 
 def _field(node: Node, name: str) -> Node | None:

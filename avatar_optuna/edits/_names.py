@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from avatar_optuna.edits._source import Source, field_of, walk
-from avatar_optuna.syntax import Node
+
+if TYPE_CHECKING:
+    from avatar_optuna.syntax import Node
 
 _DECLARATORS = frozenset(
     {"pointer_declarator", "array_declarator", "init_declarator", "parenthesized_declarator", "reference_declarator"}
@@ -236,7 +239,7 @@ def _python_is_variable(node: Node) -> bool:
 _PYTHON_OTHER = frozenset({("attribute", "attribute"), ("keyword_argument", "name")})
 
 
-_Rules = tuple[Callable[[Node], Iterator[Node]], Callable[[Node], Iterator[Node]], Callable[[Node], bool]]
+_Rules = tuple["Callable[[Node], Iterator[Node]]", "Callable[[Node], Iterator[Node]]", "Callable[[Node], bool]"]
 
 # By language: the names that a node declares, those that it forbids to change, and whether an identifier is a variable.
 _LANGUAGES: Mapping[str, _Rules] = {

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from avatar_optuna.syntax import Language, Node, parse
+from avatar_optuna.syntax import Language, parse
+
+if TYPE_CHECKING:
+    from avatar_optuna.syntax import Node
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from avatar_optuna.edits._source import Replacement, Source, field_of, replace_node, walk
-from avatar_optuna.syntax import Node
+
+if TYPE_CHECKING:
+    from avatar_optuna.syntax import Node
 
 Edit = Callable[[Source, np.random.Generator], "Source | None"]
 """Changes one place of a function; None where there is none that it can change."""

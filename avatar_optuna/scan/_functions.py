@@ -6,8 +6,12 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
-from avatar_optuna.syntax import Language, Node, comment_nodes, function_nodes, parse, qualified_name
+from avatar_optuna.syntax import Language, comment_nodes, function_nodes, parse, qualified_name
+
+if TYPE_CHECKING:
+    from avatar_optuna.syntax import Node
 
 DIGEST_BYTES = 16
 _TOKEN = re.compile(r"\w+|[^\w\s]")
