@@ -5,21 +5,15 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from avatar_optuna.exceptions import DataError, InputError
 from avatar_optuna.files import parse_json, read_text, source_fault
+from avatar_optuna.languages import known_language
 
 _STDIN = "-"
-_SUFFIXES: Mapping[str, tuple[str, ...]] = {
-    "c": (".c", ".h"),
-    "c++": (".cpp", ".cc", ".cxx", ".hpp", ".hh", ".h"),
-    "java": (".java",),
-    "javascript": (".js", ".mjs", ".cjs", ".jsx"),
-    "python": (".py", ".pyi"),
-}
 _JSONL_SUFFIXES = (".jsonl",)
 _PROBE_BYTES = 8192
 
@@ -60,7 +54,8 @@ class SourceReader:
         Raises:
             InputError: The student reads pairs and the files are not two.
         """
-        suffixes = _SUFFIXES.get(self.language.lower())
+        language = known_language(self.language)
+        suffixes = (*language.suffixes, *language.further_suffixes) if language is not None else None
         files = list(self._files(names, suffixes))
         if self.arity == 1:
             return [Source(files=(file,), line=None, texts=(text,)) for file in files for text in self._text(file)]

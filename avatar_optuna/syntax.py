@@ -2,107 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import version
-from pathlib import PurePath
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from avatar_optuna.exceptions import InputError
+from avatar_optuna.languages import Language
 
 if TYPE_CHECKING:
     from tree_sitter import Language as Grammar
     from tree_sitter import Node, Parser, Query
 
-__all__ = [
-    "LANGUAGES",
-    "Language",
-    "comment_nodes",
-    "function_nodes",
-    "language_named",
-    "language_of",
-    "parse",
-    "qualified_name",
-]
-
-
-@dataclass(frozen=True)
-class Language:
-    """A programming language that can be parsed.
-
-    Args:
-        name: What study files and arguments call it.
-        title: What people call it.
-        distribution: The Python distribution that holds its grammar.
-        suffixes: How names of its files end, dot included.
-        functions: Types of the nodes that are functions, methods and constructors.
-        scopes: Types of the nodes whose names stand before those of the functions in them.
-        comments: Patterns of a query that finds comments and, in Python, docstrings.
-    """
-
-    name: str
-    title: str
-    distribution: str
-    suffixes: tuple[str, ...]
-    functions: tuple[str, ...]
-    scopes: tuple[str, ...] = ()
-    comments: tuple[str, ...] = ("(comment) @found",)
-
-    @property
-    def grammar_version(self) -> str:
-        """Version of the installed grammar: what a tree looks like depends on it."""
-        return version(self.distribution)
-
-
-_ALL = (
-    Language("c", "C", "tree-sitter-c", (".c", ".h"), functions=("function_definition",)),
-    Language(
-        *("cpp", "C++", "tree-sitter-cpp", (".cc", ".cpp", ".cxx", ".hh", ".hpp", ".hxx")),
-        functions=("function_definition",),
-        scopes=("class_specifier", "struct_specifier", "namespace_definition"),
-    ),
-    Language(
-        *("java", "Java", "tree-sitter-java", (".java",)),
-        functions=("method_declaration", "constructor_declaration", "compact_constructor_declaration"),
-        scopes=("class_declaration", "interface_declaration", "enum_declaration", "record_declaration"),
-        comments=("(line_comment) @found", "(block_comment) @found"),
-    ),
-    Language(
-        *("javascript", "JavaScript", "tree-sitter-javascript", (".cjs", ".js", ".jsx", ".mjs")),
-        functions=(
-            *("function_declaration", "generator_function_declaration", "function_expression", "generator_function"),
-            *("arrow_function", "method_definition"),
-        ),
-        scopes=("class_declaration", "class"),
-    ),
-    Language(
-        *("python", "Python", "tree-sitter-python", (".py",)),
-        functions=("function_definition",),
-        scopes=("class_definition",),
-        comments=("(comment) @found", "(block . (expression_statement . (string) .) @found)"),
-    ),
-)
-LANGUAGES: Mapping[str, Language] = MappingProxyType({language.name: language for language in _ALL})
-_BY_SUFFIX = {suffix: language for language in _ALL for suffix in language.suffixes}
-
-
-def language_named(name: str) -> Language:
-    """The language of this name.
-
-    Raises:
-        InputError: There is none.
-    """
-    if name not in LANGUAGES:
-        raise InputError(f"the language must be one of {', '.join(LANGUAGES)}, got {name!r}")
-    return LANGUAGES[name]
-
-
-def language_of(path: PurePath) -> Language | None:
-    """The language that the name of a file tells, if it is one of these. A header `.h` is read as C."""
-    return _BY_SUFFIX.get(path.suffix.lower())
+__all__ = ["comment_nodes", "function_nodes", "parse", "qualified_name"]
 
 
 def parse(source: bytes, language: Language) -> Node:

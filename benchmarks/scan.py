@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from avatar_optuna.inference import ExportedStudent, load_student
+from avatar_optuna.languages import language_named
 from avatar_optuna.scan import (
     CutOptions,
     FileFinder,
@@ -41,7 +42,6 @@ from avatar_optuna.scan import (
 )
 from avatar_optuna.scan._scores import random_pairs
 from avatar_optuna.scan._search import distinct_rows
-from avatar_optuna.syntax import language_named
 
 _QUERIES = 2_000
 _AT_ONCE = 50

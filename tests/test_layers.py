@@ -19,9 +19,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "places": set(),
     "templates": set(),
     "registry": {"exceptions"},
-    "syntax": {"exceptions"},
-    "data_flow": {"exceptions", "syntax"},
-    "edits": {"exceptions", "syntax"},
+    "languages": {"exceptions"},
+    "syntax": {"languages"},
+    "data_flow": {"exceptions", "languages", "syntax"},
+    "edits": {"exceptions", "languages", "syntax"},
     "codec": {"exceptions"},
     "costs": {"exceptions"},
     "manifest": {"exceptions", "files", "costs"},
@@ -60,7 +61,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "distillation": {
         *(
             "exceptions",
-            "syntax",
+            "languages",
             "data_flow",
             "codec",
             "files",
@@ -75,7 +76,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "teachers": {
         "exceptions",
         "data_flow",
-        "syntax",
+        "languages",
         "files",
         "manifest",
         "students",
@@ -179,9 +180,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("report", "dashboard_notes", "objectives"),
     },
     "dashboard": {"exceptions", "schema", "pareto", "storage", "study", "report", "progress"},
-    "sources": {"exceptions", "files"},
+    "sources": {"exceptions", "files", "languages"},
     "inference": {"exceptions", "files", "manifest", "runtimes", "sources", "distillation"},
-    "scan": {"exceptions", "files", "progress", "templates", "syntax", "manifest", "inference"},
+    "scan": {"exceptions", "files", "progress", "templates", "languages", "syntax", "manifest", "inference"},
     "exports": {
         *("files", "exceptions", "registry", "students", "costs", "schema", "settings", "storage", "study", "view"),
         *("renderers", "manifest", "runtimes"),

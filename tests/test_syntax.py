@@ -7,15 +7,8 @@ from pathlib import PurePath
 import pytest
 
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.syntax import (
-    LANGUAGES,
-    comment_nodes,
-    function_nodes,
-    language_named,
-    language_of,
-    parse,
-    qualified_name,
-)
+from avatar_optuna.languages import LANGUAGES, known_language, language_named, language_of
+from avatar_optuna.syntax import comment_nodes, function_nodes, parse, qualified_name
 
 SOURCES = {
     "c": "int twice(int a) { return 2 * a; }",
@@ -39,6 +32,15 @@ def test_the_name_of_a_file_tells_its_language() -> None:
     languages = [language_of(PurePath(name)) for name in names]
     assert [language.name for language in languages if language] == ["c", "c", "cpp", "java", "javascript", "python"]
     assert language_of(PurePath("README.md")) is None
+
+
+def test_a_language_has_synonyms_and_suffixes_that_it_shares() -> None:
+    cpp = known_language("C++")
+    assert cpp is not None
+    assert cpp is known_language("cpp") is LANGUAGES["cpp"]
+    assert known_language("cobol") is None
+    assert ".h" in cpp.further_suffixes
+    assert language_of(PurePath("a.h")) is LANGUAGES["c"]
 
 
 def test_a_language_without_a_grammar_is_refused() -> None:

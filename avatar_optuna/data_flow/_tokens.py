@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from avatar_optuna.syntax import Language, parse
+from avatar_optuna.languages import Language
+from avatar_optuna.syntax import parse
 
 if TYPE_CHECKING:
     from avatar_optuna.syntax import Node

@@ -11,7 +11,7 @@ from avatar_optuna.data_flow._comments import without_comments
 from avatar_optuna.data_flow._edges import Edge, Rule, Walk, connected_edges
 from avatar_optuna.data_flow._tokens import TokenizedTree, tokenized_tree
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.syntax import language_named
+from avatar_optuna.languages import language_named
 
 
 @dataclass(frozen=True)

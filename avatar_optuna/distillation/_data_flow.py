@@ -21,7 +21,7 @@ from avatar_optuna.distillation._classifier import Classifier
 from avatar_optuna.distillation._networks import PairClassifier, SingleClassifier
 from avatar_optuna.distillation._tokens import chunks_by_length
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.syntax import language_named
+from avatar_optuna.languages import language_named
 
 _FIRST_CODE_POSITION = 2
 _SURELY_SOME = 10  # functions, of which some have data flow

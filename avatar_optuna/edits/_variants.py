@@ -12,7 +12,7 @@ from avatar_optuna.edits._rename import Names, letters, names_of, numbered, rena
 from avatar_optuna.edits._source import Source
 from avatar_optuna.edits._statements import Edit, dead_code, mirrored_comparison, negated_branch, other_loop, reordered
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.syntax import LANGUAGES
+from avatar_optuna.languages import LANGUAGES
 
 EDITED_LANGUAGES = ("c", "cpp", "java", "python")
 _STATEMENT_EDITS: tuple[Edit, ...] = (dead_code, reordered, negated_branch, other_loop, mirrored_comparison)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from avatar_optuna.syntax import Language, language_of
+from avatar_optuna.languages import Language, language_of
 
 VENDORED = frozenset(
     {

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from avatar_optuna.syntax import Language, comment_nodes, function_nodes, parse, qualified_name
+from avatar_optuna.languages import Language
+from avatar_optuna.syntax import comment_nodes, function_nodes, parse, qualified_name
 
 if TYPE_CHECKING:
     from avatar_optuna.syntax import Node

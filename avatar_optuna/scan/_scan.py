@@ -9,6 +9,7 @@ from typing import Literal
 
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.inference import ExportedStudent, load_student
+from avatar_optuna.languages import LANGUAGES, Language, known_language, language_named
 from avatar_optuna.manifest import MANIFEST_FILE, read_manifest
 from avatar_optuna.progress import Progress
 from avatar_optuna.scan._baseline import Baseline
@@ -17,9 +18,6 @@ from avatar_optuna.scan._files import FileFinder
 from avatar_optuna.scan._findings import Finding, ScannedStudent, ScanReport
 from avatar_optuna.scan._search import Search
 from avatar_optuna.scan._threshold import Aim
-from avatar_optuna.syntax import LANGUAGES, Language, language_named
-
-_SYNONYMS = {"c++": "cpp", "js": "javascript"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,23 +152,21 @@ def _languages(asked: Sequence[str], student: ScannedStudent) -> list[Language]:
         return [language_named(name) for name in dict.fromkeys(asked)]
     if not student.language:
         return list(LANGUAGES.values())
-    own = student.language.lower()
-    name = _SYNONYMS.get(own, own)
-    if name not in LANGUAGES:
+    own = known_language(student.language)
+    if own is None:
         raise InputError(
             f"--language must be one of {', '.join(LANGUAGES)} where the student learnt from none of them, it learnt "
             f"from {student.language!r}"
         )
-    return [LANGUAGES[name]]
+    return [own]
 
 
 def _warnings(student: ScannedStudent, languages: Sequence[Language], baseline: Baseline | None) -> list[str]:
     warnings = []
     titles = ", ".join(language.title for language in languages)
-    own = student.language.lower()
-    if not own:
+    if not student.language:
         warnings.append(f"the student does not say from which language it learnt; scanned: {titles}")
-    elif any(language.name != _SYNONYMS.get(own, own) for language in languages):
+    elif any(language != known_language(student.language) for language in languages):
         warnings.append(f"the student learnt from functions in {student.language}, scanned: {titles}")
     if baseline is not None and baseline.student_digest != student.digest:
         warnings.append("the baseline was written with another student: its threshold means something else")

@@ -19,7 +19,7 @@ from avatar_optuna.edits import EDITED_LANGUAGES, recipes, variant
 from avatar_optuna.edits._names import local_names
 from avatar_optuna.edits._source import Source, walk
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.syntax import LANGUAGES
+from avatar_optuna.languages import LANGUAGES
 from tests.edits_tests.programs import JAVA, PYTHON, C
 
 INPUTS = [(0, 0), (1, 2), (2, 9), (4, 1), (7, 30), (12, -3)]

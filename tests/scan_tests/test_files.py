@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from avatar_optuna.languages import language_named
 from avatar_optuna.scan import VENDORED, FileFinder
-from avatar_optuna.syntax import language_named
 
 
 @pytest.fixture

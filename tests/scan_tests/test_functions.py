@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from avatar_optuna.languages import language_named
 from avatar_optuna.scan import cut
-from avatar_optuna.syntax import language_named
 
 PYTHON = language_named("python")
 SOURCE = b'''class Stack:

@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from avatar_optuna.data_flow import VARIANTS
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.languages import LANGUAGES
 from avatar_optuna.settings import TeacherSettings
-from avatar_optuna.syntax import LANGUAGES
 
 HEADS = ("softmax", "sigmoid", "sigmoid of column 0", "sigmoid of column 1")
 PAIRS = ("head", "cross", "similarity")
