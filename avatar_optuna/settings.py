@@ -60,6 +60,22 @@ def _objective(value: Any) -> str | None:
     return None if is_known else f"must be one of {', '.join(OBJECTIVES.names())}"
 
 
+_CLASS_WEIGHTS = ("batch", "none", "balanced")
+
+
+def _class_weights(value: Any) -> str | None:
+    rule = f"must be one of {', '.join(_CLASS_WEIGHTS)}, or a table of a number above 0 for each label"
+    if not isinstance(value, Mapping):
+        return None if value in _CLASS_WEIGHTS else rule
+    is_positive = all(_real(1e-9, 1e9)(weight) is None for weight in value.values())
+    return None if value and is_positive else rule
+
+
+def class_weights_faults(value: Any) -> list[str]:
+    """What is wrong with `class_weights` of a teacher that is fine-tuned here, one sentence at most."""
+    return [f"class_weights {fault}, got {value!r}"] if (fault := _class_weights(value)) is not None else []
+
+
 def _text(value: Any) -> str | None:
     return None if isinstance(value, str) and value.strip() and "\0" not in value else "must be text"
 
@@ -297,6 +313,7 @@ class DistillationSettings(_Section):
     epochs: int = _setting(_whole(1, 10_000), 10)
     temperature: float = _setting(_real(0.01, 1000.0), 2.0)
     hard_label_weight: float = _setting(_real(0.0, 1.0), 0.0)
+    class_weights: str | Mapping[str, float] = _setting(_class_weights, "batch")
     weight_decay: float = _setting(_real(0.0, 10.0), 0.01)
     warmup_ratio: float = _setting(_real(0.0, 1.0), 0.1)
     token_dropout_prob: float = _setting(_real(0.0, 0.9), 0.0)
@@ -304,6 +321,14 @@ class DistillationSettings(_Section):
     max_train_inputs: int | None = _setting(_optional(_whole(1)), None)
     max_retries: int = _setting(_whole(0, 100), 2)
     seed: int = _setting(_whole(0), 0)
+
+    def _cross_faults(self) -> list[str]:
+        if self.class_weights != "batch" and not self.hard_label_weight:
+            return [
+                "class_weights needs a hard_label_weight above 0, since it weighs the true labels, got "
+                f"{self.class_weights!r}"
+            ]
+        return []
 
 
 @dataclass(frozen=True, kw_only=True)

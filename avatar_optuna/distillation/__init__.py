@@ -21,6 +21,7 @@ from avatar_optuna.distillation._fine_tuned import (
     read_pair_head,
 )
 from avatar_optuna.distillation._fixed_steps import own_stream
+from avatar_optuna.distillation._label_weights import label_weights
 from avatar_optuna.distillation._logits import take_rows, with_rows
 from avatar_optuna.distillation._models import (
     encoder_prefix,

@@ -15,6 +15,7 @@ import numpy as np
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation._batches import views_of
 from avatar_optuna.distillation._checkpoint import CHECKPOINT_FILE, CheckpointStore
+from avatar_optuna.distillation._label_weights import label_weights
 from avatar_optuna.distillation._randomness import seeded
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, Judge, OnEpoch, Recipe
 from avatar_optuna.distillation._similarity import start_as_similarity
@@ -103,6 +104,7 @@ def distil(
         learning_rate=hyperparameters.learning_rate,
         temperature=settings.temperature,
         hard_label_weight=settings.hard_label_weight,
+        label_weights=label_weights(settings.class_weights, task, key="distillation.class_weights"),
         weight_decay=settings.weight_decay,
         warmup_ratio=settings.warmup_ratio,
         token_dropout_prob=settings.token_dropout_prob,
@@ -176,6 +178,9 @@ def build_student(
 
 def _fingerprint(hyperparameters: Configuration, recipe: Recipe, task: Task, teacher: Teacher, metric: str) -> str:
     """Names a distillation: everything that its outcome depends on but the machine."""
-    parts = [hyperparameters.to_dict(), asdict(recipe), task.fingerprint, teacher.fingerprint]
+    values = asdict(recipe)
+    if recipe.label_weights is None:
+        del values["label_weights"]  # as it was before there were any
+    parts = [hyperparameters.to_dict(), values, task.fingerprint, teacher.fingerprint]
     parts += [metric] if metric != "balanced_accuracy" else []  # as it was before there were others
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

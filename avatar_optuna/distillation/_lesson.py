@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -24,12 +24,15 @@ def mixed_loss(
     temperature: float,
     hard_label_weight: float,
     counted: Tensor | None = None,
+    label_weights: Tensor | None = None,
 ) -> Tensor:
-    """Soft cross-entropy with the teacher and cross-entropy with the labels, each balanced over its classes.
+    """Soft cross-entropy with the teacher and cross-entropy with the labels.
 
     The soft part is `T^2` times the cross-entropy of the teacher's and the student's probabilities at temperature T
-    (Hinton et al., 2015), less the teacher's own entropy, so that 0 means agreement. A class weighs the same however
-    many of the inputs are of it: the teacher's likelier class for the soft part, the label for the hard one.
+    (Hinton et al., 2015), less the teacher's own entropy, so that 0 means agreement. In it a class weighs the same
+    however many of the inputs the teacher finds likelier of it; so do the labels in the hard part, unless they have
+    weights. The soft part has none: it asks for the teacher's probabilities at each input whatever that weighs, so
+    weights would only say which inputs are fitted first, while those of labels move the probabilities that are learnt.
 
     Args:
         logits: The student's, shape (m, l).
@@ -38,12 +41,15 @@ def mixed_loss(
         temperature: T.
         hard_label_weight: Share of the hard part, from 0 to 1.
         counted: Which inputs the soft part counts, shape (m,), or None: all.
+        label_weights: What an input of each label weighs in the hard part, the mean of all inputs with a label, shape
+            (l,); or None: each label that occurs weighs the same.
 
     Returns:
         A scalar.
     """
     hard = functional.cross_entropy(logits, labels.clamp(min=0), reduction="none")  # (m,)
-    hard_loss = (hard * _balanced(labels, logits.shape[-1])).sum()
+    weights = _balanced(labels, logits.shape[-1]) if label_weights is None else _weighted(labels, label_weights)
+    hard_loss = (hard * weights).sum()
     if teacher is None:
         return hard_loss
     expected = functional.log_softmax(teacher / temperature, dim=-1)  # (m, l)
@@ -62,6 +68,13 @@ def _balanced(labels: Tensor, num_labels: int) -> Tensor:
     counts = classes.sum(dim=1, keepdim=True)  # (l, 1)
     present = (counts > 0).sum().clamp(min=1)
     return (classes / counts.clamp(min=1)).sum(dim=0) / present
+
+
+def _weighted(labels: Tensor, label_weights: Tensor) -> Tensor:
+    """The weight (m,) of each input's label over how many inputs have one; 0 where the label is `UNKNOWN`."""
+    is_known = labels != UNKNOWN  # (m,)
+    weights = torch.where(is_known, label_weights[labels.clamp(min=0)], 0.0)
+    return weights / is_known.sum().clamp(min=1)
 
 
 class ListedPairs:
@@ -124,9 +137,17 @@ class Lesson:
     Args:
         soft_labels: The teacher's, or None. With its function vectors, pairs are learnt from all at once.
         num_functions: Functions of the split, views not counted.
+        label_weights: Of the hard part of the loss (see `mixed_loss`), or None.
     """
 
-    def __init__(self, train: Examples, soft_labels: SoftLabels | None, *, num_functions: int) -> None:
+    def __init__(
+        self,
+        train: Examples,
+        soft_labels: SoftLabels | None,
+        *,
+        num_functions: int,
+        label_weights: Sequence[float] | None = None,
+    ) -> None:
         device = train.tokens.ids.device
         self.soft_labels, self.num_functions = soft_labels, num_functions
         self.arity = train.inputs.shape[1]
@@ -137,6 +158,7 @@ class Lesson:
         self.inputs = torch.from_numpy(train.inputs.astype(np.int64)).to(device)
         self.labels = torch.from_numpy(train.labels).to(device)
         self.reading = torch.arange(num_functions, device=device)
+        self.label_weights = torch.tensor(label_weights, device=device) if label_weights is not None else None
 
     def read(self, reading: npt.NDArray[np.int64]) -> None:
         """Take a text for each function, shape (functions,), until the next call (see `plan_reading`)."""
@@ -175,6 +197,7 @@ class Lesson:
             counted=targets.counted,
             temperature=recipe.temperature,
             hard_label_weight=recipe.hard_label_weight,
+            label_weights=self.label_weights,
         )
 
     @torch.no_grad()

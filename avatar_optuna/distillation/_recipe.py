@@ -30,6 +30,8 @@ class Recipe:
         learning_rate: The highest; reached after the warm-up, then falling linearly to 0.
         temperature: Of the soft labels.
         hard_label_weight: Share of the labels in the loss, from 0 (the teacher alone) to 1.
+        label_weights: What an input of each label weighs in that share (see `label_weights`); None: the labels that
+            occur in a step weigh the same in it.
         weight_decay: Of AdamW, on matrices alone.
         warmup_ratio: Share of all steps in which the learning rate climbs.
         token_dropout_prob: Share of tokens that a training step hides behind the mask token ("word dropout").
@@ -47,6 +49,7 @@ class Recipe:
     learning_rate: float
     temperature: float = 2.0
     hard_label_weight: float = 0.0
+    label_weights: tuple[float, ...] | None = None
     weight_decay: float = 0.01
     warmup_ratio: float = 0.1
     token_dropout_prob: float = 0.0

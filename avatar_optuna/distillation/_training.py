@@ -79,7 +79,7 @@ class Trainer:
         self.soft_labels, self.directory, self.fingerprint, self.store = soft_labels, directory, fingerprint, store
         self.device = train.tokens.ids.device
         self.num_functions = len(train.tokens) // (1 + recipe.views)
-        self.lesson = Lesson(train, soft_labels, num_functions=self.num_functions)
+        self.lesson = Lesson(train, soft_labels, num_functions=self.num_functions, label_weights=recipe.label_weights)
         self.steps_per_epoch = len(self._plan(0))
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.has_fixed_steps = self.device.type == "cuda" if has_fixed_steps is None else has_fixed_steps

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from avatar_optuna.distillation import label_weights
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.feasibility import feasibility_of
 from avatar_optuna.measurement import require_device
@@ -45,6 +46,7 @@ def check_inputs(settings: StudySettings, *, cache_dir: Path) -> None:
     """Read the data and the teacher of a study once, to refuse (`InputError`) what cannot be read or measured."""
     task = load_task(settings.task, cache_dir=cache_dir)
     _require_metric(settings.measurement.effectiveness, task)
+    label_weights(settings.distillation.class_weights, task, key="distillation.class_weights")
     for kind in measured(settings.search.objectives).values():
         if isinstance(kind, ChecksLanguage):
             kind.check(task.language)

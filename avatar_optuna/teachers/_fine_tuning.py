@@ -20,6 +20,7 @@ from avatar_optuna.distillation import (
     Teacher,
     Trainer,
     is_whole,
+    label_weights,
     start_as_similarity,
 )
 from avatar_optuna.files import file_lock
@@ -63,6 +64,11 @@ def fine_tuned_teacher(
     return teacher_of_directory(directory, source, task, cache_dir, device)
 
 
+def label_weights_of(settings: TeacherSettings, task: Task) -> tuple[float, ...] | None:
+    """What `class_weights` makes of the labels of a task (see `label_weights`); an `InputError` of other labels."""
+    return label_weights(settings.options.get("class_weights", "batch"), task, key="teacher.class_weights")
+
+
 def _train(
     settings: TeacherSettings,
     task: Task,
@@ -86,6 +92,7 @@ def _train(
             batch_size=settings.batch_size,
             learning_rate=settings.learning_rate,
             hard_label_weight=1.0,
+            label_weights=label_weights_of(settings, task),
             patience=_PATIENCE,
             seed=settings.seed,
         ),

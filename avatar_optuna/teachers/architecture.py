@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avatar_optuna.settings import TeacherSettings
+from avatar_optuna.settings import TeacherSettings, class_weights_faults
 from avatar_optuna.students.transformer import POSITION_OFFSET
 from avatar_optuna.tasks import Task
 
@@ -25,7 +25,7 @@ _SIZES = {
 
 
 class _Architecture:
-    option_names = ("architecture",)
+    option_names = ("architecture", "class_weights")
     path_names: tuple[str, ...] = ()
 
     def faults(self, settings: TeacherSettings) -> list[str]:
@@ -38,11 +38,14 @@ class _Architecture:
             if not (isinstance(sizes[name], int) and not isinstance(sizes[name], bool) and low <= sizes[name] <= high)
         ]
         if not faults and sizes["hidden_size"] % sizes["num_attention_heads"]:
-            return [f"architecture needs heads that divide the width, got {sizes!r}"]
-        return faults
+            faults = [f"architecture needs heads that divide the width, got {sizes!r}"]
+        return [*faults, *class_weights_faults(settings.options.get("class_weights", "batch"))]
 
     def check(self, settings: TeacherSettings, task: Task, *, cache_dir: Path) -> None:
-        """Nothing is read: there is nothing to refuse."""
+        """Nothing is read: what may be refused are the names of labels."""
+        from avatar_optuna.teachers._fine_tuning import label_weights_of
+
+        label_weights_of(settings, task)
 
     def load(
         self, settings: TeacherSettings, task: Task, *, cache_dir: Path, device: str, on_epoch: OnEpoch | None

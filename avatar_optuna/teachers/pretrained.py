@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avatar_optuna.settings import TeacherSettings
+from avatar_optuna.settings import TeacherSettings, class_weights_faults
 from avatar_optuna.tasks import Task
 from avatar_optuna.teachers._kind import PathKind
 from avatar_optuna.teachers.checkpoints import faults_of
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 class _Pretrained(PathKind):
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.option_names = (name, "pooling")
+        self.option_names = (name, "pooling", "class_weights")
 
     def faults(self, settings: TeacherSettings) -> list[str]:
-        return [*super().faults(settings), *faults_of(settings, ("pooling",))]
+        faults = [*super().faults(settings), *faults_of(settings, ("pooling",))]
+        return [*faults, *class_weights_faults(settings.options.get("class_weights", "batch"))]
 
     def check(self, settings: TeacherSettings, task: Task, *, cache_dir: Path) -> None:
         """Read the model, put a new head on it, and let it answer for a few inputs."""
@@ -30,7 +31,9 @@ class _Pretrained(PathKind):
 
         from avatar_optuna.distillation import Classifier
         from avatar_optuna.teachers._directory import require_answers
+        from avatar_optuna.teachers._fine_tuning import label_weights_of
 
+        label_weights_of(settings, task)
         network, tokenizer, length = _untrained(settings, task)
         classifier = Classifier(
             network=network.eval(),
