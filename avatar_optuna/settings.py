@@ -307,7 +307,8 @@ class SearchSettings(_Section):
 @dataclass(frozen=True, kw_only=True)
 class DistillationSettings(_Section):
     """`[distillation]`: how a student learns. `students` of the front are distilled in each round; `views` are altered
-    texts of each training function, labelled by the teacher."""
+    texts of each training function, labelled by the teacher; `edits` are texts that do what their function does, whose
+    answer is the function's own."""
 
     students: int = _setting(_whole(1, 100_000), 3)
     epochs: int = _setting(_whole(1, 10_000), 10)
@@ -318,6 +319,7 @@ class DistillationSettings(_Section):
     warmup_ratio: float = _setting(_real(0.0, 1.0), 0.1)
     token_dropout_prob: float = _setting(_real(0.0, 0.9), 0.0)
     views: int = _setting(_whole(0, 1000), 0)
+    edits: int = _setting(_whole(0, 1000), 0)
     max_train_inputs: int | None = _setting(_optional(_whole(1)), None)
     max_retries: int = _setting(_whole(0, 100), 2)
     seed: int = _setting(_whole(0), 0)

@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "languages": {"exceptions"},
     "syntax": {"languages"},
     "data_flow": {"exceptions", "languages", "syntax"},
-    "edits": {"exceptions", "languages", "syntax"},
+    "edits": {"exceptions", "files", "languages", "syntax"},
     "codec": {"exceptions"},
     "costs": {"exceptions"},
     "manifest": {"exceptions", "files", "costs"},
@@ -61,6 +61,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "distillation": {
         *(
             "exceptions",
+            "edits",
             "languages",
             "data_flow",
             "codec",
@@ -161,7 +162,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "dashboard_notes": {"schema", "study", "renderers", "view", "report"},
     "pipeline": {
-        *("exceptions", "progress", "students", "costs", "cost_model", "settings", "schema", "feasibility"),
+        *("exceptions", "edits", "progress", "students", "costs", "cost_model", "settings", "schema", "feasibility"),
         *(
             "constraints",
             "pareto",

@@ -54,10 +54,14 @@ def plan_functions(
     return _split(np.concatenate([pairs, rest]), max(2, batch_size))
 
 
-def plan_reading(num_functions: int, views: int, rng: np.random.Generator) -> Indices:
-    """Place (functions,) of the text that an epoch reads of each function: itself or a view, by equal chances."""
+def plan_reading(num_functions: int, others: int, rng: np.random.Generator) -> Indices:
+    """Place (functions,) of the text that an epoch reads of each function: itself or another one, by equal chances.
+
+    Args:
+        others: Views and edited texts of each function; text k, from 1, of function i stands at i + k * num_functions.
+    """
     functions = np.arange(num_functions)
-    return functions + num_functions * rng.integers(views + 1, size=num_functions) if views else functions
+    return functions + num_functions * rng.integers(others + 1, size=num_functions) if others else functions
 
 
 def _by_turns(labels: npt.NDArray[np.int64], rng: np.random.Generator) -> Indices:

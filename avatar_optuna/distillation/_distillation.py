@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from avatar_optuna.distillation._recipe import EpochRecord, Examples, Judge, OnE
 from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._teacher import Teacher
 from avatar_optuna.distillation._training import Trainer
+from avatar_optuna.edits import check_language, edited
 from avatar_optuna.manifest import write_manifest
 from avatar_optuna.settings import DistillationSettings
 from avatar_optuna.students import Configuration
@@ -28,6 +30,8 @@ from avatar_optuna.tasks import Task
 
 VIEWS_SEED = 0
 """Students of all seeds read the same views, so that the teacher labels them once."""
+_EDITS_SEED = 1000
+"""Of all students; the edits under which robustness is measured have other ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +92,7 @@ def distil(
         stop_after: Epochs after which to stop on the way. The student is the best so far, and the checkpoint lies
             beside it: a call with more epochs or none goes on from it exactly.
         seed: Of weights, order and dropout, in place of `settings.seed`.
-        cache_dir: For trained tokenizers; None trains anew.
+        cache_dir: For trained tokenizers and edited functions; None makes them anew.
         checkpoint: Where each epoch's checkpoint is kept besides.
         on_epoch: Called with each epoch's record; what it raises ends the distillation, resumable.
         metric: Of `metrics.METRICS`: by which the best epoch is chosen.
@@ -109,6 +113,7 @@ def distil(
         warmup_ratio=settings.warmup_ratio,
         token_dropout_prob=settings.token_dropout_prob,
         views=settings.views,
+        edits=settings.edits,
         max_train_inputs=settings.max_train_inputs,
         seed=chosen_seed,
     )
@@ -118,8 +123,9 @@ def distil(
     student = build_student(hyperparameters, task.shape, label_names=task.label_names, seed=chosen_seed)
     student.to(device)
     views = views_of(task.train.functions, recipe.views, seed=VIEWS_SEED)
-    length = hyperparameters.max_sequence_length
-    train = Examples.of(task.train, tokenizer, max_sequence_length=length, device=device, views=views)
+    edits = edited_functions(task, recipe.edits, cache_dir)
+    length, others = hyperparameters.max_sequence_length, (*views, *edits)
+    train = Examples.of(task.train, tokenizer, max_sequence_length=length, device=device, others=others)
     if task.shape.is_pair and family.starts_as_similarity:
         start_as_similarity(student, train, seed=chosen_seed)
     soft_labels = teacher.soft_labels(device, views)
@@ -130,7 +136,7 @@ def distil(
         valid=Examples.of(task.valid, tokenizer, max_sequence_length=length, device=device),
         soft_labels=soft_labels,
         directory=out_dir / "checkpoint",
-        fingerprint=_fingerprint(hyperparameters, recipe, task, teacher, metric),
+        fingerprint=_fingerprint(hyperparameters, recipe, task, teacher, metric, edits),
         store=checkpoint,
         precision=hyperparameters.precision_on_disk,
         stop_after=stop_after,
@@ -176,11 +182,35 @@ def build_student(
         return hyperparameters.family.build_network(hyperparameters, task_shape, label_names)
 
 
-def _fingerprint(hyperparameters: Configuration, recipe: Recipe, task: Task, teacher: Teacher, metric: str) -> str:
-    """Names a distillation: everything that its outcome depends on but the machine."""
+def edited_functions(task: Task, count: int, cache_dir: Path | None) -> tuple[str, ...]:
+    """Edited texts of the training functions: text k of function i, k from 0, stands at i + k * len(functions).
+
+    They are a pure function of the functions and the count; a function of which nothing can be edited stands there as
+    it is.
+
+    Raises:
+        InputError: There are to be some, and functions of the task's language cannot be edited.
+    """
+    if not count:
+        return ()
+    check_language(task.language, "distillation.edits")
+    variants = edited(task.train.functions, task.language, count=count, seed=_EDITS_SEED, cache_dir=cache_dir)
+    return tuple(chain.from_iterable(variants))
+
+
+def _fingerprint(
+    hyperparameters: Configuration, recipe: Recipe, task: Task, teacher: Teacher, metric: str, edits: Sequence[str] = ()
+) -> str:
+    """Names a distillation: everything that its outcome depends on but the machine.
+
+    What came later than others is left out where it is not used, so that earlier checkpoints are gone on from.
+    """
     values = asdict(recipe)
     if recipe.label_weights is None:
-        del values["label_weights"]  # as it was before there were any
+        del values["label_weights"]
+    if not edits:
+        del values["edits"]
     parts = [hyperparameters.to_dict(), values, task.fingerprint, teacher.fingerprint]
-    parts += [metric] if metric != "balanced_accuracy" else []  # as it was before there were others
+    parts += [metric] if metric != "balanced_accuracy" else []
+    parts += [hashlib.sha256(json.dumps(edits).encode()).hexdigest()] if edits else []
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -136,7 +136,9 @@ class Lesson:
 
     Args:
         soft_labels: The teacher's, or None. With its function vectors, pairs are learnt from all at once.
-        num_functions: Functions of the split, views not counted.
+        num_functions: Functions of the split, their other texts not counted.
+        views: Of each function; texts behind those of the functions and their views are edited ones, which mean what
+            their function means.
         label_weights: Of the hard part of the loss (see `mixed_loss`), or None.
     """
 
@@ -146,12 +148,14 @@ class Lesson:
         soft_labels: SoftLabels | None,
         *,
         num_functions: int,
+        views: int = 0,
         label_weights: Sequence[float] | None = None,
     ) -> None:
         device = train.tokens.ids.device
         self.soft_labels, self.num_functions = soft_labels, num_functions
         self.arity = train.inputs.shape[1]
-        self.has_views = len(train.tokens) > num_functions
+        self.num_unlike = num_functions * (1 + views)
+        self.has_views, self.has_edits = views > 0, len(train.tokens) > self.num_unlike
         self.learns_all_pairs = self.arity == 2 and soft_labels is not None and soft_labels.vectors is not None
         self.listed = ListedPairs(train.inputs, train.labels, len(train.tokens), device) if self.arity == 2 else None
         self.host_inputs = train.inputs
@@ -172,8 +176,15 @@ class Lesson:
         """Vectors of the texts, joined for the head: (n n, 2 k) of all ordered pairs, or (m, f k) of inputs."""
         return all_pairs(vectors) if self.learns_all_pairs else vectors.reshape(-1, self.arity * vectors.shape[1])
 
+    def meanings(self, texts: Tensor) -> Tensor:
+        """For each text the one whose label and teacher's answer it has, shape (n,): of an edited one its function."""
+        if not self.has_edits:
+            return texts
+        return torch.where(texts < self.num_unlike, texts, texts % self.num_functions)
+
     def targets(self, dealt: Tensor, texts: Tensor) -> Targets:
         """Labels and the teacher's answers, in the order of `joined`; a function is no partner of its own."""
+        texts = self.meanings(texts)
         if self.learns_all_pairs and self.listed is not None:
             is_other = ~torch.eye(len(texts), dtype=torch.bool, device=texts.device).flatten()  # (n n,)
             labels = torch.where(is_other, self.listed.of(all_pairs(texts[:, None])), UNKNOWN)

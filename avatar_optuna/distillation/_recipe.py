@@ -36,7 +36,8 @@ class Recipe:
         warmup_ratio: Share of all steps in which the learning rate climbs.
         token_dropout_prob: Share of tokens that a training step hides behind the mask token ("word dropout").
         views: Altered texts of each training function that only the teacher labels; each epoch reads a function, or
-            one of its views, by equal chances.
+            one of its views or edited texts, by equal chances.
+        edits: Texts of each training function that do what it does: labels and the teacher's answers are its own.
         averaging: Keep an exponential average of the weights over about an epoch; it is what is evaluated and kept.
         patience: Stop after this many epochs without a better one, once one was better than chance; None never stops
             early.
@@ -54,10 +55,16 @@ class Recipe:
     warmup_ratio: float = 0.1
     token_dropout_prob: float = 0.0
     views: int = 0
+    edits: int = 0
     averaging: bool = True
     patience: int | None = None
     max_train_inputs: int | None = None
     seed: int = 0
+
+    @property
+    def num_others(self) -> int:
+        """Texts of each training function besides itself."""
+        return self.views + self.edits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +72,7 @@ class Examples:
     """A split, tokenized on the device.
 
     Args:
-        tokens: Its functions, and behind them their views if there are any (see `views_of`).
+        tokens: Its functions, behind them their views if there are any (see `views_of`), then their edited texts.
         inputs: Places of functions, shape (n, 1 or 2).
         labels: Shape (n,).
     """
@@ -82,10 +89,10 @@ class Examples:
         *,
         max_sequence_length: int,
         device: str,
-        views: Sequence[str] = (),
+        others: Sequence[str] = (),
     ) -> Examples:
-        """A split, tokenized, with views of its functions behind them."""
-        texts = (*split.functions, *views)
+        """A split, tokenized, with other texts of its functions behind them."""
+        texts = (*split.functions, *others)
         tokens = Tokens.tokenize(tokenizer, texts, max_sequence_length=max_sequence_length, device=device)
         return cls(tokens=tokens, inputs=split.inputs, labels=split.labels)
 

@@ -78,8 +78,14 @@ class Trainer:
         self.network, self.recipe, self.train, self.valid = network, recipe, train, valid
         self.soft_labels, self.directory, self.fingerprint, self.store = soft_labels, directory, fingerprint, store
         self.device = train.tokens.ids.device
-        self.num_functions = len(train.tokens) // (1 + recipe.views)
-        self.lesson = Lesson(train, soft_labels, num_functions=self.num_functions, label_weights=recipe.label_weights)
+        self.num_functions = len(train.tokens) // (1 + recipe.num_others)
+        self.lesson = Lesson(
+            train,
+            soft_labels,
+            num_functions=self.num_functions,
+            views=recipe.views,
+            label_weights=recipe.label_weights,
+        )
         self.steps_per_epoch = len(self._plan(0))
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.has_fixed_steps = self.device.type == "cuda" if has_fixed_steps is None else has_fixed_steps
@@ -166,7 +172,7 @@ class Trainer:
         self.network.train()
         plan = self._plan(epoch)
         reading = plan_reading(
-            self.num_functions, self.recipe.views, np.random.default_rng([self.recipe.seed, epoch, 1])
+            self.num_functions, self.recipe.num_others, np.random.default_rng([self.recipe.seed, epoch, 1])
         )
         seed = seed_of(self.recipe.seed, epoch)
         if self.has_fixed_steps:

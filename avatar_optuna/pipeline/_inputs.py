@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avatar_optuna.distillation import label_weights
+from avatar_optuna.edits import check_language
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.feasibility import feasibility_of
 from avatar_optuna.measurement import require_device
@@ -50,6 +51,8 @@ def check_inputs(settings: StudySettings, *, cache_dir: Path) -> None:
     for kind in measured(settings.search.objectives).values():
         if isinstance(kind, ChecksLanguage):
             kind.check(task.language)
+    if settings.distillation.edits:
+        check_language(task.language, "distillation.edits")
     check_teacher(settings.teacher, task, cache_dir=cache_dir)
 
 

@@ -57,6 +57,12 @@ def test_a_space_with_fewer_configurations_than_samples_is_refused(folder: Path,
     _assert_is_refused(folder, run_command(folder, command, "study.toml"), message)
 
 
+def test_edits_of_a_language_that_has_none_are_refused(folder: Path) -> None:
+    _replace(folder, (r'data = "data"', 'data = "data"\nlanguage = "go"'), (r"students = 2", "students = 2\nedits = 3"))
+    message = "distillation.edits: functions can be edited in c, cpp, java, python, got 'go'"
+    _assert_is_refused(folder, run_command(folder, "run", "study.toml"), message)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_is_refused_where_there_is_none(folder: Path) -> None:
     _replace(folder, (r"\[measurement\]", '[measurement]\ndevice = "cuda"'))
