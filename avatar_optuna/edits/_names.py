@@ -7,7 +7,8 @@ directive mentions. A macro whose body names a local variable of its caller is n
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from avatar_optuna.edits._source import Source, field_of, walk
@@ -24,13 +25,14 @@ _PYTHON_PATTERNS = frozenset(
 _PYTHON_OPAQUE = frozenset({b"eval", b"exec", b"locals", b"vars", b"globals"})
 
 
-def local_names(source: Source) -> dict[bytes, list[Node]]:
+@lru_cache(maxsize=1)
+def local_names(source: Source) -> Mapping[bytes, Sequence[Node]]:
     """Each name that may be changed, and all nodes that are it."""
     rules = _LANGUAGES.get(source.language.name)
     if rules is None or source.root.has_error:
         return {}
     declared, blocked, is_variable = rules
-    nodes = list(walk(source.root))
+    nodes = source.nodes
     names = {source.of(name) for node in nodes for name in declared(node)}
     names -= {source.of(name) for node in nodes for name in blocked(node)}
     if source.language.name == "python" and source.words & _PYTHON_OPAQUE:
@@ -43,7 +45,7 @@ def local_names(source: Source) -> dict[bytes, list[Node]]:
     return dict(places)
 
 
-def _mentioned_by_directives(source: Source, nodes: list[Node]) -> set[bytes]:
+def _mentioned_by_directives(source: Source, nodes: Sequence[Node]) -> set[bytes]:
     texts = [source.of(node) for node in nodes if node.type in ("preproc_arg", "preproc_def", "preproc_function_def")]
     words = b" ".join(texts)
     return {word for word in source.words if word and word in words} if words else set()

@@ -38,7 +38,12 @@ class Source:
     @cached_property
     def words(self) -> frozenset[bytes]:
         """Texts of all leaves: what a new name must not be."""
-        return frozenset(self.of(node) for node in walk(self.root) if node.child_count == 0)
+        return frozenset(self.of(node) for node in self.nodes if node.child_count == 0)
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes of its syntax tree, in the order of the text."""
+        return tuple(walk(self.root))
 
     def of(self, node: Node) -> bytes:
         """The text of a node."""
@@ -60,9 +65,11 @@ class Source:
 
 def walk(node: Node) -> Iterator[Node]:
     """A node and all below it, in the order of the text."""
-    yield node
-    for child in node.children:
-        yield from walk(child)
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(reversed(node.children))
 
 
 def replace_node(node: Node, text: bytes) -> Replacement:

@@ -91,7 +91,7 @@ def _any_of(
     change: Callable[[Source, Node], Sequence[Replacement] | None],
 ) -> Source | None:
     """The function with one node of a type changed, the first in a random order that can be."""
-    nodes = [node for node in walk(source.root) if node.type == kind]
+    nodes = [node for node in source.nodes if node.type == kind]
     for place in rng.permutation(len(nodes)):
         replacements = change(source, nodes[int(place)])
         if replacements is not None:
@@ -102,13 +102,13 @@ def _any_of(
 def _bodies(source: Source) -> list[Node]:
     return [
         body
-        for node in walk(source.root)
+        for node in source.nodes
         if node.type in _FUNCTIONS and (body := node.child_by_field_name("body")) is not None and body.type in _BLOCKS
     ]
 
 
 def _blocks(source: Source) -> list[Node]:
-    return [node for node in walk(source.root) if node.type in _BLOCKS]
+    return [node for node in source.nodes if node.type in _BLOCKS]
 
 
 def _statements(block: Node) -> list[Node]:

@@ -81,10 +81,12 @@ def edited(
 
 def _made(functions: tuple[str, ...], language: str, count: int, seed: int) -> tuple[tuple[str, ...], ...]:
     chosen = recipes(functions, language) if count else ()
-    return tuple(
-        tuple(variant(f, language, chosen[number % len(chosen)], seed=seed + number) for f in functions)
-        for number in range(count)
-    )
+    numbers = range(count)
+    by_function = [  # one after another, so that each is parsed once
+        [variant(function, language, chosen[number % len(chosen)], seed=seed + number) for number in numbers]
+        for function in functions
+    ]
+    return tuple(tuple(texts[number] for texts in by_function) for number in numbers)
 
 
 def num_unedited(functions: Sequence[str], variants: Sequence[Sequence[str]]) -> int:
@@ -134,6 +136,7 @@ def _kept(source: Source, edited: Source | None) -> Source:
     return source if edited is None or edited.root.has_error else edited
 
 
+@lru_cache(maxsize=1)
 def _source(function: str, language: str) -> Source:
     check_language(language)
     return Source(function.encode("utf-8", "surrogatepass"), LANGUAGES[language])
