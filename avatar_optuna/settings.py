@@ -19,7 +19,7 @@ from avatar_optuna.constraints import PREDICTED_NAMES, parse_for_any
 from avatar_optuna.exceptions import DataError, InputError, StudyFileError
 from avatar_optuna.files import read_text
 from avatar_optuna.kinds import TASK_KINDS, TEACHER_KINDS, Kind
-from avatar_optuna.objectives import BUILT_IN, EFFECTIVENESS, OBJECTIVES, searched
+from avatar_optuna.objectives import BUILT_IN, DEFAULT_EDITS, EFFECTIVENESS, OBJECTIVES, searched
 from avatar_optuna.registry import Registry
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.space_union import StudySpace, space_from_dict, space_from_mapping
@@ -335,7 +335,8 @@ class DistillationSettings(_Section):
 
 @dataclass(frozen=True, kw_only=True)
 class MeasurementSettings(_Section):
-    """`[measurement]`: what counts as effectiveness, and on what the students are timed."""
+    """`[measurement]`: what counts as effectiveness, on what the students are timed, and under how many edits of each
+    function it is counted how often they change their label."""
 
     effectiveness: str = _setting(_one_of(*EFFECTIVENESS_METRICS), "balanced_accuracy")
     device: str = _setting(_device, "cpu")
@@ -344,6 +345,7 @@ class MeasurementSettings(_Section):
     repeats: int = _setting(_whole(5, 100_000), 50)
     country: str | None = _setting(_optional(_country), None)
     audit: bool = _setting(_truth, True)
+    edits: int | None = _setting(_optional(_whole(1, 100)), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -400,6 +402,12 @@ class StudySettings:
     def budget(self, rounds: int) -> int:
         """Student-epochs of so many rounds: what brief samples and students of the paper's way would take."""
         return self.indicator.samples * self.indicator.epochs + rounds * self.distillation.students * self.rungs[-1]
+
+    @property
+    def measured_edits(self) -> int:
+        """Edits of each function under which flips are counted; 0 where the study does not ask for them."""
+        default = DEFAULT_EDITS if "robustness" in self.search.objectives else 0
+        return self.measurement.edits if self.measurement.edits is not None else default
 
     @property
     def predicted_names(self) -> frozenset[str]:

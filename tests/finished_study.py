@@ -55,9 +55,11 @@ rounds = 2
 [distillation]
 epochs = 4
 students = 2
+edits = 1
 [measurement]
 repeats = 5
 audit = false
+edits = 2
 """
 
 

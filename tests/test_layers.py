@@ -89,6 +89,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "measurement": {
         *(
             "exceptions",
+            "edits",
             "codec",
             "students",
             "costs",

@@ -11,7 +11,7 @@ from avatar_optuna.distillation._classifier import (
 )
 from avatar_optuna.distillation._cross_encoder import CrossClassifier
 from avatar_optuna.distillation._data_flow import DataFlowNetwork, DataFlowReader, with_data_flow
-from avatar_optuna.distillation._distillation import TrainedStudent, build_student, distil
+from avatar_optuna.distillation._distillation import TrainedStudent, build_student, distil, edited_functions
 from avatar_optuna.distillation._fine_tuned import (
     load_encoder,
     load_incomplete,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from avatar_optuna.distillation import Classifier
 from avatar_optuna.measurement._energy import energy_of
+from avatar_optuna.measurement._flips import count_flips
 from avatar_optuna.measurement._latency import computing_threads, describe_device, interleaved_latencies
 from avatar_optuna.measurement._models import CodebertArchitecture, classifier_runs
 from avatar_optuna.schema import ComparedModel, Comparison
@@ -24,8 +25,11 @@ def compare(
     teacher: Classifier | None,
     split: Split,
     settings: MeasurementSettings,
+    *,
+    variants: Sequence[Sequence[str]] = (),
 ) -> Comparison:
-    """Latency (and energy, where a counter is readable) of all of them, on the same inputs, on a quiet machine.
+    """Latency (and energy, where a counter is readable) of all of them, on the same inputs, on a quiet machine; then
+    how often edits change the labels that students and teacher give.
 
     Args:
         students: By name.
@@ -33,6 +37,8 @@ def compare(
         split: Whose inputs are timed, at their real lengths; CodeBERT reads as many tokens as the teacher (or, without
             one, the first student) does.
         settings: Batch sizes and passes, and the device where all of them are.
+        variants: Edited texts of all functions of the split, in their order, one edit after another; none are counted
+            where there are none.
     """
     device = settings.device
     with computing_threads(device, settings.threads):
@@ -51,6 +57,7 @@ def compare(
                 flops=forward_flops(classifier) if classifier is not None else None,
                 latency=latencies[name],
                 energy=energy_of(make(1), device),
+                flips=count_flips(classifier, split, variants) if classifier is not None and variants else None,
             )
         return Comparison(device=describe_device(device), repeats=settings.repeats, models=compared)
 

@@ -81,8 +81,14 @@ def measure_objectives(
     *,
     directory: Path,
     hyperparameters: Configuration,
+    edits: int,
+    cache_dir: Path | None = None,
 ) -> dict[str, float]:
     """Measure a distilled student, loaded from its directory, by each of these objectives.
+
+    Args:
+        edits: Of each function, under which robustness is measured.
+        cache_dir: Where edited functions are kept.
 
     Raises:
         StudyError: A figure is not a finite number.
@@ -102,6 +108,8 @@ def measure_objectives(
         inputs=valid.inputs,
         language=task.language,
         predict=partial(classifier.predict_logits, batch_size=_BATCH),
+        edits=edits,
+        cache_dir=cache_dir,
     )
     figures = {name: float(kind.measure(student)) for name, kind in kinds.items()}
     for name, value in figures.items():

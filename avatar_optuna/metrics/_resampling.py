@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from avatar_optuna.metrics._effectiveness import Interval, wilson
+
 Array = npt.NDArray[np.float64]
 
 _DRAWS = 500
@@ -98,6 +100,25 @@ def _areas(part: Array, scores: Array, is_positive: npt.NDArray[np.bool_]) -> tu
     roc = (negative * (hits - positive / 2)).sum(axis=1) / (positives * negatives)
     precision = np.where(hits + misses > 0, hits / (hits + misses), 0.0)
     return roc, (positive * precision).sum(axis=1) / positives
+
+
+def share_interval(is_counted: npt.NDArray[np.bool_], inputs: npt.NDArray[np.integer[Any]]) -> Interval:
+    """95 % interval of the share of inputs that count.
+
+    Wilson's; where functions stand in several inputs, as in pairs, it reaches at least as far as that of resampled
+    functions.
+
+    Args:
+        is_counted: Shape (n,).
+        inputs: Places of functions, shape (n, functions an input).
+    """
+    low, high = wilson(int(is_counted.sum()), len(is_counted))
+    if inputs.shape[1] == 1:
+        return low, high
+    with np.errstate(invalid="ignore"):
+        drawn = np.concatenate([part @ is_counted / part.sum(axis=1) for part in weights(inputs)])
+    own_low, own_high = interval(drawn, None)
+    return min(low, own_low), max(high, own_high)
 
 
 def interval(values: Array, value: float | None) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """Objectives: what a study optimises and shows. A new one is one file: an object that satisfies `ObjectiveKind`."""
 
 from avatar_optuna.objectives._kinds import (
+    DEFAULT_EDITS,
     ChecksLanguage,
     Direction,
     FormulaObjective,

@@ -58,6 +58,9 @@ class FormulaObjective(ObjectiveKind, Protocol):
         """
 
 
+DEFAULT_EDITS = 5
+"""Edits of each function under which robustness is measured, where a study does not say."""
+
 Predict = Callable[[Sequence[str], npt.NDArray[np.integer[Any]]], npt.NDArray[np.float32]]
 
 
@@ -77,6 +80,8 @@ class MeasuredStudent:
         inputs: Shape (inputs, functions an input): places in `functions`.
         language: Of the functions, such as "java".
         predict: Logits (inputs, labels) of functions and inputs in the form of these two.
+        edits: Of each function, under which robustness is measured.
+        cache_dir: Where edited functions are kept, or None.
     """
 
     directory: Path
@@ -90,6 +95,8 @@ class MeasuredStudent:
     inputs: npt.NDArray[np.integer[Any]]
     language: str
     predict: Predict
+    edits: int = DEFAULT_EDITS
+    cache_dir: Path | None = None
 
 
 class MeasuredObjective(ObjectiveKind, Protocol):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from avatar_optuna.edits import EDITED_LANGUAGES, edited, label_flips
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.objectives._kinds import Direction, MeasuredStudent, Source
 
-EDITS = 5
-
 
 class Robustness:
-    """The fraction of validation inputs whose label is the same under each of five edits of their functions.
+    """The fraction of validation inputs whose label is the same under each of some edits of their functions.
 
-    Local names change in three of them (names of other functions, letters, numbered names), statements in one, both in
+    Of five, local names change in three (names of other functions, letters, numbered names), statements in one, both in
     one (see `avatar_optuna.edits`). What is right or wrong plays no part.
     """
 
@@ -28,8 +31,6 @@ class Robustness:
 
     def check(self, language: str) -> None:
         """Refuse a task whose functions cannot be edited."""
-        from avatar_optuna.edits import EDITED_LANGUAGES  # every command imports this file, few need a parser
-
         if language not in EDITED_LANGUAGES:
             raise InputError(
                 f"the objective robustness needs functions of {', '.join(EDITED_LANGUAGES)}, got {language!r}"
@@ -37,13 +38,12 @@ class Robustness:
 
     def measure(self, student: MeasuredStudent) -> float:
         """The fraction of inputs, from 0 to 1, whose label no edit changes."""
-        from avatar_optuna.edits import edited
 
-        labels = student.logits.argmax(axis=1)  # (inputs,)
-        is_kept = np.ones(len(labels), dtype=np.bool_)
-        for functions in edited(student.functions, student.language, count=EDITS):
-            is_kept &= student.predict(functions, student.inputs).argmax(axis=1) == labels
-        return float(is_kept.mean())
+        def labels_of(texts: Sequence[str]) -> npt.NDArray[np.integer[Any]]:
+            return np.asarray(student.predict(texts, student.inputs).argmax(axis=1))  # (inputs,)
+
+        variants = edited(student.functions, student.language, count=student.edits, cache_dir=student.cache_dir)
+        return float(1.0 - label_flips(labels_of, student.logits.argmax(axis=1), variants).mean())
 
 
 OBJECTIVE = Robustness()

@@ -53,6 +53,8 @@ def check_inputs(settings: StudySettings, *, cache_dir: Path) -> None:
             kind.check(task.language)
     if settings.distillation.edits:
         check_language(task.language, "distillation.edits")
+    if settings.measured_edits:
+        check_language(task.language, "measurement.edits")
     check_teacher(settings.teacher, task, cache_dir=cache_dir)
 
 

@@ -20,7 +20,8 @@ from avatar_optuna.cost_model import CostModel
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.dashboard_notes import save_figures, write_notes
 from avatar_optuna.data_audit import audit_data, findings
-from avatar_optuna.distillation import Classifier, EpochRecord, Teacher
+from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, edited_functions
+from avatar_optuna.edits import edited, num_unedited
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.feasibility import StudyFeasibility, draw, feasibility_of, tighten
 from avatar_optuna.indicator import MIN_SAMPLES, StudyIndicator, fit_indicator, indicator_kind
@@ -40,6 +41,7 @@ from avatar_optuna.schema import (
     COMPARISON,
     DATA,
     DATA_AUDIT,
+    EDITS,
     FEASIBLE,
     INDICATOR,
     POWER,
@@ -80,6 +82,7 @@ class Run(Workforce):
         """Run all phases; returns whether there was anything left to do."""
         settings = self.study.settings
         task, teacher = self.teacher()
+        self._edit(task)
         feasibility = self.tightened(task)
         if settings.search.policy == "paper":
             for round_ in range(settings.search.rounds):
@@ -165,6 +168,20 @@ class Run(Workforce):
             self.progress.say(f"data       {finding}")
         if more := found[_FINDINGS_SAID:]:
             self.progress.say(f"data       {len(more)} more: avatar-optuna data STUDY.toml lists them")
+
+    def _edit(self, task: Task) -> None:
+        """Edit the training functions once for all workers of this machine, and say how many cannot be."""
+        functions, count = task.train.functions, self.study.settings.distillation.edits
+        if not count or EDITS in self.study.read_attributes():
+            return
+        with self.progress.busy("editing the training functions"):
+            texts = edited_functions(task, count, self.cache_dir)
+        variants = [texts[start : start + len(functions)] for start in range(0, len(texts), len(functions))]
+        unedited = num_unedited(functions, variants)
+        self.study.set_attribute(EDITS, {"functions": len(functions), "unedited": unedited})
+        self.progress.say(
+            f"edits      {count} of each of {len(functions):,} training functions; {unedited:,} cannot be edited"
+        )
 
     # Space ------------------------------------------------------------------------------------------------------------
 
@@ -363,7 +380,8 @@ class Run(Workforce):
                 directory = Path(folder) / name
                 download_directory(store, result.files, directory)
                 students[name] = Classifier.load(directory, task_shape=task.shape, device=settings.device)
-            compared = compare(students, teacher.classifier, task.test, settings)
+            variants = self._edited_test(task)
+            compared = compare(students, teacher.classifier, task.test, settings, variants=variants)
         if stored is not None and stored.device != compared.device:
             self.progress.say(
                 f"warning    the students before were timed on {named_device(stored.device)}, these on "
@@ -374,6 +392,13 @@ class Run(Workforce):
             self.study.set_attribute(POWER, estimate_power(settings.device, settings.threads).to_dict())
         self.did_something = True
         self.progress.say(f"comparison {len(students)} students, teacher and CodeBERT timed side by side")
+
+    def _edited_test(self, task: Task) -> tuple[tuple[str, ...], ...]:
+        """The edited test functions under which flips are counted; none where the study does not ask for them."""
+        count = self.study.settings.measured_edits
+        if not count:
+            return ()
+        return edited(task.test.functions, task.language, count=count, cache_dir=self.cache_dir)
 
     def audit(self, task_shape: TaskShape, *, is_asked: bool = False) -> None:
         """Hold FLOPs against time on this device, once, where the study file wants it or somebody asks."""

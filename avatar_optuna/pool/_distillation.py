@@ -69,6 +69,8 @@ class Distiller:
             task,
             directory=student.directory,
             hyperparameters=job.hyperparameters,
+            edits=self._settings.measured_edits,
+            cache_dir=self._cache_dir,
         )
         result = JobResult(
             effectiveness=measurement.valid[settings.effectiveness],

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment
 
 from avatar_optuna.objectives import BUILT_IN, OBJECTIVES, written
+from avatar_optuna.schema import Flips
 from avatar_optuna.templates import environment_of
 from avatar_optuna.view import METRIC_TITLES, DistilledStudent, StudyView
 
@@ -25,7 +26,14 @@ def model_card(view: StudyView, student: DistilledStudent, *, threshold: float |
         for name, title in METRIC_TITLES.items()
         if name not in shown and name in {**student.result.valid, **student.result.test}
     }
-    return template.render(view=view, student=student, result=student.result, threshold=threshold, further=further)
+    return template.render(
+        view=view,
+        student=student,
+        result=student.result,
+        threshold=threshold,
+        further=further,
+        teacher_flips=view.flips("teacher"),
+    )
 
 
 def student_note(view: StudyView, student: DistilledStudent) -> str:
@@ -43,6 +51,7 @@ def _templates() -> Environment:
         "times": _times,
         "written": written,
         "latency": _latency,
+        "flipped": _flipped,
         "cell": _cell,
     }
     return environment
@@ -55,6 +64,11 @@ def _percent(figures: Mapping[str, Any], name: str) -> str:
     low, high = figures.get(f"{name}_interval", (None, None))
     between = f" ({100 * low:.1f} to {100 * high:.1f})" if low is not None else ""
     return f"{100 * figures[name]:.1f} %{between}"
+
+
+def _flipped(flips: Flips) -> str:
+    """`3.4 % (2.7 to 4.3)`."""
+    return _percent({"flips": flips.share, "flips_interval": flips.interval}, "flips")
 
 
 def _cell(text: str) -> str:

@@ -14,7 +14,7 @@ from avatar_optuna.indicator import StudyIndicator
 from avatar_optuna.objectives import OBJECTIVES, written
 from avatar_optuna.progress import say
 from avatar_optuna.renderers._values import like_previous
-from avatar_optuna.schema import TeacherRecord
+from avatar_optuna.schema import Flips, TeacherRecord
 from avatar_optuna.view import DistilledStudent, PredictedStudent, Prediction, StudyView
 
 _PREDICTED_ROWS = 10
@@ -46,14 +46,15 @@ def _distilled(view: StudyView, console: Console) -> None:
     names, kinds = (*_MEASURED, *_further(view.students)), _kinds(view)
     table = Table(box=None)
     units = [OBJECTIVES.get(name).unit for name in names]
-    for heading in ("student", "", *kinds, "predicted", "valid", "test", *units, "smaller", "faster"):
+    flips = ["flips"] if any(student.flips is not None for student in view.students) else []
+    for heading in ("student", "", *kinds, "predicted", "valid", "test", *flips, *units, "smaller", "faster"):
         table.add_column(heading, justify="left" if heading == "" else "right")
     for student in view.students:
-        number, mark, *cells = _student_cells(student, view.metric, names)
+        number, mark, *cells = _student_cells(student, view.metric, names, has_flips=bool(flips))
         shown = student.hyperparameters.shown
         table.add_row(number, mark, *(str(shown[kind]) for kind in kinds), *cells)
     if view.teacher is not None:
-        number, mark, *cells = _teacher_cells(view, view.teacher, names)
+        number, mark, *cells = _teacher_cells(view, view.teacher, names, has_flips=bool(flips))
         table.add_row(number, mark, *("" for _ in kinds), *cells)
     console.print(table)
     are_compared = all(student.is_compared for student in view.students)
@@ -62,8 +63,14 @@ def _distilled(view: StudyView, console: Console) -> None:
         console,
         "student: its number, for `export --student`; ms: median latency of one input and its 95 % interval, "
         "tokenization apart; smaller, faster: than the teacher, timed by turns; *: on the front"
-        f"{provisional}.",
+        f"{_flips_legend(view)}{provisional}.",
     )
+
+
+def _flips_legend(view: StudyView) -> str:
+    edits = next((student.flips.edits for student in view.students if student.flips is not None), None)
+    counted = f"; flips: % of test inputs whose label changes under any of {edits} edits that keep what functions do"
+    return counted if edits is not None else ""
 
 
 def _kinds(view: StudyView) -> list[str]:
@@ -93,7 +100,7 @@ def _further(students: Sequence[DistilledStudent] | Sequence[PredictedStudent]) 
     return [name for name in names if name not in _PLACED]
 
 
-def _student_cells(student: DistilledStudent, metric: str, names: Sequence[str]) -> list[str]:
+def _student_cells(student: DistilledStudent, metric: str, names: Sequence[str], *, has_flips: bool) -> list[str]:
     times = student.times_less_than.get("teacher", {})
     after = {"latency_ms": _latency_error(student) + ("" if student.is_compared else " p")}
     return [
@@ -102,6 +109,7 @@ def _student_cells(student: DistilledStudent, metric: str, names: Sequence[str])
         _with_error(student.prediction) if student.prediction is not None else "",
         written("effectiveness", student.effectiveness),
         _reached(student.result.test, metric),
+        *([_share(student.flips)] if has_flips else []),
         *(f"{written(name, student.figures[name])}{after.get(name, '')}" for name in names),
         *(f"{times[key]:.0f}x" if key in times else "" for key in ("size", "latency")),
     ]
@@ -120,7 +128,7 @@ def _with_error(prediction: Prediction) -> str:
     return f"{written('effectiveness', prediction.effectiveness)} ± {written('effectiveness', 1.96 * prediction.std)}"
 
 
-def _teacher_cells(view: StudyView, teacher: TeacherRecord, names: Sequence[str]) -> list[str]:
+def _teacher_cells(view: StudyView, teacher: TeacherRecord, names: Sequence[str], *, has_flips: bool) -> list[str]:
     compared = view.model("teacher")
     figures = {
         "size_bytes": teacher.size_bytes,
@@ -133,10 +141,15 @@ def _teacher_cells(view: StudyView, teacher: TeacherRecord, names: Sequence[str]
         "",
         _reached(teacher.valid, view.metric),
         _reached(teacher.test, view.metric),
+        *([_share(view.flips("teacher"))] if has_flips else []),
         *(written(name, value) if (value := figures.get(name)) is not None else "" for name in names),
         "",
         "",
     ]
+
+
+def _share(flips: Flips | None) -> str:
+    return f"{100 * flips.share:.1f}" if flips is not None else ""
 
 
 def _reached(figures: Mapping[str, Any] | None, metric: str) -> str:

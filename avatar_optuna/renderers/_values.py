@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import IO, Any
 
 from avatar_optuna.indicator import StudyIndicator
+from avatar_optuna.schema import Flips
 from avatar_optuna.view import DistilledStudent, PredictedStudent, StudyView
 
 
@@ -18,6 +19,7 @@ def front_values(view: StudyView) -> dict[str, Any]:
         "effectiveness": view.metric,
         "teacher": view.teacher.to_dict() if view.teacher is not None else None,
         "baseline": view.baseline,
+        **({"teacher_flips": _flips(flips)} if (flips := view.flips("teacher")) is not None else {}),
         "students": [_distilled(student) for student in view.students],
         "predicted": [
             {**_predicted(student), "told_from_previous": not is_like_previous}
@@ -65,7 +67,14 @@ def _distilled(student: DistilledStudent) -> dict[str, Any]:
         "energy_j": student.figures.get("energy_j"),
         "times_less_than": {name: dict(ratios) for name, ratios in student.times_less_than.items()},
         "latency_is_provisional": not student.is_compared,
+        **(_flips(student.flips) if student.flips is not None else {}),
     }
+
+
+def _flips(flips: Flips) -> dict[str, float]:
+    """How often edits change the label of a model on test, with a 95 % interval."""
+    low, high = flips.interval
+    return {"flips": flips.share, "flips_low": low, "flips_high": high, "flips_edits": flips.edits}
 
 
 _PLACED = ("effectiveness", "latency_ms", "energy_j")

@@ -23,6 +23,7 @@ COST_MODELS = {  # by objective, such as "avatar:latency_model" of `latency_ms`:
 }
 AUDIT = "avatar:audit"  # Audit
 REFERENCE = "avatar:reference"  # the CodeBERT architecture: {"parameters", "size_bytes", "flops", "latency": [...]}
+EDITS = "avatar:edits"  # training functions, and how many of them cannot be edited
 COMPARISON = "avatar:comparison"  # students, teacher and CodeBERT timed side by side (Comparison)
 POWER = "avatar:power"  # EstimatedPower, where the device has no counter
 COST = "avatar:cost"  # StudyCost

@@ -54,14 +54,41 @@ class Energy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Flips:
+    """How often a model changes its label though functions do what they did.
+
+    Args:
+        edits: Of each function; an input is flipped where its label differs under any of them.
+        flipped: How many inputs of the test split are.
+        inputs: Of the test split.
+        interval: 95 % interval of the share: Wilson's, for pairs at least as wide as that of resampled functions.
+    """
+
+    edits: int
+    flipped: int
+    inputs: int
+    interval: tuple[float, float]
+
+    @property
+    def share(self) -> float:
+        """The fraction of inputs that are flipped."""
+        return self.flipped / self.inputs
+
+
+@dataclass(frozen=True, kw_only=True)
 class ComparedModel:
-    """What one model costs; `flops` is None for the CodeBERT architecture, `energy` where there is no counter."""
+    """What one model costs, and how often edits change its label.
+
+    `flops` is None for the CodeBERT architecture, `energy` where there is no counter, `flips` for that architecture and
+    where the study does not ask for them.
+    """
 
     parameters: int
     size_bytes: int
     flops: int | None
     latency: tuple[Latency, ...]
     energy: Energy | None
+    flips: Flips | None = None
 
     @property
     def of_one_input(self) -> Latency:

@@ -28,6 +28,7 @@ from avatar_optuna.schema import (
     COST_MODELS,
     DATA,
     DATA_AUDIT,
+    EDITS,
     FAILED,
     FEASIBLE,
     INDICATOR,
@@ -114,6 +115,7 @@ class _Reader:
             baseline=attributes.get(BASELINE),
             data=attributes.get(DATA),
             data_audit=self._stored(DataAudit, DATA_AUDIT),
+            edits=attributes.get(EDITS),
             feasible=attributes.get(FEASIBLE),
             cost_models=self.cost_models,
             indicator=indicators[max(indicators)] if indicators else None,
@@ -194,6 +196,7 @@ class _Reader:
             latency_interval_ms=_interval_ms(own.latency if own is not None else result.latency),
             is_compared=own is not None,
             energy=energy,
+            flips=own.flips if own is not None else None,
             times_less_than={name: own.times_less_than(models[name]) for name in _REFERENCES if own and name in models},
         )
 

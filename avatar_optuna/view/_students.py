@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from avatar_optuna.schema import Energy, JobResult, Purpose
+from avatar_optuna.schema import Energy, Flips, JobResult, Purpose
 from avatar_optuna.students import Configuration
 
 
@@ -70,6 +70,8 @@ class DistilledStudent:
             other work, and the figure is provisional.
         latency_interval_ms: 95 % interval of that latency; None where an earlier version timed it.
         energy: Measured energy of one input, from the comparison; None before it, and without a counter.
+        flips: How often edits change its label on test, from the comparison; None before it, and where the study does
+            not ask for it.
         times_less_than: For "teacher" and "codebert", where they were compared: how many times less it takes, as
             `size`, `latency`, and where known `flops` and `energy`.
         on_front: Whether no other distilled student of a front is at least as good in every figure that is compared.
@@ -89,6 +91,7 @@ class DistilledStudent:
     times_less_than: Mapping[str, Mapping[str, float]]
     on_front: bool = False
     latency_interval_ms: tuple[float, float] | None = None
+    flips: Flips | None = None
 
     @property
     def effectiveness(self) -> float:

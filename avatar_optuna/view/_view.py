@@ -15,6 +15,7 @@ from avatar_optuna.schema import (
     ComparedModel,
     Comparison,
     EstimatedPower,
+    Flips,
     SearchResult,
     StudyCost,
     TeacherRecord,
@@ -32,6 +33,7 @@ METRIC_TITLES: Mapping[str, str] = {
     "pr_auc": "PR-AUC",
     "ordered_pairs": "fixes in order",
     "map_at_r": "MAP@R",
+    "flips": "flips",
 }
 """What metrics are called, in the order of columns."""
 
@@ -67,6 +69,8 @@ class StudyView:
         baseline: Metrics of TF-IDF with logistic regression, by split.
         data: The data's fingerprint and counts.
         data_audit: What was found in the data, or None in studies from before it was looked at.
+        edits: How many training functions there are, and how many of them cannot be edited; None where the study has no
+            edits.
         feasible: The tightened ranges, as stored.
         cost_models: Calibrated cost models, by objective.
         indicator: Of the last round that has one, whether or not that round scored anything.
@@ -90,6 +94,7 @@ class StudyView:
     baseline: Mapping[str, Any] | None
     data: Mapping[str, Any] | None
     data_audit: DataAudit | None
+    edits: Mapping[str, int] | None
     feasible: Mapping[str, Any] | None
     cost_models: Mapping[str, CostModel]
     indicator: StudyIndicator | None
@@ -121,11 +126,24 @@ class StudyView:
         return self.baseline["valid"].get(self.metric) if self.baseline is not None else None
 
     def figures(self, split: str) -> dict[str, Mapping[str, Any]]:
-        """What is known of "valid" or "test": by a student's number, of the "teacher", and of "TF-IDF"."""
+        """What is known of "valid" or "test": by a student's number, of the "teacher", and of "TF-IDF".
+
+        Those of the test split have `flips` and `flips_interval` where these were counted.
+        """
         own = {str(student.job): student.result.figures(split) for student in self.students}
         teacher = self.teacher.figures(split) if self.teacher is not None else None
         others = {"teacher": teacher, "TF-IDF": self.baseline[split] if self.baseline is not None else None}
-        return {**own, **{name: figures for name, figures in others.items() if figures is not None}}
+        known = {**own, **{name: figures for name, figures in others.items() if figures is not None}}
+        return {name: {**figures, **(self._flips(name) if split == "test" else {})} for name, figures in known.items()}
+
+    def _flips(self, name: str) -> dict[str, Any]:
+        flips = self.flips(name)
+        return {"flips": flips.share, "flips_interval": list(flips.interval)} if flips is not None else {}
+
+    def flips(self, name: str) -> Flips | None:
+        """How often edits change the label of a student, by its number, or of the "teacher"; None where not counted."""
+        model = self.model(name)
+        return model.flips if model is not None else None
 
     def metrics(self, split: str) -> list[str]:
         """The metrics that any of these has; studies of an earlier version have few."""
