@@ -16,6 +16,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "exceptions": set(),
     "progress": set(),
     "files": {"exceptions"},
+    "data_files": {"exceptions", "files"},
     "places": set(),
     "templates": set(),
     "registry": {"exceptions"},
@@ -55,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pareto": {"exceptions", "students", "costs", "space", "configurations", "feasibility"},
     "sampler": {"exceptions", "students", "space", "configurations", "feasibility", "pareto", "objectives", "schema"},
     "indicator": {"exceptions", "codec", "students", "costs", "space", "space_union", "configurations"},
-    "tasks": {"exceptions", "files", "costs", "kinds", "settings"},
+    "tasks": {"exceptions", "files", "data_files", "costs", "kinds", "settings"},
     "metrics": {"tasks"},
     "data_audit": {"codec", "tasks"},
     "distillation": {
@@ -241,6 +242,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 HOMES: dict[str, set[str]] = {
     "filelock": {"files"},
     "msgspec": {"codec"},
+    "pyarrow": {"data_files"},
     "jinja2": {"templates", "renderers", "report"},
     "z3": {"feasibility"},
     "sklearn": {"tasks", "metrics"},

@@ -73,6 +73,8 @@ def _teacher(options: Namespace, console: Console) -> None:
     progress = Progress(console)
     with progress.busy(f"reading the data of {settings.task.kind}"):
         task = load_task(settings.task, cache_dir=cache_dir)
+    if task.skipped.count:
+        say(console, str(task.skipped))
     if options.inputs is not None:
         count, names = write_inputs(task, options.inputs), ", ".join(task.label_names)
         say(console, f"{count:,} inputs to label (as {names}) are in {options.inputs}")

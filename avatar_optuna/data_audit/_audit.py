@@ -59,6 +59,8 @@ class DataAudit(Stored):
         baselines: By name ("tf-idf"; "names" alone; "groups", which only tells the large groups of functions apart), by
             split, `accuracy` and `balanced_accuracy` from 0 to 1.
         baseline_inputs: Inputs of each split that the baselines were fitted on and asked about.
+        skipped: Rows of the data that cannot be used and were left out.
+        skipped_reasons: Of the first of them, each with its place.
     """
 
     kind: str
@@ -66,6 +68,8 @@ class DataAudit(Stored):
     overlaps: tuple[Overlap, ...]
     baselines: Mapping[str, Mapping[str, Mapping[str, float]]]
     baseline_inputs: Mapping[str, int]
+    skipped: int = 0
+    skipped_reasons: tuple[str, ...] = ()
 
 
 def audit_data(
@@ -86,6 +90,8 @@ def audit_data(
         overlaps=tuple(overlap(splits, each, name, beside) for name, beside in _LATER_AND_EARLIER),
         baselines=_baselines(task) if with_baselines else {},
         baseline_inputs={name: min(count, len(splits[name])) for name, count in _BASELINE_INPUTS.items()},
+        skipped=task.skipped.count,
+        skipped_reasons=task.skipped.reasons,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from avatar_optuna.data_audit._audit import DataAudit, SplitAudit
 from avatar_optuna.data_audit._overlap import Overlap
+from avatar_optuna.tasks import SkippedRows
 
 _WORTH_SAYING = 0.01  # of functions or inputs
 _FEW_GROUPS = 10
@@ -13,7 +14,9 @@ _NEAR = 0.02  # names alone reach nearly what all words do
 
 def findings(audit: DataAudit) -> list[str]:
     """One sentence each; none where nothing was found."""
-    said = [text for entry in audit.overlaps for text in _of_overlap(entry, audit.splits[entry.split])]
+    skipped = SkippedRows(count=audit.skipped, reasons=audit.skipped_reasons)
+    said = [str(skipped)] if skipped.count else []
+    said += [text for entry in audit.overlaps for text in _of_overlap(entry, audit.splits[entry.split])]
     for name, split in audit.splits.items():
         said += _of_split(name, split)
     return said + _of_groups(audit) + _of_names(audit)

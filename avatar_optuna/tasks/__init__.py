@@ -4,4 +4,5 @@ from avatar_optuna.tasks._baseline import accuracies, baseline_logits, baseline_
 from avatar_optuna.tasks._kind import TaskKind, task_kind, task_shape_of, with_labels
 from avatar_optuna.tasks._load import load_task, made_once
 from avatar_optuna.tasks._normalized import KEYWORDS, LEVELS, digests_of
-from avatar_optuna.tasks._task import SPLITS, Split, Task, sample, source_fault
+from avatar_optuna.tasks._rows_kind import RowsKind
+from avatar_optuna.tasks._task import SPLITS, SkippedRows, Split, Task, sample, source_fault

@@ -9,6 +9,7 @@ from typing import Protocol, cast
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.kinds import TASK_KINDS, Kind
 from avatar_optuna.settings import TaskSettings
+from avatar_optuna.tasks._rows_kind import RowsKind
 from avatar_optuna.tasks._task import Split
 
 
@@ -62,8 +63,13 @@ def task_shape_of(settings: TaskSettings) -> TaskShape:
 
 
 def with_labels(settings: TaskSettings) -> TaskSettings:
-    """The settings with the labels of the data in them, for a kind that takes `labels`; else unchanged."""
+    """The settings with the labels of the data in them, for a kind that takes `labels`; else unchanged.
+
+    A kind that has labels of its own where none are stated needs no data for them.
+    """
     kind = task_kind(settings.kind)
     if "labels" not in kind.option_names or "labels" in settings.options:
+        return settings
+    if isinstance(kind, RowsKind) and kind.default_labels:
         return settings
     return TaskSettings(**settings.to_dict(), labels=list(kind.label_names(settings)))

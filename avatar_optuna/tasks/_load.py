@@ -16,7 +16,8 @@ from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import cached
 from avatar_optuna.settings import TaskSettings
 from avatar_optuna.tasks._disjoint import disjoint
-from avatar_optuna.tasks._kind import task_kind, task_shape_of
+from avatar_optuna.tasks._kind import task_kind, task_shape_of, with_labels
+from avatar_optuna.tasks._rows_kind import RowsKind
 from avatar_optuna.tasks._task import SPLITS, Split, Task, sample
 
 
@@ -33,9 +34,12 @@ def load_task(settings: TaskSettings, *, cache_dir: Path | None = None) -> Task:
     kind = task_kind(settings.kind)
     if faults := kind.faults(settings):
         raise InputError("; ".join(f"task.{fault}" for fault in faults))
+    if settings.split_shares and not isinstance(kind, RowsKind):
+        raise InputError(f"task.split must be given or disjoint for the kind {settings.kind}, got {settings.split!r}")
+    settings = with_labels(settings)  # so that the data is read for them once
     language = str(settings.options.get("language", kind.language))
     whole = kind.read(settings, cache_dir=cache_dir)
-    if settings.split == "disjoint":
+    if settings.is_disjoint:
         whole = disjoint(whole, language)
     limits = {"train": settings.max_train, "valid": settings.max_valid, "test": settings.max_test}
     splits = {name: sample(whole[name], limits[name], seed=settings.seed + index) for index, name in enumerate(SPLITS)}

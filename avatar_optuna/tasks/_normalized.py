@@ -25,12 +25,12 @@ _HASH_COMMENTS = frozenset({"python", "ruby", "perl", "shell", "r"})
 def digests_of(function: str, language: str) -> dict[str, bytes]:
     """A digest of 16 bytes for each of `LEVELS`.
 
-    Comments are told apart by the language: `#` in Python and its like, `//` and `/* */` elsewhere. Names are numbered
-    in the order of their first use; keywords of any language stay.
+    Comments are told apart by the language: `#` in Python and its like, `//` and `/* */` elsewhere; of functions of
+    "any" language they stay. Names are numbered in the order of their first use; keywords of any language stay.
     """
     code, numbered = [], []
     numbers: dict[str, str] = {}
-    for match in _tokens(language in _HASH_COMMENTS).finditer(function):
+    for match in _tokens(_comment_in(language)).finditer(function):
         if match.lastgroup == "comment":
             continue
         token = match[0]
@@ -43,8 +43,13 @@ def digests_of(function: str, language: str) -> dict[str, bytes]:
     }
 
 
-@lru_cache(maxsize=2)
-def _tokens(has_hash_comments: bool) -> re.Pattern[str]:
-    comment = r"\#[^\n]*" if has_hash_comments else r"//[^\n]*|/\*.*?(?:\*/|\Z)"
+def _comment_in(language: str) -> str:
+    if language == "any":
+        return r"(?!)"
+    return r"\#[^\n]*" if language in _HASH_COMMENTS else r"//[^\n]*|/\*.*?(?:\*/|\Z)"
+
+
+@lru_cache(maxsize=3)
+def _tokens(comment: str) -> re.Pattern[str]:
     string = r'"""(?:\\.|[^\\])*?"""|\'\'\'(?:\\.|[^\\])*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\''
     return re.compile(rf"(?P<comment>{comment})|(?P<string>{string})|(?P<name>[^\W\d][\w$]*)|\d[\w.]*|\S", re.S)

@@ -17,6 +17,37 @@ from avatar_optuna.files import source_fault
 SPLITS = ("train", "valid", "test")
 
 
+_REASONS_KEPT = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkippedRows:
+    """Rows of the data that cannot be used and were left out.
+
+    Args:
+        count: How many.
+        reasons: Of the first of them, each with its place.
+    """
+
+    count: int = 0
+    reasons: tuple[str, ...] = ()
+
+    def with_reason(self, reason: str) -> SkippedRows:
+        """One more."""
+        return SkippedRows(count=self.count + 1, reasons=(*self.reasons, reason)[:_REASONS_KEPT])
+
+    def __add__(self, other: SkippedRows) -> SkippedRows:
+        return SkippedRows(count=self.count + other.count, reasons=(*self.reasons, *other.reasons)[:_REASONS_KEPT])
+
+    def __str__(self) -> str:
+        """A sentence."""
+        rows = "1 row" if self.count == 1 else f"{self.count:,} rows"
+        more = ", ..." if self.count > len(self.reasons) else ""
+        return (
+            f"{rows} cannot be used and {'is' if self.count == 1 else 'are'} left out: {'; '.join(self.reasons)}{more}"
+        )
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
     """One split of a task.
@@ -30,6 +61,7 @@ class Split:
         groups: The group of each function of each input, of the same shape as `inputs`: places among the names, -1 for
             none; or None where the data has no groups.
         fixes: Shape (inputs,): inputs of one number are a function before and after a fix, -1 is none; or None.
+        skipped: Rows that could not be used; those of data that is split here are counted in `train`.
     """
 
     functions: tuple[str, ...]
@@ -39,6 +71,7 @@ class Split:
     group_names: tuple[str, ...] = ()
     groups: npt.NDArray[np.int32] | None = None
     fixes: npt.NDArray[np.int32] | None = None
+    skipped: SkippedRows = SkippedRows()
 
     def __post_init__(self) -> None:
         for name, array, shape in (
@@ -69,6 +102,7 @@ class Split:
             group_names=self.group_names,
             groups=self.groups[rows] if self.groups is not None else None,
             fixes=self.fixes[rows] if self.fixes is not None else None,
+            skipped=self.skipped,
         )
 
 
@@ -116,6 +150,11 @@ class Task:
         if len(labels) < needed:
             rule = "both labels" if count == 2 else f"at least {needed} labels"
             raise InputError(f"task: the {split_name} split must hold {rule}, got only {labels}")
+
+    @property
+    def skipped(self) -> SkippedRows:
+        """Rows of all splits that could not be used."""
+        return self.train.skipped + self.valid.skipped + self.test.skipped
 
     @property
     def splits(self) -> Mapping[str, Split]:

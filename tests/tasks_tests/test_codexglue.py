@@ -97,7 +97,10 @@ def test_the_language_is_the_kinds_or_the_studys(functions: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"group": "cwe"}, r"train\.jsonl:1: cwe is missing, got the keys idx, func, target"),
+        (
+            {"group": "cwe"},
+            r"train\.jsonl: task\.group must name a column, got 'cwe'; the columns are idx, func,",
+        ),
         ({"group": ["cwe"]}, r"task\.group must be the name of a field of the data, got \['cwe'\]"),
         ({"pair": " "}, r"task\.pair must be the name of a field of the data, got ' '"),
         ({"language": "Python"}, r"task\.language must be a name in small letters, such as \"python\", got 'Python'"),
@@ -130,24 +133,32 @@ def test_a_sample_holds_each_label_in_its_proportion(sizes: list[int], count: in
     [
         ("valid.txt", "2\t3\t1\n2 3 1\n", r"valid\.txt:2: a line is idx1, idx2 and label between tabs, got '2 3 1'"),
         ("valid.txt", "2\t9\t1\n", r"valid\.txt:1: idx must be one of data\.jsonl, got '9'"),
-        ("valid.txt", "2\t3\tyes\n", r"valid\.txt:1: label must be 0 or 1, got 'yes'"),
+        ("valid.txt", "2\t3\tyes\n", r"valid\.txt:1: label must be one of different \(0\), clone \(1\), got 'yes'"),
         ("valid.txt", "\n", r"valid\.txt: must hold at least one pair"),
         ("data.jsonl", '{"idx": "0", "func": "x"}\nnope\n', r"data\.jsonl:2: a line must be a JSON object"),
-        ("data.jsonl", '{"idx": "0"}\n', r"data\.jsonl:1: func is missing, got the keys idx"),
+        (
+            "data.jsonl",
+            '{"idx": "0"}\n',
+            r"data\.jsonl: task\.columns\.code must name the column of the functions",
+        ),
         ("data.jsonl", '{"idx": "0", "func": "x"}\n{"idx": "0", "func": "y"}\n', r"data\.jsonl:2: idx must be unique"),
     ],
 )
 def test_a_bad_row_of_pairs_is_named(clones: Path, file: str, text: str, message: str) -> None:
     (clones / file).write_text(text)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(InputError, match=message):
         load_task(TaskSettings(kind="clone-detection", data=str(clones)))
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"func": "x", "target": 2}\n', r"test\.jsonl:1: target must be 0 or 1, got 2"),
-        ('{"func": "x", "target": "1"}\n', r"test\.jsonl:1: target must be int, got '1'"),
+        ('{"func": "x", "target": 2}\n', r"test\.jsonl:1: target must be one of safe \(0\), vulnerable \(1\), got 2"),
+        (
+            '{"func": "x", "target": 0.5}\n',
+            r"test\.jsonl:1: target must be one of safe \(0\), .* got 0\.5",
+        ),
+        ('{"func": "x", "target": 1}\n{"func": "y"}\n', r"test\.jsonl:2: target is missing, got the keys func"),
         ('{"func": " ", "target": 1}\n', r"test\.jsonl:1: func must be source text"),
         ('{"func": "\\ufeff", "target": 1}\n', r"test\.jsonl:1: func must be source text"),
         ('{"func": "\\ud800", "target": 1}\n', r"test\.jsonl:1: func must be text that UTF-8 can hold"),
@@ -164,7 +175,7 @@ def test_a_bad_row_of_functions_is_named(functions: Path, text: str, message: st
 
 def test_a_missing_file_and_a_missing_class_are_named(functions: Path) -> None:
     (functions / "valid.jsonl").unlink()
-    with pytest.raises(DataError, match=r"valid\.jsonl: cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"must hold train, valid, test, got train\.jsonl, test\.jsonl; split ="):
         load_task(TaskSettings(kind="vulnerability-prediction", data=str(functions)))
     (functions / "valid.jsonl").write_text('{"func": "x", "target": 1}\n')
     with pytest.raises(InputError, match="the valid split must hold both labels"):
