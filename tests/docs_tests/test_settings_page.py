@@ -6,6 +6,7 @@ import dataclasses
 import re
 import types
 import typing
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from avatar_optuna import settings
 from avatar_optuna.constraints import number_names
-from avatar_optuna.kinds import TEACHER_KINDS
+from avatar_optuna.kinds import TASK_KINDS, TEACHER_KINDS
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.students import FAMILIES
 from avatar_optuna.students.hashed import HASHED
@@ -70,10 +71,17 @@ def test_a_section_is_described(name: str) -> None:
     described = _tables()[name]
     kinds = TEACHER_KINDS.names() if name == "teacher" else ()
     options = {option for kind in kinds for option in TEACHER_KINDS.get(kind).option_names}
+    if name == "task":
+        options = {option for kind in TASK_KINDS.names() for option in _task_options(kind)}
     assert set(described) == {*expected, *kinds, *options}
     assert {key: row[:2] for key, row in described.items() if key in expected} == expected
     assert all(described[kind][1] == "none" for kind in kinds)
     assert all(len(row) == 3 and row[2].endswith(".") for row in described.values())
+
+
+def _task_options(name: str) -> Iterable[str]:
+    """Of a kind of this package: one of another, that the tests register, says its own."""
+    return TASK_KINDS.get(name).option_names if name in TASK_KINDS._built_in else ()
 
 
 def _ranges(space: SearchSpace) -> dict[str, str]:
