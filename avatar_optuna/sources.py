@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from avatar_optuna.data_files import Row, json_rows, lines_of
 from avatar_optuna.exceptions import DataError, InputError
-from avatar_optuna.files import parse_json, read_text, source_fault
+from avatar_optuna.files import read_text, source_fault
 from avatar_optuna.languages import known_language
 
 _STDIN = "-"
@@ -68,37 +69,36 @@ class SourceReader:
         """Each row of a JSON Lines file an input: an object with `func`, or `func1` and `func2` for a pair."""
         sources = []
         for file in self._files(names, _JSONL_SUFFIXES):
-            for number, row in enumerate(self._lines(file), start=1):
-                if not row.strip():
-                    continue
+            for row in self._json_rows(file):
                 try:
-                    sources.append(Source(files=(file,), line=number, texts=self._row(file, number, row)))
+                    sources.append(Source(files=(file,), line=row.number, texts=self._row(row)))
                 except DataError as error:
                     self.faults.append(error)
         return sources
 
-    def _row(self, file: str, number: int, row: str) -> tuple[str, ...]:
-        keys = ("func",) if self.arity == 1 else ("func1", "func2")
+    def _json_rows(self, file: str) -> Iterator[Row]:
+        """The rows of a file, or of standard input, that are objects; why the others are none goes to `faults`."""
+        lines = sys.stdin.buffer if file == _STDIN else lines_of(Path(file))
         try:
-            values = parse_json(row)
-        except ValueError as error:
-            raise DataError(file, number, f"must be JSON: {error}") from error
+            for row in json_rows(lines, Path(file)):
+                if isinstance(row, Row):
+                    yield row
+                else:
+                    self.faults.append(row)
+        except DataError as error:  # the file cannot be read, or not to its end
+            self.faults.append(error)
+
+    def _row(self, row: Row) -> tuple[str, ...]:
+        keys = ("func",) if self.arity == 1 else ("func1", "func2")
         texts = []
         for key in keys:
-            text = values.get(key) if isinstance(values, dict) else None
+            text = row.values.get(key)
             if not isinstance(text, str):
-                raise DataError(file, number, f"must be an object with texts under {' and '.join(keys)}, {key} is none")
+                raise row.error(f"must be an object with texts under {' and '.join(keys)}, {key} is none")
             if (fault := source_fault(text)) is not None:
-                raise DataError(file, number, f"{key} {fault}")
+                raise row.error(f"{key} {fault}")
             texts.append(text)
         return tuple(texts)
-
-    def _lines(self, file: str) -> list[str]:
-        try:
-            return self._read(file).split("\n")
-        except DataError as error:
-            self.faults.append(error)
-            return []
 
     def _text(self, file: str) -> Iterator[str]:
         """The text of a file, or nothing where it is at fault."""

@@ -125,7 +125,7 @@ def test_rows_of_json_lines_are_inputs(folder: Path) -> None:
     assert [line.split("  ")[-1] for line in result.stdout.splitlines()] == ["rows.jsonl:1", "rows.jsonl:6"]
     assert "rows.jsonl:2: func must be source text" in result.stderr
     assert "rows.jsonl:3: must be an object with texts under func, func is none" in result.stderr
-    assert "rows.jsonl:5: must be JSON" in result.stderr
+    assert "rows.jsonl:5: a line must be a JSON object" in result.stderr
 
 
 def test_rows_of_json_lines_are_pairs_for_a_student_of_pairs(folder: Path) -> None:

@@ -80,6 +80,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "data_flow",
         "languages",
         "files",
+        "data_files",
         "manifest",
         "students",
         "kinds",
@@ -183,7 +184,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("report", "dashboard_notes", "objectives"),
     },
     "dashboard": {"exceptions", "schema", "pareto", "storage", "study", "report", "progress"},
-    "sources": {"exceptions", "files", "languages"},
+    "sources": {"exceptions", "files", "data_files", "languages"},
     "inference": {"exceptions", "files", "manifest", "runtimes", "sources", "distillation"},
     "scan": {"exceptions", "files", "progress", "templates", "languages", "syntax", "manifest", "inference"},
     "exports": {

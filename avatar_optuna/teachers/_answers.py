@@ -6,8 +6,6 @@ Lines, CSV or NumPy arrays. An answer says logits, probabilities, or one label a
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from avatar_optuna.data_files import csv_rows, json_rows, lines_of
 from avatar_optuna.exceptions import DataError, InputError
-from avatar_optuna.files import parse_json, read_array, read_text, replacing
+from avatar_optuna.files import read_array, replacing
 from avatar_optuna.tasks import SPLITS, Split, Task
 
 Logits = npt.NDArray[np.float32]
@@ -93,35 +92,17 @@ def _of_array(path: Path, inputs: int, labels: int) -> Logits:
 
 
 def _rows_of(path: Path) -> Iterator[tuple[int, Answer]]:
-    """Line and object of each answer in a file."""
+    """Line and object of each answer in a file.
+
+    Columns of CSV are `split`, `row`, and `label` (with `probability`), or `logit_NAME` or `probability_NAME` of each.
+    """
     if path.suffix not in (".jsonl", ".csv"):
         raise InputError(f"{path}: answers must be a .jsonl or .csv file, or a folder of files, got {path.suffix!r}")
-    return _csv_rows(path) if path.suffix == ".csv" else _json_rows(path)
-
-
-def _json_rows(path: Path) -> Iterator[tuple[int, Answer]]:
-    for number, line in enumerate(io.StringIO(read_text(path)), start=1):
-        if not line.strip():
-            continue
-        try:
-            value = parse_json(line)
-        except ValueError as error:
-            raise DataError(path, number, f"must be a JSON object: {error}") from error
-        if not isinstance(value, dict):
-            raise DataError(path, number, f"must be a JSON object, got {str(value)[:80]}")
-        yield number, value
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[int, Answer]]:
-    """Columns `split`, `row`, and `label` (with `probability`), or `logit_NAME` or `probability_NAME` of each label."""
-    reader = csv.DictReader(io.StringIO(read_text(path)), strict=True)
-    try:
-        for record in reader:
-            if None in record or None in record.values():
-                raise DataError(path, reader.line_num, "must have as many fields as the first line")
-            yield reader.line_num, _from_fields(record)
-    except csv.Error as error:
-        raise DataError(path, reader.line_num, f"must be CSV: {error}") from error
+    is_csv = path.suffix == ".csv"
+    for row in csv_rows(path) if is_csv else json_rows(lines_of(path), path):
+        if isinstance(row, DataError):
+            raise row
+        yield row.number or 0, _from_fields(row.values) if is_csv else row.values
 
 
 def _from_fields(record: Mapping[str, str]) -> Answer:

@@ -158,8 +158,8 @@ def test_an_answer_without_sense_is_refused(answer: dict[str, Any], words: str, 
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("answers.jsonl", "{", "answers.jsonl:1: must be a JSON object"),
-        ("answers.jsonl", "[1]\n", "answers.jsonl:1: must be a JSON object"),
+        ("answers.jsonl", "{", "answers.jsonl:1: a line must be a JSON object"),
+        ("answers.jsonl", "[1]\n", "answers.jsonl:1: a line must be a JSON object"),
         ("answers.jsonl", "", "each input of train must be answered, 9 of 9 are not, the first of them is row 0"),
         ("answers.csv", "split,row,label\ntrain,0\n", "answers.csv:2: must have as many fields as the first line"),
         ("answers.csv", 'split,row,label\ntrain,0,"a', "must be CSV"),
