@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from collections.abc import Sequence
@@ -74,9 +75,9 @@ def edited(
     if cache_dir is None or not count:
         return _made(functions, language, count, seed)
     key = json.dumps([_VERSION, language, count, seed, functions]).encode()
-    path = cache_dir / "edits" / f"{hashlib.sha256(key).hexdigest()[:32]}.json"
-    content = cached(path, lambda: json.dumps(_made(functions, language, count, seed)).encode())
-    return tuple(tuple(texts) for texts in json.loads(content))
+    path = cache_dir / "edits" / f"{hashlib.sha256(key).hexdigest()[:32]}.json.gz"
+    content = cached(path, lambda: gzip.compress(json.dumps(_made(functions, language, count, seed)).encode(), mtime=0))
+    return tuple(tuple(texts) for texts in json.loads(gzip.decompress(content)))
 
 
 def _made(functions: tuple[str, ...], language: str, count: int, seed: int) -> tuple[tuple[str, ...], ...]:

@@ -105,7 +105,7 @@ def test_edited_texts_are_kept_and_made_once(make_task: MakeTask, tmp_path: Path
     texts = edited_functions(task, 3, tmp_path)
     assert len(texts) == 3 * len(functions)
     assert sum(text != functions[place % len(functions)] for place, text in enumerate(texts)) > 2 * len(functions)
-    (path,) = (tmp_path / "edits").glob("*.json")
+    (path,) = (tmp_path / "edits").glob("*.json.gz")
     before = path.stat().st_mtime_ns
     assert edited_functions(task, 3, None) == texts
     assert edited_functions(task, 3, tmp_path) == texts
