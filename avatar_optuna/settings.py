@@ -347,6 +347,7 @@ class DistillationSettings(_Section):
     token_dropout_prob: float = _setting(_real(0.0, 0.9), 0.0)
     views: int = _setting(_whole(0, 1000), 0)
     edits: int = _setting(_whole(0, 1000), 0)
+    contrastive_weight: float = _setting(_real(0.0, 0.99), 0.0)
     max_train_inputs: int | None = _setting(_optional(_whole(1)), None)
     max_retries: int = _setting(_whole(0, 100), 2)
     seed: int = _setting(_whole(0), 0)

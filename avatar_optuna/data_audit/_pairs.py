@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from avatar_optuna.tasks import Split
+from avatar_optuna.tasks import Split, connected_groups
 
 _LEAST_SHARE = 0.01  # of the positive pairs, from which on a group is large
 
@@ -84,10 +84,5 @@ def _is_large(held: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
 
 def _groups(split: Split) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The number of the connected group of each function, and the positive pairs of each group."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    pairs, count = split.inputs[split.labels == 1], len(split.functions)
-    edges = coo_array((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    group = np.asarray(connected_components(edges, directed=False)[1], dtype=np.int64)
+    pairs, group = split.inputs[split.labels == 1], connected_groups(split)
     return group, np.bincount(group[pairs[:, 0]], minlength=int(group.max()) + 1)

@@ -4,6 +4,7 @@ from avatar_optuna.distillation._checkpoint import CHECKPOINT_FILE
 from avatar_optuna.distillation._classifier import (
     Classifier,
     FunctionInputs,
+    encode_all,
     is_whole,
     load_tokenizer,
     longest_sequence,
@@ -40,7 +41,7 @@ from avatar_optuna.distillation._networks import (
 )
 from avatar_optuna.distillation._padding import settle_padding
 from avatar_optuna.distillation._pooling import default_pooling
-from avatar_optuna.distillation._recipe import EpochRecord, Examples, OnEpoch, Recipe
+from avatar_optuna.distillation._recipe import EpochRecord, Examples, Judge, OnEpoch, Recipe
 from avatar_optuna.distillation._sentence_encoder import (
     ACTIVATIONS,
     POOLING_KEYS,
@@ -55,6 +56,6 @@ from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._teacher import Teacher
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.distillation._torch_student import TorchStudent
-from avatar_optuna.distillation._training import Trainer
+from avatar_optuna.distillation._training import EVALUATION_BATCH, Trainer
 from avatar_optuna.students.transformer.network import StudentConfig, StudentForSequenceClassification
 from avatar_optuna.students.transformer.tokenizers import train_tokenizer

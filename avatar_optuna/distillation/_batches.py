@@ -22,7 +22,7 @@ def plan_inputs(num_inputs: int, *, batch_size: int, limit: int | None, rng: np.
         Places of inputs, one array a step.
     """
     order = rng.permutation(num_inputs)[:limit]
-    return _split(order, batch_size)
+    return in_batches(order, batch_size)
 
 
 def plan_functions(
@@ -51,7 +51,7 @@ def plan_functions(
             taken.append((first, second))
     pairs = rng.permutation(np.array(taken, dtype=np.int64).reshape(-1, 2)).reshape(-1)
     rest = rng.permutation(np.flatnonzero(free))
-    return _split(np.concatenate([pairs, rest]), max(2, batch_size))
+    return in_batches(np.concatenate([pairs, rest]), max(2, batch_size))
 
 
 def plan_reading(num_functions: int, others: int, rng: np.random.Generator) -> Indices:
@@ -72,7 +72,7 @@ def _by_turns(labels: npt.NDArray[np.int64], rng: np.random.Generator) -> Indice
     return np.concatenate([alternating, *(kind[shorter:] for kind in kinds)])
 
 
-def _split(order: Indices, size: int) -> list[Indices]:
+def in_batches(order: Indices, size: int) -> list[Indices]:
     """Parts of `size`; a last part of less than half joins the one before, so that no step sees almost nothing."""
     parts = [order[start : start + size] for start in range(0, len(order), size)]
     if len(parts) > 1 and len(parts[-1]) * 2 < size:

@@ -23,10 +23,11 @@ from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._teacher import Teacher
 from avatar_optuna.distillation._training import Trainer
 from avatar_optuna.edits import check_language, edited
+from avatar_optuna.exceptions import InputError
 from avatar_optuna.manifest import write_manifest
 from avatar_optuna.settings import DistillationSettings
 from avatar_optuna.students import Configuration
-from avatar_optuna.tasks import Task
+from avatar_optuna.tasks import Task, known_groups
 
 VIEWS_SEED = 0
 """Students of all seeds read the same views, so that the teacher labels them once."""
@@ -114,6 +115,7 @@ def distil(
         token_dropout_prob=settings.token_dropout_prob,
         views=settings.views,
         edits=settings.edits,
+        contrastive_weight=settings.contrastive_weight,
         max_train_inputs=settings.max_train_inputs,
         seed=chosen_seed,
     )
@@ -125,10 +127,16 @@ def distil(
     views = views_of(task.train.functions, recipe.views, seed=VIEWS_SEED)
     edits = edited_functions(task, recipe.edits, cache_dir)
     length, others = hyperparameters.max_sequence_length, (*views, *edits)
-    train = Examples.of(task.train, tokenizer, max_sequence_length=length, device=device, others=others)
+    groups = known_groups(task.train) if recipe.contrastive_weight else None
+    train = Examples.of(task.train, tokenizer, max_sequence_length=length, device=device, others=others, groups=groups)
     if task.shape.is_pair and family.starts_as_similarity:
         start_as_similarity(student, train, seed=chosen_seed)
     soft_labels = teacher.soft_labels(device, views)
+    if groups is not None and soft_labels.vectors is None:
+        raise InputError(
+            "distillation.contrastive_weight: the teacher must be a model that gives vectors of functions in pairs, "
+            f"got {teacher.source}"
+        )
     trainer = Trainer(
         student,
         recipe=recipe,
@@ -182,7 +190,9 @@ def build_student(
         return hyperparameters.family.build_network(hyperparameters, task_shape, label_names)
 
 
-def edited_functions(task: Task, count: int, cache_dir: Path | None) -> tuple[str, ...]:
+def edited_functions(
+    task: Task, count: int, cache_dir: Path | None, *, key: str = "distillation.edits"
+) -> tuple[str, ...]:
     """Edited texts of the training functions: text k of function i, k from 0, stands at i + k * len(functions).
 
     They are a pure function of the functions and the count; a function of which nothing can be edited stands there as
@@ -193,7 +203,7 @@ def edited_functions(task: Task, count: int, cache_dir: Path | None) -> tuple[st
     """
     if not count:
         return ()
-    check_language(task.language, "distillation.edits")
+    check_language(task.language, key)
     variants = edited(task.train.functions, task.language, count=count, seed=_EDITS_SEED, cache_dir=cache_dir)
     return tuple(chain.from_iterable(variants))
 
@@ -210,7 +220,10 @@ def _fingerprint(
         del values["label_weights"]
     if not edits:
         del values["edits"]
+    if not recipe.contrastive_weight:
+        del values["contrastive_weight"]
     parts = [hyperparameters.to_dict(), values, task.fingerprint, teacher.fingerprint]
     parts += [metric] if metric != "balanced_accuracy" else []
     parts += [hashlib.sha256(json.dumps(edits).encode()).hexdigest()] if edits else []
+    parts += [hashlib.sha256(known_groups(task.train).tobytes()).hexdigest()] if recipe.contrastive_weight else []
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

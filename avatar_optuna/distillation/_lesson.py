@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from avatar_optuna.distillation._contrastive import contrastive_loss
 from avatar_optuna.distillation._recipe import UNKNOWN, Examples, Recipe, SoftLabels
 
 
@@ -135,7 +136,8 @@ class Lesson:
     """Turns what a step was dealt (functions, or listed inputs) into texts, joined vectors and targets.
 
     Args:
-        soft_labels: The teacher's, or None. With its function vectors, pairs are learnt from all at once.
+        soft_labels: The teacher's, or None. With its function vectors, or with groups, pairs are learnt from all at
+            once; those of known groups have labels.
         num_functions: Functions of the split, their other texts not counted.
         views: Of each function; texts behind those of the functions and their views are edited ones, which mean what
             their function means.
@@ -156,7 +158,12 @@ class Lesson:
         self.arity = train.inputs.shape[1]
         self.num_unlike = num_functions * (1 + views)
         self.has_views, self.has_edits = views > 0, len(train.tokens) > self.num_unlike
-        self.learns_all_pairs = self.arity == 2 and soft_labels is not None and soft_labels.vectors is not None
+        self.groups: Tensor | None = None
+        if train.groups is not None:  # views have none
+            known = np.append(train.groups, np.full(self.num_unlike - num_functions, UNKNOWN))
+            self.groups = torch.from_numpy(known).to(device)
+        has_vectors = soft_labels is not None and soft_labels.vectors is not None
+        self.learns_all_pairs = self.arity == 2 and (has_vectors or self.groups is not None)
         self.listed = ListedPairs(train.inputs, train.labels, len(train.tokens), device) if self.arity == 2 else None
         self.host_inputs = train.inputs
         self.inputs = torch.from_numpy(train.inputs.astype(np.int64)).to(device)
@@ -187,8 +194,9 @@ class Lesson:
         texts = self.meanings(texts)
         if self.learns_all_pairs and self.listed is not None:
             is_other = ~torch.eye(len(texts), dtype=torch.bool, device=texts.device).flatten()  # (n n,)
-            labels = torch.where(is_other, self.listed.of(all_pairs(texts[:, None])), UNKNOWN)
-            return Targets(labels=labels, teacher=self._asked(texts), counted=is_other)
+            labels = torch.where(is_other, self._pair_labels(texts), UNKNOWN)
+            teacher = None if self.soft_labels is None else self._asked(texts)
+            return Targets(labels=labels, teacher=teacher, counted=is_other)
         labels = self.labels[dealt]
         if not self.has_views:
             return Targets(labels=labels, teacher=None if self.soft_labels is None else self.soft_labels.logits[dealt])
@@ -200,8 +208,13 @@ class Lesson:
         texts = self.texts(dealt)
         targets = self.targets(dealt, texts)
         with autocast(texts.device):
-            logits = network.classify(self.joined(encode(texts)))  # (m, labels)
-        return mixed_loss(
+            vectors = encode(texts)  # (n, k)
+        contrastive = None if self.groups is None else contrastive_loss(vectors, self.groups[self.meanings(texts)])
+        if contrastive is not None and recipe.contrastive_weight == 1:
+            return contrastive
+        with autocast(texts.device):
+            logits = network.classify(self.joined(vectors))  # (m, labels)
+        mixed = mixed_loss(
             logits.float(),
             labels=targets.labels,
             teacher=targets.teacher,
@@ -210,6 +223,18 @@ class Lesson:
             hard_label_weight=recipe.hard_label_weight,
             label_weights=self.label_weights,
         )
+        return mixed if contrastive is None else torch.lerp(mixed, contrastive, recipe.contrastive_weight)
+
+    def _pair_labels(self, texts: Tensor) -> Tensor:
+        """Labels (n n,) of all ordered pairs of texts (n,): as listed, else 1 within a group, 0 between two."""
+        assert self.listed is not None
+        labels = self.listed.of(all_pairs(texts[:, None]))
+        if self.groups is None:
+            return labels
+        groups = self.groups[texts]
+        is_known = (groups >= 0) & (groups >= 0)[:, None]
+        implied = torch.where(is_known, (groups == groups[:, None]).long(), UNKNOWN).flatten()
+        return torch.where(labels == UNKNOWN, implied, labels)
 
     @torch.no_grad()
     def _asked(self, texts: Tensor) -> Tensor:

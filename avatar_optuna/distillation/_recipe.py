@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ class Recipe:
         views: Altered texts of each training function that only the teacher labels; each epoch reads a function, or
             one of its views or edited texts, by equal chances.
         edits: Texts of each training function that do what it does: labels and the teacher's answers are its own.
+        contrastive_weight: Share of the contrastive loss over groups (see `contrastive_loss`), from 0 to 1 (alone).
         averaging: Keep an exponential average of the weights over about an epoch; it is what is evaluated and kept.
         patience: Stop after this many epochs without a better one, once one was better than chance; None never stops
             early.
@@ -56,6 +57,7 @@ class Recipe:
     token_dropout_prob: float = 0.0
     views: int = 0
     edits: int = 0
+    contrastive_weight: float = 0.0
     averaging: bool = True
     patience: int | None = None
     max_train_inputs: int | None = None
@@ -75,11 +77,13 @@ class Examples:
         tokens: Its functions, behind them their views if there are any (see `views_of`), then their edited texts.
         inputs: Places of functions, shape (n, 1 or 2).
         labels: Shape (n,).
+        groups: Of its functions, -1 where not known, shape (functions,); or None where nothing is learnt from groups.
     """
 
     tokens: Tokens
     inputs: npt.NDArray[np.int32]
     labels: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.int64] | None = None
 
     @classmethod
     def of(
@@ -90,18 +94,19 @@ class Examples:
         max_sequence_length: int,
         device: str,
         others: Sequence[str] = (),
+        groups: npt.NDArray[np.int64] | None = None,
     ) -> Examples:
         """A split, tokenized, with other texts of its functions behind them."""
         texts = (*split.functions, *others)
         tokens = Tokens.tokenize(tokenizer, texts, max_sequence_length=max_sequence_length, device=device)
-        return cls(tokens=tokens, inputs=split.inputs, labels=split.labels)
+        return cls(tokens=tokens, inputs=split.inputs, labels=split.labels, groups=groups)
 
     def with_inputs(self, more: npt.NDArray[np.int32] | None) -> Examples:
         """The split with further inputs, whose labels are not known."""
         if more is None:
             return self
         labels = np.concatenate([self.labels, np.full(len(more), UNKNOWN, dtype=np.int64)])
-        return Examples(tokens=self.tokens, inputs=np.concatenate([self.inputs, more]), labels=labels)
+        return replace(self, inputs=np.concatenate([self.inputs, more]), labels=labels)
 
 
 @dataclass(frozen=True, kw_only=True)

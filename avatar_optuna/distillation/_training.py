@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint as recompute
 from avatar_optuna.distillation._batches import Indices, plan_functions, plan_inputs, plan_reading
 from avatar_optuna.distillation._checkpoint import CheckpointStore, read_checkpoint, write_checkpoint
 from avatar_optuna.distillation._classifier import classify_all, encode_all
+from avatar_optuna.distillation._contrastive import GroupPlan
 from avatar_optuna.distillation._fixed_steps import MAX_GRADIENT_NORM, FixedSteps, own_stream
 from avatar_optuna.distillation._lesson import Lesson
 from avatar_optuna.distillation._randomness import seed_of, seeded
@@ -55,6 +56,7 @@ class Trainer:
         precision: Of the weights once they are written: epochs are judged by what will be read back.
         stop_after: Epochs after which a part of the recipe's training ends; None trains to its end.
         judge: Says by another figure than balanced accuracy which epoch is the best; None by that.
+        before_evaluation: Called with the weights that are evaluated in the network; settles what no gradient teaches.
     """
 
     def __init__(
@@ -73,8 +75,9 @@ class Trainer:
         precision: str = FULL_PRECISION,
         stop_after: int | None = None,
         judge: Judge | None = None,
+        before_evaluation: Callable[[], None] | None = None,
     ) -> None:
-        self.judge = judge
+        self.judge, self.before_evaluation = judge, before_evaluation
         self.network, self.recipe, self.train, self.valid = network, recipe, train, valid
         self.soft_labels, self.directory, self.fingerprint, self.store = soft_labels, directory, fingerprint, store
         self.device = train.tokens.ids.device
@@ -86,6 +89,7 @@ class Trainer:
             views=recipe.views,
             label_weights=recipe.label_weights,
         )
+        self.group_plan = GroupPlan(train.groups, train.inputs, train.labels) if train.groups is not None else None
         self.steps_per_epoch = len(self._plan(0))
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.has_fixed_steps = self.device.type == "cuda" if has_fixed_steps is None else has_fixed_steps
@@ -146,6 +150,8 @@ class Trainer:
     def _plan(self, epoch: int) -> list[Indices]:
         rng = np.random.default_rng([self.recipe.seed, epoch])
         size = self.recipe.batch_size
+        if self.group_plan is not None:
+            return self.group_plan.batches(size, rng)
         if self.lesson.learns_all_pairs:
             return plan_functions(self.train.inputs, self.train.labels, batch_size=size, rng=rng)
         return plan_inputs(len(self.train.labels), batch_size=size, limit=self.recipe.max_train_inputs, rng=rng)
@@ -281,6 +287,8 @@ class Trainer:
         trained = [p.detach().clone() for p in self.parameters]
         self._assign(self._written)
         self.network.eval()
+        if self.before_evaluation is not None:
+            self.before_evaluation()
         vectors = encode_all(self.network, self.valid.tokens, batch_size=EVALUATION_BATCH[self.device.type])
         logits = classify_all(self.network, vectors, self.valid.inputs).cpu()
         figures = validation_figures(logits, self.valid.labels)

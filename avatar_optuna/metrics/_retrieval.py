@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from avatar_optuna.metrics._resampling import interval
-from avatar_optuna.tasks import Split
+from avatar_optuna.tasks import Split, named_groups
 
 Array = npt.NDArray[np.float64]
 
@@ -76,7 +76,7 @@ def map_at_r(
     Returns:
         Average precision of each function, and its group, both of shape (functions,).
     """
-    groups = _function_groups(split)
+    groups = named_groups(split)
     others = len(np.unique(inputs[:, 0])) - 1
     seconds = inputs[:, 1].reshape(-1, others)
     own = groups[inputs[::others, 0]]
@@ -98,18 +98,10 @@ def map_at_r_interval(precisions: Array, groups: npt.NDArray[np.int64]) -> tuple
     return interval((draws @ sums) / (draws @ counts), float(precisions.mean()))
 
 
-def _function_groups(split: Split) -> npt.NDArray[np.int64]:
-    """The group of each function, shape (functions,); -1 for none."""
-    groups = np.full(len(split.functions), -1, dtype=np.int64)
-    if split.groups is not None:
-        groups[split.inputs.ravel()] = split.groups.ravel()
-    return groups
-
-
 def _grouped_functions(split: Split) -> npt.NDArray[np.int64] | None:
     if split.groups is None or split.inputs.shape[1] != 2:
         return None
-    groups = _function_groups(split)
+    groups = named_groups(split)
     names, counts = np.unique(groups[groups >= 0], return_counts=True)
     names = np.random.default_rng(0).permutation(names[counts >= 2])
     chosen: list[npt.NDArray[np.int64]] = []

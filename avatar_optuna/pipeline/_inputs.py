@@ -51,6 +51,11 @@ def check_inputs(settings: StudySettings, *, cache_dir: Path) -> None:
     for kind in measured(settings.search.objectives).values():
         if isinstance(kind, ChecksLanguage):
             kind.check(task.language)
+    if settings.distillation.contrastive_weight and not (task.shape.is_pair and task.shape.num_labels == 2):
+        raise InputError(
+            "distillation.contrastive_weight needs pairs of functions and two labels, the task has "
+            f"{task.shape.arity} functions an input and {task.shape.num_labels} labels"
+        )
     if settings.distillation.edits:
         check_language(task.language, "distillation.edits")
     if settings.measured_edits:

@@ -6,33 +6,47 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from avatar_optuna.distillation import (
+    EVALUATION_BATCH,
+    Classifier,
     Examples,
+    Judge,
     OnEpoch,
     Recipe,
+    SimilarityClassifier,
     StudentForSequenceClassification,
     Teacher,
     Trainer,
+    edited_functions,
+    encode_all,
+    fit_odds,
     is_whole,
     label_weights,
     start_as_similarity,
 )
 from avatar_optuna.files import file_lock
-from avatar_optuna.manifest import MANIFEST_FILE, write_manifest
+from avatar_optuna.manifest import MANIFEST_FILE, read_manifest, write_manifest
 from avatar_optuna.settings import TeacherSettings
-from avatar_optuna.tasks import Task
+from avatar_optuna.tasks import Task, known_groups, sample
 from avatar_optuna.teachers._directory import teacher_of_directory
+from avatar_optuna.teachers._kind import fingerprint
+from avatar_optuna.teachers.checkpoints import Reading, form_of
+from avatar_optuna.teachers.checkpoints._made import made_classifier
+from avatar_optuna.teachers.checkpoints.saving import save_classifier
 
 Untrained = tuple[nn.Module, PreTrainedTokenizerBase, int]
 """A network before its training, its tokenizer, and its longest sequence in tokens."""
 
 _PATIENCE = 3  # epochs without a better one before the training stops
+_PAIRS = 1000  # listed pairs that the odds of a similarity are fitted to
 _NAMES = ("checkpoint", "soft_labels", "pretrained", "architecture")  # stand in the keys of caches, null or not
 
 
@@ -60,8 +74,13 @@ def fine_tuned_teacher(
     with file_lock(directory.with_name(f"{directory.name}.lock")):
         if not is_whole(directory):
             (directory / MANIFEST_FILE).unlink(missing_ok=True)
-            _train(settings, task, directory, untrained, device, on_epoch)
-    return teacher_of_directory(directory, source, task, cache_dir, device)
+            _train(settings, task, directory, untrained, cache_dir, device, on_epoch)
+    if read_manifest(directory).get("pair") != "similarity":
+        return teacher_of_directory(directory, source, task, cache_dir, device)
+    form = form_of(str(directory), Reading(max_sequence_length=settings.max_sequence_length))
+    classifier = made_classifier(form, task, device)
+    digest = fingerprint(task, form.files, form.odds, classifier.max_sequence_length, task.label_names)
+    return Teacher(source=source, fingerprint=digest, task=task, classifier=classifier, cache_dir=cache_dir)
 
 
 def label_weights_of(settings: TeacherSettings, task: Task) -> tuple[float, ...] | None:
@@ -74,17 +93,30 @@ def _train(
     task: Task,
     directory: Path,
     untrained: Callable[[], Untrained],
+    cache_dir: Path,
     device: str,
     on_epoch: OnEpoch | None,
 ) -> None:
-    """Train a teacher on the labels and write its directory; its manifest, written last, says that it is whole."""
+    """Train a teacher on the labels and write its directory; its manifest, written last, says that it is whole.
+
+    One that compares vectors learns from the groups of functions alone, and its odds are fitted to the labels.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network, tokenizer, length = untrained()
     network.to(device)
-    train = Examples.of(task.train, tokenizer, max_sequence_length=length, device=device)
+    is_similarity = isinstance(network, SimilarityClassifier)
+    groups = known_groups(task.train) if is_similarity else None
+    edits = settings.options.get("edits", 0)
+    others = edited_functions(task, edits, cache_dir, key="teacher.edits")
+    train = Examples.of(task.train, tokenizer, max_sequence_length=length, device=device, others=others, groups=groups)
     if isinstance(network, StudentForSequenceClassification) and task.shape.is_pair:
         start_as_similarity(network, train, seed=settings.seed)
+    settle = None
+    if isinstance(network, SimilarityClassifier):
+        few = sample(task.train, _PAIRS, seed=settings.seed)
+        listed = Examples.of(few, tokenizer, max_sequence_length=length, device=device)
+        settle = partial(_fit_odds, network, listed)
     trainer = Trainer(
         network,
         recipe=Recipe(
@@ -93,7 +125,9 @@ def _train(
             learning_rate=settings.learning_rate,
             hard_label_weight=1.0,
             label_weights=label_weights_of(settings, task),
-            patience=_PATIENCE,
+            contrastive_weight=float(is_similarity),
+            edits=edits,
+            patience=None if is_similarity else _PATIENCE,
             seed=settings.seed,
         ),
         train=train,
@@ -101,9 +135,29 @@ def _train(
         soft_labels=None,
         directory=directory / "checkpoint",
         fingerprint=directory.name,
+        judge=Judge(metric="roc_auc", split=task.valid) if is_similarity else None,
+        before_evaluation=settle,
     )
     best = trainer.run(on_epoch)
-    network.cpu().eval()
+    network.eval()
+    if settle is not None:
+        settle()
+    network.cpu()
+    history = [record.to_dict() for record in trainer.history]
+    if is_similarity:
+        classifier = Classifier(
+            network=network,
+            tokenizer=tokenizer,
+            task_shape=task.shape,
+            label_names=task.label_names,
+            max_sequence_length=length,
+            device=torch.device("cpu"),
+        )
+        shutil.rmtree(directory / "checkpoint", ignore_errors=True)
+        save_classifier(
+            classifier, directory, source=settings.source, language=task.language, valid=best.valid, history=history
+        )
+        return
     is_student = isinstance(network, StudentForSequenceClassification)
     network.save_student(directory) if is_student else network.save(directory)  # type: ignore[operator]
     tokenizer.save_pretrained(directory)
@@ -115,5 +169,12 @@ def _train(
         max_sequence_length=length,
         is_student=is_student,
         valid=best.valid,
-        history=[record.to_dict() for record in trainer.history],
+        history=history,
     )
+
+
+def _fit_odds(network: SimilarityClassifier, listed: Examples) -> None:
+    """Fit scale and threshold of a similarity, as the network is, to listed pairs."""
+    vectors = encode_all(network, listed.tokens, batch_size=EVALUATION_BATCH[listed.tokens.ids.device.type])
+    joined = vectors.cpu()[torch.from_numpy(listed.inputs.astype(np.int64))].flatten(1)  # (m, 2 k)
+    network.scale, network.threshold = fit_odds(network.similarities(joined), torch.from_numpy(listed.labels))

@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import TeacherSettings, class_weights_faults
-from avatar_optuna.tasks import Task
+from avatar_optuna.tasks import Task, known_groups
 from avatar_optuna.teachers._kind import PathKind
 from avatar_optuna.teachers.checkpoints import faults_of
 
 if TYPE_CHECKING:
-    from avatar_optuna.distillation import OnEpoch, Teacher
+    from avatar_optuna.distillation import OnEpoch, SimilarityClassifier, Teacher
     from avatar_optuna.teachers._fine_tuning import Untrained
+
+_PAIRS, _MAX_EDITS = ("head", "similarity"), 1000
 
 
 class _Pretrained(PathKind):
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.option_names = (name, "pooling", "class_weights")
+        self.option_names = (name, "pair", "edits", "pooling", "class_weights")
 
     def faults(self, settings: TeacherSettings) -> list[str]:
         faults = [*super().faults(settings), *faults_of(settings, ("pooling",))]
-        return [*faults, *class_weights_faults(settings.options.get("class_weights", "batch"))]
+        faults += class_weights_faults(settings.options.get("class_weights", "batch"))
+        pair = settings.options.get("pair", "head")
+        if pair not in _PAIRS:
+            faults.append(f'pair must be "head" or "similarity", got {pair!r}')
+        edits = settings.options.get("edits", 0)
+        if isinstance(edits, bool) or not isinstance(edits, int) or not 0 <= edits <= _MAX_EDITS:
+            faults.append(f"edits must be a whole number from 0 to {_MAX_EDITS}, got {edits!r}")
+        elif edits and pair == "head":
+            faults.append('edits must be absent without pair = "similarity": only groups are learnt from edited texts')
+        if pair == "similarity" and "class_weights" in settings.options:
+            faults.append("class_weights must be absent: a similarity learns from groups, not from the labels")
+        return faults
 
     def check(self, settings: TeacherSettings, task: Task, *, cache_dir: Path) -> None:
         """Read the model, put a new head on it, and let it answer for a few inputs."""
@@ -53,6 +67,8 @@ class _Pretrained(PathKind):
         from avatar_optuna.teachers._fine_tuning import fine_tuned_teacher
 
         digests = "".join(files_of(model_directory(settings.source)).values())
+        if settings.options.get("pair") == "similarity":
+            digests += hashlib.sha256(known_groups(task.train).tobytes()).hexdigest()
         return fine_tuned_teacher(
             settings,
             task,
@@ -76,12 +92,33 @@ def _untrained(settings: TeacherSettings, task: Task) -> Untrained:
     )
     from avatar_optuna.teachers.checkpoints.sentence_transformers import own_pooling
 
-    pooling = settings.options.get("pooling") or own_pooling(model_directory(settings.source))
-    network = load_pretrained(settings.source, task.shape, task.label_names, pooling=pooling)
+    if settings.options.get("pair") == "similarity":
+        network: Any = _similarity(settings, task)
+    else:
+        pooling = settings.options.get("pooling") or own_pooling(model_directory(settings.source))
+        network = load_pretrained(settings.source, task.shape, task.label_names, pooling=pooling)
     tokenizer = load_tokenizer(settings.source)
     settle_padding(settings.source, network, tokenizer)
     require_embeddings(settings.source, network, tokenizer)
     return network, tokenizer, min(settings.max_sequence_length, longest_sequence(network, tokenizer))
+
+
+def _similarity(settings: TeacherSettings, task: Task) -> SimilarityClassifier:
+    """An encoder whose vectors are compared; of a directory of sentence-transformers its own modules."""
+    from avatar_optuna.distillation import SentenceEncoder, SimilarityClassifier, default_pooling, load_encoder
+    from avatar_optuna.teachers.checkpoints import Reading, form_of
+    from avatar_optuna.teachers.checkpoints._made import require_two_labels
+
+    if not task.shape.is_pair:
+        raise InputError("teacher.pair reads pairs of functions, the task has single ones")
+    require_two_labels(settings.source, task)
+    pooling = settings.options.get("pooling")
+    reading = Reading(max_sequence_length=settings.max_sequence_length, pooling=pooling)
+    form = form_of(settings.source, reading)
+    if form.pair == "similarity":
+        return SimilarityClassifier(form.sentence_encoder(), "cosine")
+    model = load_encoder(settings.source, may_lack=True)
+    return SimilarityClassifier(SentenceEncoder(model, (pooling or default_pooling(model.config),)), "cosine")
 
 
 KIND = _Pretrained("pretrained")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ def make_trainer(
     device: str = "cpu",
     has_fixed_steps: bool | None = None,
     is_captured: bool = True,
+    groups: Any = None,
     **recipe: Any,
 ) -> Trainer:
     task = teacher.task
@@ -36,7 +38,7 @@ def make_trainer(
     return Trainer(
         build_student(student, task.shape).to(device),  # type: ignore[arg-type]
         recipe=Recipe(**values),
-        train=examples("train"),
+        train=replace(examples("train"), groups=groups),
         valid=examples("valid"),
         soft_labels=teacher.soft_labels(device),
         directory=directory,

@@ -117,10 +117,13 @@ def _pair_classifier(form: Form, task: Task) -> nn.Module:
     return network
 
 
-def _similarity_classifier(form: Form, task: Task) -> SimilarityClassifier:
+def require_two_labels(source: str, task: Task) -> None:
+    """Refuse (`InputError`) a task that a similarity cannot answer."""
     if task.shape.num_labels != 2:
-        raise InputError(
-            f"teacher {form.source}: a similarity tells two labels apart, the task has {task.shape.num_labels}"
-        )
+        raise InputError(f"teacher {source}: a similarity tells two labels apart, the task has {task.shape.num_labels}")
+
+
+def _similarity_classifier(form: Form, task: Task) -> SimilarityClassifier:
+    require_two_labels(form.source, task)
     scale, threshold = form.odds or (1.0, 0.0)
     return SimilarityClassifier(form.sentence_encoder(), form.similarity, scale=scale, threshold=threshold)

@@ -41,30 +41,43 @@ def save_teacher(teacher: Teacher, directory: Path) -> None:
         raise InputError(f"teacher {teacher.source}: only its answers are known, there is no model to save")
     require_new(directory)
     with appearing(directory) as draft:
-        network = _ordinary(classifier.network)
-        reader = classifier.reader
-        about: dict[str, Any] = {"data_flow": reader.to_dict()} if isinstance(reader, DataFlowReader) else {}
-        if isinstance(network, SimilarityClassifier):
-            length = classifier.max_sequence_length
-            network.encoder.save(draft, similarity=network.similarity, max_sequence_length=length)
-            about |= {"pair": "similarity", "odds": [network.scale, network.threshold]}
-        elif isinstance(network, StudentForSequenceClassification):
-            network.save_student(draft)
-        elif isinstance(network, SingleClassifier | PairClassifier):
-            network.save(draft)
-            about |= {"pair": "cross"} if isinstance(classifier, CrossClassifier) else {}
-        else:
-            raise InputError(f"teacher {teacher.source}: its model must be one of transformers to be saved, it is not")
-        _save_tokenizer(classifier, draft)
-        write_manifest(
-            draft,
-            task_shape=classifier.task_shape,
-            label_names=_own_names(classifier),
-            max_sequence_length=classifier.max_sequence_length,
-            is_student=isinstance(network, StudentForSequenceClassification),
-            language=teacher.task.language,
-            **about,
-        )
+        save_classifier(classifier, draft, source=teacher.source, language=teacher.task.language)
+
+
+def save_classifier(classifier: Classifier, directory: Path, *, source: str, **more: Any) -> None:
+    """Write a classifier into a directory that exists; its manifest, written last, says that it is whole.
+
+    Args:
+        source: What the study file named.
+        more: What the manifest says besides.
+
+    Raises:
+        InputError: Its network is none that can be saved.
+    """
+    network = _ordinary(classifier.network)
+    reader = classifier.reader
+    about: dict[str, Any] = {"data_flow": reader.to_dict()} if isinstance(reader, DataFlowReader) else {}
+    if isinstance(network, SimilarityClassifier):
+        length = classifier.max_sequence_length
+        network.encoder.save(directory, similarity=network.similarity, max_sequence_length=length)
+        about |= {"pair": "similarity", "odds": [network.scale, network.threshold]}
+    elif isinstance(network, StudentForSequenceClassification):
+        network.save_student(directory)
+    elif isinstance(network, SingleClassifier | PairClassifier):
+        network.save(directory)
+        about |= {"pair": "cross"} if isinstance(classifier, CrossClassifier) else {}
+    else:
+        raise InputError(f"teacher {source}: its model must be one of transformers to be saved, it is not")
+    _save_tokenizer(classifier, directory)
+    write_manifest(
+        directory,
+        task_shape=classifier.task_shape,
+        label_names=_own_names(classifier),
+        max_sequence_length=classifier.max_sequence_length,
+        is_student=isinstance(network, StudentForSequenceClassification),
+        **more,
+        **about,
+    )
 
 
 def require_new(directory: Path) -> None:

@@ -1,0 +1,95 @@
+"""A pretrained encoder that learns from groups of functions, by the similarity of its vectors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from avatar_optuna.costs import TaskShape
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.settings import TeacherSettings
+from avatar_optuna.tasks import SPLITS, Split, Task
+from avatar_optuna.teachers import check_teacher, load_teacher
+from avatar_optuna.teachers.checkpoints.saving import save_teacher
+from avatar_optuna.testing.tasks import small_task
+from tests.teachers_tests.conftest import write_tokenizer
+
+DATA = Path(__file__).parents[1] / "data" / "sentence_transformers"
+
+
+def _clones() -> Task:
+    """Pairs of functions of six kinds; a clone is of the same kind, which the data names as its group."""
+    splits = {}
+    for seed, name in enumerate(SPLITS):
+        kinds = np.arange(36) % 6
+        calls = [f"    call_{kind}(x)\n" * 4 for kind in kinds]
+        functions = tuple(f"def f{seed}_{place}(x):\n{call}" for place, call in enumerate(calls))
+        inputs = np.concatenate([np.stack([np.arange(36), (np.arange(36) + step) % 36], axis=1) for step in (6, 1)])
+        groups = kinds[inputs]
+        splits[name] = Split(
+            functions=functions,
+            inputs=inputs.astype(np.int32),
+            labels=(groups[:, 0] == groups[:, 1]).astype(np.int64),
+            group_names=tuple(map(str, range(6))),
+            groups=groups.astype(np.int32),
+        )
+    shape = TaskShape(arity=2)
+    return Task(kind="clones", shape=shape, language="python", label_names=("different", "clone"), **splits)
+
+
+def _roberta(folder: Path, task: Task) -> Path:
+    """A pretrained encoder that sentence-transformers did not write, with random weights."""
+    from transformers import RobertaModel
+
+    from tests.teachers_tests.conftest import roberta_config
+
+    RobertaModel(roberta_config(), add_pooling_layer=False).save_pretrained(folder)
+    return write_tokenizer(folder, task)
+
+
+@pytest.mark.parametrize("kind", ["sentence-transformers", "roberta"])
+def test_it_learns_from_groups_and_is_found_trained(kind: str, tmp_path: Path) -> None:
+    task = _clones()
+    source = DATA if kind == "sentence-transformers" else _roberta(tmp_path / "roberta", task)
+    values: dict[str, Any] = {"pretrained": str(source), "pair": "similarity", "batch_size": 24, "learning_rate": 5e-3}
+    settings = TeacherSettings(**values, epochs=8, max_sequence_length=48)
+    check_teacher(settings, task, cache_dir=tmp_path)
+    epochs = []
+    teacher = load_teacher(settings, task, cache_dir=tmp_path, on_epoch=epochs.append)
+    assert teacher.source == f"pretrained: {source}"
+    assert [record.epoch for record in epochs] == list(range(1, 9))
+    assert all(0 <= record.valid["roc_auc"] <= 1 for record in epochs)
+    logits = teacher.logits("train")
+    assert epochs[-1].loss < 0.96 * epochs[0].loss
+    assert roc_auc_score(task.train.labels, logits[:, 1] - logits[:, 0]) > 0.6
+
+    def refuse(record: Any) -> None:
+        raise AssertionError("it was trained before")
+
+    again = load_teacher(settings, task, cache_dir=tmp_path, on_epoch=refuse)
+    assert again.fingerprint == teacher.fingerprint
+    np.testing.assert_array_equal(again.logits("train"), logits)
+    save_teacher(teacher, tmp_path / "saved")
+    saved = load_teacher(TeacherSettings(checkpoint=str(tmp_path / "saved")), task, cache_dir=tmp_path)
+    np.testing.assert_allclose(saved.logits("valid"), teacher.logits("valid"), rtol=1e-4, atol=1e-4)
+    manifest = json.loads((tmp_path / "saved" / "avatar.json").read_text(encoding="utf-8"))
+    assert manifest["pair"] == "similarity"
+
+
+@pytest.mark.parametrize(
+    ("options", "arity", "message"),
+    [
+        ({"pair": "cross"}, 2, 'teacher.pair must be "head" or "similarity", got'),
+        ({"pair": "similarity", "class_weights": "none"}, 2, "teacher.class_weights must be absent: a similarity"),
+        ({"pair": "similarity"}, 1, "teacher.pair reads pairs of functions, the task has single ones"),
+    ],
+)
+def test_what_cannot_be_is_refused(options: dict[str, Any], arity: int, message: str, tmp_path: Path) -> None:
+    settings = TeacherSettings(pretrained=str(DATA), **options)
+    with pytest.raises(InputError, match=message):
+        check_teacher(settings, small_task(arity=arity, inputs=6), cache_dir=tmp_path)
