@@ -26,7 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "edits": {"exceptions", "files", "languages", "syntax"},
     "codec": {"exceptions"},
     "costs": {"exceptions"},
-    "manifest": {"exceptions", "files", "costs"},
+    "decision": {"exceptions"},
+    "manifest": {"exceptions", "files", "costs", "decision"},
     "runtimes": {"exceptions", "registry", "manifest"},
     "students": {"exceptions", "files", "registry", "costs", "manifest", "runtimes"},
     "objectives": {"exceptions", "registry", "edits", "students", "costs"},
@@ -38,10 +39,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "carbon": {"exceptions"},
     "kinds": {"registry"},
     "settings": {
+        "decision",
         "space_union",
         *("exceptions", "files", "students", "space", "constraints", "carbon", "registry", "kinds", "objectives"),
     },
-    "schema": {"space_union", "exceptions", "codec", "students", "space", "objectives"},
+    "schema": {"decision", "space_union", "exceptions", "codec", "students", "space", "objectives"},
     "feasibility": {
         "space_union",
         "exceptions",
@@ -57,10 +59,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sampler": {"exceptions", "students", "space", "configurations", "feasibility", "pareto", "objectives", "schema"},
     "indicator": {"exceptions", "codec", "students", "costs", "space", "space_union", "configurations"},
     "tasks": {"exceptions", "files", "data_files", "costs", "kinds", "settings"},
-    "metrics": {"tasks"},
+    "metrics": {"decision", "tasks"},
     "data_audit": {"codec", "tasks"},
     "distillation": {
         *(
+            "decision",
             "exceptions",
             "edits",
             "languages",
@@ -90,6 +93,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "measurement": {
         *(
+            "decision",
             "exceptions",
             "edits",
             "codec",
@@ -138,16 +142,19 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("indicator", "tasks", "storage", "objective", "objectives"),
     },
     "pool": {
+        *("decision", "manifest"),
         "space_union",
         *("exceptions", "students", "costs", "settings", "schema", "tasks", "teachers", "distillation"),
         *("measurement", "storage", "progress", "objectives"),
     },
     "view": {
+        "decision",
         *("codec", "exceptions", "students", "costs", "cost_model", "objectives", "settings", "schema", "pareto"),
         *("indicator", "tasks", "data_audit", "storage"),
     },
-    "renderers": {"templates", "progress", "cost_model", "objectives", "schema", "indicator", "view"},
+    "renderers": {"decision", "templates", "progress", "cost_model", "objectives", "schema", "indicator", "view"},
     "report": {
+        "decision",
         *(
             "templates",
             "files",
@@ -165,6 +172,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "dashboard_notes": {"schema", "study", "renderers", "view", "report"},
     "pipeline": {
+        "decision",
         *("exceptions", "edits", "progress", "students", "costs", "cost_model", "settings", "schema", "feasibility"),
         *(
             "constraints",
@@ -185,13 +193,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "dashboard": {"exceptions", "schema", "pareto", "storage", "study", "report", "progress"},
     "sources": {"exceptions", "files", "data_files", "languages"},
-    "inference": {"exceptions", "files", "manifest", "runtimes", "sources", "distillation"},
+    "inference": {"decision", "exceptions", "files", "manifest", "runtimes", "sources", "distillation"},
     "scan": {"exceptions", "files", "progress", "templates", "languages", "syntax", "manifest", "inference"},
     "exports": {
         *("files", "exceptions", "registry", "students", "costs", "schema", "settings", "storage", "study", "view"),
         *("renderers", "manifest", "runtimes"),
     },
     "cli": {
+        "decision",
         "space_union",
         "places",
         *(

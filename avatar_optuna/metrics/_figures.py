@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from avatar_optuna.decision import Decision
+from avatar_optuna.metrics._calibration import calibration
 from avatar_optuna.metrics._effectiveness import effectiveness, wilson
 from avatar_optuna.metrics._resampling import interval, resampled
 from avatar_optuna.metrics._retrieval import map_at_r, map_at_r_interval, ordered_pairs, retrieval_inputs
@@ -31,11 +33,13 @@ class Answers:
         logits: Of its inputs, shape (n, labels).
         logits_of: Logits of further pairs of its functions, given as rows of places, shape (m, 2); None where the
             classifier cannot be asked, as of soft labels.
+        decision: How the logits become probabilities and labels.
     """
 
     split: Split
     logits: npt.NDArray[Any]
     logits_of: Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]] | None = None
+    decision: Decision = field(default_factory=Decision)
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
@@ -44,8 +48,8 @@ class Answers:
 
     @cached_property
     def predictions(self) -> npt.NDArray[np.int64]:
-        """The likeliest label of each input, shape (n,)."""
-        return np.asarray(self.logits.argmax(axis=1), dtype=np.int64)
+        """The label that each input is given, shape (n,)."""
+        return self.decision.labels(self.logits)
 
     @cached_property
     def scores(self) -> Array:
@@ -56,7 +60,7 @@ class Answers:
 
     def take(self, rows: npt.NDArray[np.int64]) -> Answers:
         """The answers to these inputs alone."""
-        return Answers(split=self.split.take(rows), logits=self.logits[rows])
+        return Answers(split=self.split.take(rows), logits=self.logits[rows], decision=self.decision)
 
 
 def _log_sum(logits: Array) -> Array:
@@ -188,7 +192,8 @@ def figures(answers: Answers, label_names: Sequence[str]) -> dict[str, Any]:
 
     Returns:
         What `effectiveness` gives, and under their names the further `METRICS` that the split says something of, each
-        with `NAME_interval` as [low, high]. `by_class`: by label name, `precision`, `recall`, `f1`, `inputs` and
+        with `NAME_interval` as [low, high], and so the errors of calibration `ece` and `ece_uncalibrated` (see
+        `calibration`), of which less is better. `by_class`: by label name, `precision`, `recall`, `f1`, `inputs` and
         `recall_interval`. `by_group`, where inputs have groups: by the name of each of the 50 largest, its figures.
 
         Intervals are of 95 %. Those of `accuracy`, `balanced_accuracy` and `f1` are Wilson's; where functions stand in
@@ -201,6 +206,7 @@ def figures(answers: Answers, label_names: Sequence[str]) -> dict[str, Any]:
             found[name] = value
     _add_intervals(found, answers)
     _add_special(found, answers)
+    found |= calibration(answers.split.inputs, answers.labels, answers.logits, answers.decision)
     found["by_class"] = _by_class(answers, label_names)
     if answers.split.groups is not None:
         found["by_group"] = _by_group(answers)

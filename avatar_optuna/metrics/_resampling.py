@@ -66,6 +66,16 @@ def resampled(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
+def resampled_means(inputs: npt.NDArray[np.integer[Any]], columns: Array) -> Array:
+    """The mean of each of some columns (n, columns) in each draw that is not empty, shape (draws, columns)."""
+    parts = []
+    for part in weights(inputs):
+        totals = part.sum(axis=1, keepdims=True)
+        is_there = totals[:, 0] > 0
+        parts.append((part @ columns)[is_there] / totals[is_there])
+    return np.concatenate(parts)
+
+
 def _of_confusions(confusions: Array) -> dict[str, Array]:
     """Figures of weighted confusions [draw, label, prediction]."""
     hits = np.diagonal(confusions, axis1=1, axis2=2)  # (draws, labels)
