@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from avatar_optuna.decision import Decision
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import source_fault
 from avatar_optuna.runtimes import load_numpy_student
@@ -42,6 +43,8 @@ class Runtime(Protocol):
     def language(self) -> str: ...
     @property
     def threshold(self) -> float: ...
+    @property
+    def temperature(self) -> float: ...
     @property
     def window(self) -> int: ...
     def encode(self, functions: Sequence[str]) -> npt.NDArray[np.float32]: ...
@@ -80,6 +83,11 @@ class ExportedStudent:
         return self._runtime.threshold
 
     @property
+    def temperature(self) -> float:
+        """Its logits are divided by this, so that probabilities are as often right as they say."""
+        return self._runtime.temperature
+
+    @property
     def window(self) -> int:
         """Tokens of a function that it reads at most."""
         return self._runtime.window
@@ -93,8 +101,11 @@ class ExportedStudent:
         return self._runtime.encode(functions)
 
     def logits(self, joined: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Logits (inputs, labels) of the vectors of each input, one after the other: (inputs, arity k)."""
-        return self._runtime.classify(joined)
+        """Logits (inputs, labels) of the vectors of each input, one after the other: (inputs, arity k).
+
+        They are divided by the temperature: their softmax are the probabilities of `predict`.
+        """
+        return self._runtime.classify(joined) / np.float32(self.temperature)
 
     def predict(
         self, inputs: Sequence[str | tuple[str, ...]], *, threshold: float | None = None
@@ -128,9 +139,7 @@ class ExportedStudent:
         places = {text: place for place, text in enumerate(dict.fromkeys(text for row in rows for text in row))}
         vectors = self.encode(list(places))  # (functions, k)
         joined = vectors[[places[text] for row in rows for text in row]].reshape(len(rows), -1)  # (inputs, arity k)
-        logits = self.logits(joined).astype(np.float64)  # (inputs, labels)
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+        probabilities = Decision(temperature=self.temperature).probabilities(self._runtime.classify(joined))
         limit = self.threshold if threshold is None else threshold
         return [self._classification(row, limit) for row in probabilities]
 

@@ -95,10 +95,12 @@ class Study:
             student: Number of the student.
             out: A directory that does not exist yet.
             format_name: The export format, such as "hf" or "numpy".
-            threshold: Stored with a student of two labels, which gives the label 1 from this probability on (0.5).
+            threshold: Stored with a student of two labels, which gives the label 1 from this probability on; None
+                leaves its own, or 0.5.
 
         Raises:
-            InputError: There is no such student or format, `out` exists, or the student has not two labels.
+            InputError: There is no such student or format, `out` exists, the student has not two labels, or its own
+                threshold misses its aim and no other is given.
         """
         from avatar_optuna.exports import export_student
 

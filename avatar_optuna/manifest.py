@@ -1,18 +1,21 @@
-"""The manifest of a student (`avatar.json`): its form, labels and window, and the SHA-256 of each of its files."""
+"""The manifest of a student (`avatar.json`): its form, labels and window, how it decides, and the hash of each file."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from avatar_optuna.costs import TaskShape
+from avatar_optuna.decision import EVEN, Decision
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import read_json, sha256_of, write_text
 
 MANIFEST_FILE = "avatar.json"
-DEFAULT_THRESHOLD = 0.5
+DEFAULT_THRESHOLD = EVEN
+DEFAULT_TEMPERATURE = 1.0
 DEFAULT_FAMILY = "transformer"
 """Of a student whose manifest names none, as none did before there were several."""
 
@@ -45,6 +48,13 @@ def write_manifest(
 def store_threshold(directory: Path, threshold: float) -> None:
     """Write a threshold, from 0 to 1, into the manifest of a student of two labels."""
     _write(directory, {**read_manifest(directory), "threshold": threshold})
+
+
+def store_decision(directory: Path, decision: Decision) -> None:
+    """Write into the manifest of a student how its logits become probabilities and labels."""
+    manifest = {**read_manifest(directory), "temperature": decision.temperature}
+    threshold = {} if decision.threshold is None else {"threshold": decision.threshold}
+    _write(directory, {**manifest, **threshold})
 
 
 def renew_hashes(directory: Path) -> None:
@@ -85,6 +95,8 @@ def read_manifest(directory: Path, needed: Callable[[str], Sequence[str]] = lamb
         _ = int(manifest["max_sequence_length"]), manifest["is_student"]
         if not 0 <= float(manifest.get("threshold", DEFAULT_THRESHOLD)) <= 1:
             raise ValueError("threshold must be from 0 to 1")
+        if not 0 < float(manifest.get("temperature", DEFAULT_TEMPERATURE)) < math.inf:
+            raise ValueError("temperature must be a number above 0")
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{directory}: {MANIFEST_FILE} must list form, length and hashes, it does not") from error
     for name in needed(family_name(manifest)):

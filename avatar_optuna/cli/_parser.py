@@ -252,7 +252,8 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
             _argument("--out", "new directory for the student", type=path, required=True, metavar="DIR"),
             _argument(
                 "--threshold",
-                "stored with it: from this probability on it answers the second of two labels (default: 0.5)",
+                "stored with it: from this probability on it answers the second of two labels (default: the student's "
+                "own, else 0.5)",
                 type=probability,
                 metavar="P",
             ),

@@ -23,7 +23,7 @@ from avatar_optuna.distillation._networks import SingleClassifier, config_of
 from avatar_optuna.distillation._padding import settle_padding
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.exceptions import AvatarError, InputError, is_failure
-from avatar_optuna.manifest import DEFAULT_THRESHOLD, MANIFEST_FILE, family_name, read_manifest
+from avatar_optuna.manifest import DEFAULT_TEMPERATURE, DEFAULT_THRESHOLD, MANIFEST_FILE, family_name, read_manifest
 from avatar_optuna.students import FAMILIES
 from avatar_optuna.students.packing import is_packed
 from avatar_optuna.students.transformer import POSITION_OFFSET
@@ -78,6 +78,7 @@ class Classifier:
         max_sequence_length: Longer functions are cut to this many tokens, special ones included.
         device: Where it computes.
         threshold: Of two labels, the label 1 is given from this probability on.
+        temperature: By which its logits are divided where probabilities are asked for; no logits here are.
         language: Of the functions it learnt from, such as "java"; "" where its directory does not say.
         reader: Turns functions into what the network takes; None where that is token ids.
     """
@@ -89,6 +90,7 @@ class Classifier:
     max_sequence_length: int
     device: torch.device
     threshold: float = DEFAULT_THRESHOLD
+    temperature: float = DEFAULT_TEMPERATURE
     language: str = ""
     reader: Reader | None = None
 
@@ -147,6 +149,7 @@ class Classifier:
             max_sequence_length=length or longest_sequence(network, tokenizer),
             device=torch.device(device),
             threshold=float(manifest.get("threshold", DEFAULT_THRESHOLD)),
+            temperature=float(manifest.get("temperature", DEFAULT_TEMPERATURE)),
             language=str(manifest.get("language", "")),
         )
         return classifier._given_data_flow(str(directory), manifest)

@@ -22,7 +22,8 @@ class TorchStudent:
     def __init__(self, classifier: Classifier) -> None:
         self.classifier = classifier
         self.label_names, self.arity = classifier.label_names, classifier.task_shape.arity
-        self.language, self.threshold = classifier.language, classifier.threshold
+        self.language = classifier.language
+        self.threshold, self.temperature = classifier.threshold, classifier.temperature
         self.window = classifier.max_sequence_length
 
     @classmethod

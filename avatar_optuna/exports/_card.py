@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from avatar_optuna.exports._export import StudentToExport
+from avatar_optuna.manifest import DEFAULT_TEMPERATURE, DEFAULT_THRESHOLD, read_manifest
 
 
 def write_card(student: StudentToExport, out_dir: Path, usage: str, *, library: str | None = None) -> None:
@@ -26,6 +27,21 @@ def example_inputs(student: StudentToExport) -> str:
     if student.task_shape.is_pair:
         return '[["int f(int a) { return a; }", "int g(int b) { return b; }"]]'
     return '["int f(int a) { return a; }"]'
+
+
+def decision_of(student: StudentToExport) -> tuple[float, float]:
+    """Temperature and threshold of a student, as its manifest has them."""
+    manifest = read_manifest(student.files)
+    temperature = float(manifest.get("temperature", DEFAULT_TEMPERATURE))
+    return temperature, float(manifest.get("threshold", DEFAULT_THRESHOLD))
+
+
+def decision_sentence(student: StudentToExport) -> str:
+    """How logits become probabilities and a label, for whoever does that without the exported code."""
+    temperature, threshold = decision_of(student)
+    logits = "logits" if temperature == DEFAULT_TEMPERATURE else f"logits divided by {temperature!r}"
+    given = "the likeliest" if student.task_shape.num_labels != 2 else f"the second from {threshold!r} on"
+    return f"Probabilities are the softmax of the {logits}; the label is {given}."
 
 
 def window_sentence(student: StudentToExport) -> str:

@@ -83,11 +83,12 @@ def export_student(
     Args:
         number: Of the student: of its trial in `NAME/distilled`.
         out: A directory that does not exist yet.
-        threshold: Stored with a student of two labels: it gives the label 1 from this probability on. None leaves 0.5.
+        threshold: Stored with a student of two labels: it gives the label 1 from this probability on. None leaves its
+            own, or 0.5.
 
     Raises:
-        InputError: There is no such student or format, the format needs a package that is missing, `out` exists, or a
-            threshold is given for another number of labels than two.
+        InputError: There is no such student or format, the format needs a package that is missing, `out` exists, a
+            threshold is given for another number of labels than two, or none is and the student's own misses its aim.
         StorageError: A file is missing from the artifact store, or was changed.
     """
     if out.exists():
@@ -107,6 +108,10 @@ def export_student(
         )
     if threshold is not None and view.task_shape.num_labels != 2:
         raise InputError(f"--threshold is for students of two labels, this one has {view.task_shape.num_labels}")
+    if threshold is None and student.decision.missed is not None:
+        raise InputError(
+            f"student {number} needs a --threshold to be exported, as its own misses its aim: {student.decision.missed}"
+        )
     with tempfile.TemporaryDirectory() as files, appearing(out) as draft:
         download_directory(artifact_store(study.artifacts), student.result.files, Path(files))
         if threshold is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.exports._export import StudentToExport
-from avatar_optuna.manifest import MANIFEST_FILE
+from avatar_optuna.manifest import DEFAULT_TEMPERATURE, DEFAULT_THRESHOLD, MANIFEST_FILE
 from avatar_optuna.runtimes.grams import GRAMS
 
 SOURCES = Path(__file__).parents[1] / "runtimes"
@@ -23,12 +23,14 @@ class HashedFiles:
         config: As in `config.json`.
         label_names: Of the labels, in their order.
         threshold: Of two labels, the second from this probability on.
+        temperature: By which logits are divided before the softmax.
         language: Of the functions it learnt from, "" where it is not known.
     """
 
     config: dict[str, Any]
     label_names: tuple[str, ...]
     threshold: float
+    temperature: float
     language: str
 
     @property
@@ -69,7 +71,8 @@ def read_hashed(student: StudentToExport, format_name: str) -> HashedFiles:
     return HashedFiles(
         config=config,
         label_names=tuple(map(str, manifest["label_names"])),
-        threshold=float(manifest.get("threshold", 0.5)),
+        threshold=float(manifest.get("threshold", DEFAULT_THRESHOLD)),
+        temperature=float(manifest.get("temperature", DEFAULT_TEMPERATURE)),
         language=str(manifest.get("language", "")),
     )
 

@@ -79,6 +79,7 @@ def _constants(student: StudentToExport, files: HashedFiles) -> str:
         "ARITY": f"{student.task_shape.arity} /* functions an input */",
         "LABELS": student.task_shape.num_labels,
         "THRESHOLD": f"{files.threshold!r} /* of two labels, the second from this probability on */",
+        "TEMPERATURE": f"{files.temperature!r} /* logits are divided by it before the softmax */",
         "WINDOW": f"{config['max_sequence_length']} /* distinct n-grams of a function that are read at most */",
         "IS_BYTES": f"{int(files.is_bytes)} /* whether n-grams are of bytes, and not of tokens */",
         "LONGEST": f"{files.longest} /* tokens or bytes of the longest n-grams */",

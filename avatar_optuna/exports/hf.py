@@ -8,12 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from avatar_optuna.exports._card import example_inputs, window_sentence, write_card
+from avatar_optuna.exports._card import decision_of, decision_sentence, example_inputs, window_sentence, write_card
 from avatar_optuna.exports._export import StudentToExport
 from avatar_optuna.exports._standalone import standalone
-from avatar_optuna.manifest import renew_hashes
+from avatar_optuna.manifest import DEFAULT_TEMPERATURE, renew_hashes
 
 _MODULE = "modeling_student"
+_LOGITS = "model(**batch).logits"
 _USAGE = """
 {what} In a process without avatar-optuna:
 
@@ -26,13 +27,12 @@ model = AutoModelForSequenceClassification.from_pretrained(directory, {options})
 {tokenizer}inputs = {inputs}
 {batch}
 with torch.inference_mode():
-    probabilities = model(**batch).logits.softmax(dim=-1)  # shape (inputs, labels)
+    probabilities = {logits}.softmax(dim=-1)  # shape (inputs, labels)
 for row in probabilities:
-    print(model.config.id2label[int(row.argmax())], row.tolist())
+    print(model.config.id2label[{label}], row.tolist())
 ```
 
-{window} `avatar.json` holds the threshold of `predict`, where another than 0.5 was chosen. With avatar-optuna:
-`avatar-optuna predict DIR {files}`.
+{decision} `avatar.json` holds both. {window} With avatar-optuna: `avatar-optuna predict DIR {files}`.
 """
 _OURS = "`avatar-optuna predict DIR {files}` loads it, and in Python `avatar_optuna.load_student(DIR)`, nothing else."
 _STOCK = "It is a RoBERTa classifier to transformers, which loads it as it is."
@@ -89,6 +89,7 @@ def _usage(student: StudentToExport, *, is_stock: bool) -> str:
         batch = f"batch = tokenizer(\n    {flat}, {options}\n)"
     else:
         batch = f"batch = model.prepare({flat})  # cuts what is longer than it reads"
+    temperature, threshold = decision_of(student)
     source = "directory" if is_stock else "directory, trust_remote_code=True"
     return _USAGE.format(
         what=_STOCK if is_stock else _CUSTOM,
@@ -97,6 +98,9 @@ def _usage(student: StudentToExport, *, is_stock: bool) -> str:
         tokenizer=f"tokenizer = AutoTokenizer.from_pretrained({source})\n" if has_tokenizer else "",
         inputs=example_inputs(student),
         batch=batch,
+        logits=_LOGITS if temperature == DEFAULT_TEMPERATURE else f"({_LOGITS} / {temperature!r})",
+        label=f"int(row[1] >= {threshold!r})" if student.task_shape.num_labels == 2 else "int(row.argmax())",
+        decision=decision_sentence(student),
         window=window_sentence(student),
         files="FILE FILE" if student.task_shape.is_pair else "FILE",
     )

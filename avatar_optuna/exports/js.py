@@ -24,7 +24,8 @@ for (const probabilities of predict(inputs)) {{
 console.log({functions}.map(isTruncated)); // longer than what is read
 ```
 
-{window} `encode(text)` gives the vector of one function, `classify(vectors)` the logits. `index.html` is a page that
+{window} `encode(text)` gives the vector of one function, `classify(vectors)` the logits, which
+`predict` divides by `temperature`. `index.html` is a page that
 runs the student; it holds all that it needs and asks nothing of any network, so it may be opened from a folder.
 """
 
@@ -43,6 +44,7 @@ class JavaScriptModule:
             "arity": student.task_shape.arity,
             "labelNames": files.label_names,
             "threshold": files.threshold,
+            "temperature": files.temperature,
             "window": files.config["max_sequence_length"],
             "isBytes": files.is_bytes,
             "longest": files.longest,

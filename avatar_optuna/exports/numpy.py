@@ -26,7 +26,7 @@ print(student.is_truncated({functions}))  # longer than what is read
 ```
 
 `python student.py {files}` prints the label, its name and a probability. {window} `student.encode(functions)` gives
-vectors, {classify}.
+vectors, {classify}, {temperature}.
 """
 
 
@@ -53,6 +53,7 @@ class NumpyDirectory:
             files="FILE FILE" if is_pair else "FILE ...",
             window=window_sentence(student),
             classify="`student.classify` the logits of two vectors joined" if is_pair else "`student.classify` logits",
+            temperature="which `predict` divides by `student.temperature`",
         )
         write_card(student, out_dir, usage)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.exports._card import example_inputs, window_sentence, write_card
+from avatar_optuna.exports._card import decision_sentence, example_inputs, window_sentence, write_card
 from avatar_optuna.exports._export import StudentToExport
 from avatar_optuna.exports._standalone import standalone
 from avatar_optuna.manifest import MANIFEST_FILE, renew_hashes
@@ -18,7 +18,7 @@ from avatar_optuna.runtimes import load_numpy_student
 _RUNTIMES = Path(__file__).parents[1] / "runtimes"
 _USAGE = """
 `encode.onnx` takes `input_ids` (functions, tokens) and gives `vectors`; `classify.onnx` takes the vectors of an input,
-joined, and gives `logits`{of_pairs}. `student.py` runs both; it needs onnxruntime{tokenizers}.
+joined, and gives `logits`{of_pairs}. {decision} `student.py` runs both graphs; it needs onnxruntime{tokenizers}.
 
 ```python
 from student import load
@@ -67,6 +67,7 @@ class OnnxDirectory:
         is_pair = student.task_shape.is_pair
         usage = _USAGE.format(
             of_pairs=" of a pair" if is_pair else "",
+            decision=decision_sentence(student),
             tokenizers="" if family == "hashed" else " and tokenizers",
             inputs=example_inputs(student),
             functions="inputs[0]" if is_pair else "inputs",

@@ -201,7 +201,8 @@ static inline void student_classify(float vectors[STUDENT_ARITY][STUDENT_SIZE], 
     highest = logits[0];
     for (size_t label = 1; label < STUDENT_LABELS; label++)
         if (logits[label] > highest) highest = logits[label];
-    for (size_t label = 0; label < STUDENT_LABELS; label++) sum += probabilities[label] = exp(logits[label] - highest);
+    for (size_t label = 0; label < STUDENT_LABELS; label++)
+        sum += probabilities[label] = exp(((double)logits[label] - highest) / STUDENT_TEMPERATURE);
     for (size_t label = 0; label < STUDENT_LABELS; label++) probabilities[label] /= sum;
 }
 

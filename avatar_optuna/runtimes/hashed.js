@@ -12,6 +12,7 @@ export const language = STUDENT.language; // of the functions that it learnt fro
 export const arity = STUDENT.arity; // functions an input: 1, or 2 for a pair
 export const labelNames = STUDENT.labelNames;
 export const threshold = STUDENT.threshold; // of two labels, the second from this probability on
+export const temperature = STUDENT.temperature; // logits are divided by it before the softmax
 export const windowSize = STUDENT.window; // distinct n-grams of a function that are read at most
 
 const MAX_COUNT = 16; // more occurrences of a bucket in a function count as this many
@@ -27,7 +28,7 @@ export function predict(inputs) {
     const texts = typeof input === "string" ? [input] : input;
     if (texts.length !== arity) throw new Error(`each input must hold ${arity} functions, got ${texts.length}`);
     for (const text of texts) if (!vectors.has(text)) vectors.set(text, encode(text));
-    const logits = classify(texts.map((text) => vectors.get(text)));
+    const logits = classify(texts.map((text) => vectors.get(text))).map((logit) => logit / temperature);
     const highest = Math.max(...logits);
     const exponentials = logits.map((logit) => Math.exp(logit - highest));
     const sum = exponentials.reduce((a, b) => a + b, 0);

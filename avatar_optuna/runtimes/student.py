@@ -26,6 +26,7 @@ class Student:
         self.language = str(manifest.get("language", ""))
         self.window = int(manifest["max_sequence_length"])  # tokens of a function that are read at most
         self.threshold = float(manifest.get("threshold", 0.5))  # of two labels, the second from this probability on
+        self.temperature = float(manifest.get("temperature", 1.0))  # logits are divided by it before the softmax
 
     def encode(self, functions: Sequence[str]) -> Floats:
         """Vectors (functions, k)."""
@@ -49,7 +50,7 @@ class Student:
             return np.zeros((0, len(self.label_names)))
         vectors = self.encode(list(places))
         joined = vectors[[places[text] for row in rows for text in row]].reshape(len(rows), -1)
-        logits = self.classify(joined).astype(np.float64)
+        logits = self.classify(joined).astype(np.float64) / self.temperature
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 

@@ -24,6 +24,9 @@ FUNCTIONS = (
     "def mean(values):\n    return sum(values) / len(values)\n" * 8,  # longer than the student's window
 )
 
+TEMPERATURE = 1.6
+"""Of the random students: probabilities are those of their logits divided by it."""
+
 Answers = Callable[[Path, Sequence[tuple[str, ...]]], npt.ArrayLike]
 """Takes an exported directory and inputs; returns the probabilities of the labels, shape (inputs, labels)."""
 
@@ -72,6 +75,7 @@ def random_student(
         is_student=True,
         family=family.name,
         hyperparameters=hyperparameters.to_dict(),
+        temperature=TEMPERATURE,
     )
     return StudentToExport(
         name=f"random-{arity}",

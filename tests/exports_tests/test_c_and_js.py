@@ -20,8 +20,9 @@ from avatar_optuna.exceptions import InputError
 from avatar_optuna.exports.c import FORMAT as C
 from avatar_optuna.exports.js import FORMAT as JS
 from avatar_optuna.inference import load_student
+from avatar_optuna.manifest import store_threshold
 from avatar_optuna.students import Configuration
-from avatar_optuna.testing.exports import FUNCTIONS, check_export_format, random_student
+from avatar_optuna.testing.exports import FUNCTIONS, TEMPERATURE, check_export_format, random_student
 from tests.exports_tests.alone import hashed_student, transformer_student
 
 STUDENTS = [
@@ -32,6 +33,7 @@ STUDENTS = [
     hashed_student(grams="byte-4-grams", precision="int4", pooling="mean"),
     hashed_student(grams="byte-5-grams", precision="int8"),
 ]
+THRESHOLD = 0.6
 _BENCH = """
 #include <stdio.h>
 #include "student.h"
@@ -74,6 +76,7 @@ def texts() -> tuple[str, ...]:
 
 def _exported(folder: Path, export_format: Any, student: Configuration, arity: int = 1) -> tuple[Path, Path]:
     made = random_student(folder, arity=arity, hyperparameters=student)
+    store_threshold(made.files, THRESHOLD)
     out = folder / "out"
     out.mkdir()
     export_format.write(made, out)
@@ -117,10 +120,10 @@ def test_c_gives_the_answers_of_python_on_a_thousand_functions(student: Configur
     vectors = python.encode(texts())
     np.testing.assert_allclose(rows[:, 1:-3], vectors, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(rows[:, 0], python.is_truncated(texts()))
-    logits = python.predict_logits(texts(), np.arange(1000)[:, None]).astype(np.float64)
+    logits = python.predict_logits(texts(), np.arange(1000)[:, None]).astype(np.float64) / TEMPERATURE
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(rows[:, -3:-1], expected, atol=1e-5)
-    np.testing.assert_array_equal(rows[:, -1], rows[:, -2] >= 0.5)
+    np.testing.assert_array_equal(rows[:, -1], rows[:, -2] >= THRESHOLD)
     assert 0.01 < python.is_truncated(texts()).mean() < 0.99
 
 
@@ -135,10 +138,10 @@ def test_javascript_gives_the_answers_of_python_on_a_thousand_functions(student:
     python = Classifier.load(files)
     np.testing.assert_allclose(vectors, python.encode(texts()), rtol=1e-5, atol=1e-5)
     assert cut == python.is_truncated(texts()).tolist()
-    logits = python.predict_logits(texts(), np.arange(1000)[:, None]).astype(np.float64)
+    logits = python.predict_logits(texts(), np.arange(1000)[:, None]).astype(np.float64) / TEMPERATURE
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
-    assert labels == (np.asarray(probabilities)[:, 1] >= 0.5).tolist()
+    assert labels == (np.asarray(probabilities)[:, 1] >= THRESHOLD).tolist()
 
 
 def test_half_of_a_surrogate_pair_is_a_question_mark(tmp_path: Path) -> None:

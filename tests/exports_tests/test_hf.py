@@ -35,7 +35,8 @@ else:
     cut = {"truncation": True, "max_length": 32, "padding": True, "split_special_tokens": True}
     batch = tokenizer(functions, return_tensors="pt", **cut)
 with torch.inference_mode():
-    print(json.dumps(model(**batch).logits.double().softmax(dim=-1).tolist()))
+    logits = model(**batch).logits.double() / json.loads(Path(directory, "avatar.json").read_text())["temperature"]
+    print(json.dumps(logits.softmax(dim=-1).tolist()))
 """
 _STOCK = [transformer_student(), transformer_student(precision="float16", tokenizer="Unigram")]
 _CUSTOM = [
