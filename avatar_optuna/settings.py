@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from avatar_optuna.carbon import is_known_country
 from avatar_optuna.constraints import PREDICTED_NAMES, parse_for_any
+from avatar_optuna.decision import AIM_RULE, Aim
 from avatar_optuna.exceptions import DataError, InputError, StudyFileError
 from avatar_optuna.files import read_text
 from avatar_optuna.kinds import TASK_KINDS, TEACHER_KINDS, Kind
@@ -74,6 +75,14 @@ def _class_weights(value: Any) -> str | None:
 def class_weights_faults(value: Any) -> list[str]:
     """What is wrong with `class_weights` of a teacher that is fine-tuned here, one sentence at most."""
     return [f"class_weights {fault}, got {value!r}"] if (fault := _class_weights(value)) is not None else []
+
+
+def _aim(value: Any) -> str | None:
+    try:
+        Aim.parse(value if isinstance(value, str) else "")
+    except InputError:
+        return AIM_RULE
+    return None
 
 
 def _text(value: Any) -> str | None:
@@ -342,6 +351,7 @@ class DistillationSettings(_Section):
     temperature: float = _setting(_real(0.01, 1000.0), 2.0)
     hard_label_weight: float = _setting(_real(0.0, 1.0), 0.0)
     class_weights: str | Mapping[str, float] = _setting(_class_weights, "batch")
+    threshold: str | None = _setting(_optional(_aim), None)
     weight_decay: float = _setting(_real(0.0, 10.0), 0.01)
     warmup_ratio: float = _setting(_real(0.0, 1.0), 0.1)
     token_dropout_prob: float = _setting(_real(0.0, 0.9), 0.0)
@@ -351,6 +361,11 @@ class DistillationSettings(_Section):
     max_train_inputs: int | None = _setting(_optional(_whole(1)), None)
     max_retries: int = _setting(_whole(0, 100), 2)
     seed: int = _setting(_whole(0), 0)
+
+    @property
+    def aim(self) -> Aim | None:
+        """What the threshold of each model is chosen for on validation; None leaves 0.5."""
+        return Aim.parse(self.threshold) if self.threshold is not None else None
 
     def _cross_faults(self) -> list[str]:
         if self.class_weights != "batch" and not self.hard_label_weight:

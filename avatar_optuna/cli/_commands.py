@@ -63,6 +63,7 @@ def _space(options: Namespace, console: Console) -> None:
 
 
 def _teacher(options: Namespace, console: Console) -> None:
+    from avatar_optuna.decision import decide
     from avatar_optuna.metrics import baseline, effectiveness
     from avatar_optuna.tasks import load_task
     from avatar_optuna.teachers import load_teacher, weaknesses, write_inputs
@@ -90,15 +91,21 @@ def _teacher(options: Namespace, console: Console) -> None:
             on_epoch=lambda record: update(record.epoch),
         )
     splits = [name for name in ("valid", "test") if teacher.has_logits(name)]
+    aim = settings.distillation.aim
     with progress.busy("evaluating teacher and baseline"):
+        decision = decide(teacher.logits("valid"), task.valid.labels, aim)
         figures = {
             name: effectiveness(
-                task.splits[name].labels, teacher.logits(name).argmax(axis=1), num_labels=task.shape.num_labels
+                task.splits[name].labels, decision.labels(teacher.logits(name)), num_labels=task.shape.num_labels
             )
             for name in splits
         }
-        plain = baseline(task)
+        plain = baseline(task, aim)
     _render.teacher(teacher.source, figures, plain, console)
+    if aim is not None:
+        say(console, f"both at a threshold chosen on validation for {aim}: the teacher's is {decision.threshold:.3g}")
+    if decision.missed is not None:
+        raise InputError(f"distillation.threshold: {decision.missed}, by the teacher {teacher.source}")
     for warning in weaknesses(figures["valid"], plain["valid"], task.shape.num_labels):
         say(console, f"warning    {warning}")
     if options.save is not None:

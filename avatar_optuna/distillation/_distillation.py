@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from avatar_optuna.costs import TaskShape
+from avatar_optuna.decision import Aim, require_two_labels
 from avatar_optuna.distillation._batches import views_of
 from avatar_optuna.distillation._checkpoint import CHECKPOINT_FILE, CheckpointStore
 from avatar_optuna.distillation._label_weights import label_weights
@@ -29,6 +30,7 @@ from avatar_optuna.settings import DistillationSettings
 from avatar_optuna.students import Configuration
 from avatar_optuna.tasks import Task, known_groups
 
+_METRIC = "balanced_accuracy"
 VIEWS_SEED = 0
 """Students of all seeds read the same views, so that the teacher labels them once."""
 _EDITS_SEED = 1000
@@ -73,7 +75,7 @@ def distil(
     cache_dir: Path | None = None,
     checkpoint: CheckpointStore | None = None,
     on_epoch: OnEpoch | None = None,
-    metric: str = "balanced_accuracy",
+    metric: str = _METRIC,
 ) -> TrainedStudent:
     """Train a tokenizer, build a student, teach it, and keep its best epoch on validation.
 
@@ -96,13 +98,15 @@ def distil(
         cache_dir: For trained tokenizers and edited functions; None makes them anew.
         checkpoint: Where each epoch's checkpoint is kept besides.
         on_epoch: Called with each epoch's record; what it raises ends the distillation, resumable.
-        metric: Of `metrics.METRICS`: by which the best epoch is chosen.
+        metric: Of `metrics.METRICS`: by which the best epoch is chosen, at a threshold chosen in each epoch for the aim
+            of `settings`, where there is one.
 
     Raises:
         DivergenceError: The training lost itself.
         InputError: The hyperparameters and the task do not go together.
     """
-    chosen_seed = settings.seed if seed is None else seed
+    chosen_seed, aim = settings.seed if seed is None else seed, settings.aim
+    require_two_labels(aim, task.shape.num_labels)
     recipe = Recipe(
         epochs=settings.epochs if epochs is None else epochs,
         batch_size=hyperparameters.batch_size,
@@ -144,11 +148,11 @@ def distil(
         valid=Examples.of(task.valid, tokenizer, max_sequence_length=length, device=device),
         soft_labels=soft_labels,
         directory=out_dir / "checkpoint",
-        fingerprint=_fingerprint(hyperparameters, recipe, task, teacher, metric, edits),
+        fingerprint=_fingerprint(hyperparameters, recipe, task, teacher, metric, edits, aim),
         store=checkpoint,
         precision=hyperparameters.precision_on_disk,
         stop_after=stop_after,
-        judge=Judge(metric=metric, split=task.valid) if metric != "balanced_accuracy" else None,
+        judge=Judge(metric=metric, split=task.valid, aim=aim) if aim is not None or metric != _METRIC else None,
     )
     best = trainer.run(on_epoch)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -209,7 +213,13 @@ def edited_functions(
 
 
 def _fingerprint(
-    hyperparameters: Configuration, recipe: Recipe, task: Task, teacher: Teacher, metric: str, edits: Sequence[str] = ()
+    hyperparameters: Configuration,
+    recipe: Recipe,
+    task: Task,
+    teacher: Teacher,
+    metric: str,
+    edits: Sequence[str] = (),
+    aim: Aim | None = None,
 ) -> str:
     """Names a distillation: everything that its outcome depends on but the machine.
 
@@ -223,7 +233,8 @@ def _fingerprint(
     if not recipe.contrastive_weight:
         del values["contrastive_weight"]
     parts = [hyperparameters.to_dict(), values, task.fingerprint, teacher.fingerprint]
-    parts += [metric] if metric != "balanced_accuracy" else []
+    parts += [metric] if metric != _METRIC else []
     parts += [hashlib.sha256(json.dumps(edits).encode()).hexdigest()] if edits else []
     parts += [hashlib.sha256(known_groups(task.train).tobytes()).hexdigest()] if recipe.contrastive_weight else []
+    parts += [f"threshold for {aim}"] if aim is not None else []
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from avatar_optuna.codec import Stored
+from avatar_optuna.decision import Aim, Decision, decide
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.metrics import Answers, figure
 from avatar_optuna.tasks import Split
@@ -156,16 +157,20 @@ class Judge:
     Args:
         metric: Its name.
         split: The validation split.
+        aim: What the threshold of each epoch is chosen for; None: the likeliest labels count.
     """
 
     metric: str
     split: Split
+    aim: Aim | None = None
 
     def __call__(
         self, logits: npt.NDArray[Any], logits_of: Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]]
     ) -> float:
         """The figure of logits (n, labels); further pairs of the split's functions are asked for by `logits_of`."""
-        return figure(self.metric, Answers(split=self.split, logits=logits, logits_of=logits_of))
+        decision = decide(logits, self.split.labels, self.aim) if self.aim is not None else Decision()
+        answers = Answers(split=self.split, logits=logits, logits_of=logits_of, decision=decision)
+        return figure(self.metric, answers)
 
 
 OnEpoch = Callable[[EpochRecord], None]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from avatar_optuna.decision import Decision
 from avatar_optuna.distillation import Classifier
 from avatar_optuna.edits import label_flips
 from avatar_optuna.metrics import share_interval
@@ -17,15 +18,19 @@ from avatar_optuna.tasks import Split
 _BATCH = 64
 
 
-def count_flips(classifier: Classifier, split: Split, variants: Sequence[Sequence[str]]) -> Flips:
+def count_flips(
+    classifier: Classifier, split: Split, variants: Sequence[Sequence[str]], decision: Decision | None = None
+) -> Flips:
     """Count the inputs of a split whose label differs under any of the variants.
 
     Args:
         variants: Edited texts of all functions of the split, in their order (see `avatar_optuna.edits.edited`).
+        decision: How its logits become labels; None: the likeliest counts.
     """
+    decision = decision or Decision()
 
     def labels_of(texts: Sequence[str]) -> npt.NDArray[np.integer[Any]]:
-        return np.asarray(classifier.predict_logits(texts, split.inputs, batch_size=_BATCH).argmax(axis=1))
+        return decision.labels(classifier.predict_logits(texts, split.inputs, batch_size=_BATCH))
 
     is_flipped = label_flips(labels_of, labels_of(split.functions), variants)
     return Flips(

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from avatar_optuna.metrics._effectiveness import wilson
 from avatar_optuna.metrics._figures import Answers
-from avatar_optuna.metrics._resampling import interval, resampled_means
+from avatar_optuna.metrics._resampling import interval, resampled_means, share_interval
 
 
 def fidelity(student: Answers, teacher: Answers) -> dict[str, Any]:
@@ -30,14 +29,10 @@ def fidelity(student: Answers, teacher: Answers) -> dict[str, Any]:
     )
     inputs = student.split.inputs
     agreement, distance = float(is_same.mean()), float(distances.mean())
-    drawn = resampled_means(inputs, np.stack([is_same.astype(np.float64), distances], axis=1))
-    low, high = wilson(int(is_same.sum()), len(is_same))
-    if inputs.shape[1] > 1:
-        drawn_low, drawn_high = interval(drawn[:, 0], agreement)
-        low, high = min(low, drawn_low), max(high, drawn_high)
+    drawn = resampled_means(inputs, distances[:, None])[:, 0]
     return {
         "agreement": agreement,
-        "agreement_interval": [low, high],
+        "agreement_interval": list(share_interval(is_same, inputs)),
         "total_variation": distance,
-        "total_variation_interval": list(interval(drawn[:, 1], distance)),
+        "total_variation_interval": list(interval(drawn, distance)),
     }

@@ -80,6 +80,7 @@ class MeasuredStudent:
         inputs: Shape (inputs, functions an input): places in `functions`.
         language: Of the functions, such as "java".
         predict: Logits (inputs, labels) of functions and inputs in the form of these two.
+        labels_of: The labels (inputs,) that it gives by such logits: of two labels, at its threshold.
         edits: Of each function, under which robustness is measured.
         cache_dir: Where edited functions are kept, or None.
     """
@@ -95,6 +96,7 @@ class MeasuredStudent:
     inputs: npt.NDArray[np.integer[Any]]
     language: str
     predict: Predict
+    labels_of: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.int64]]
     edits: int = DEFAULT_EDITS
     cache_dir: Path | None = None
 

@@ -40,10 +40,10 @@ class Robustness:
         """The fraction of inputs, from 0 to 1, whose label no edit changes."""
 
         def labels_of(texts: Sequence[str]) -> npt.NDArray[np.integer[Any]]:
-            return np.asarray(student.predict(texts, student.inputs).argmax(axis=1))  # (inputs,)
+            return student.labels_of(student.predict(texts, student.inputs))  # (inputs,)
 
         variants = edited(student.functions, student.language, count=student.edits, cache_dir=student.cache_dir)
-        return float(1.0 - label_flips(labels_of, student.logits.argmax(axis=1), variants).mean())
+        return float(1.0 - label_flips(labels_of, student.labels_of(student.logits), variants).mean())
 
 
 OBJECTIVE = Robustness()

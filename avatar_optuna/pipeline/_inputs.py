@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from avatar_optuna.decision import require_two_labels
 from avatar_optuna.distillation import label_weights
 from avatar_optuna.edits import check_language
 from avatar_optuna.exceptions import InputError
@@ -46,6 +47,7 @@ def require_space(settings: StudySettings, storage_url: str) -> bool:
 def check_inputs(settings: StudySettings, *, cache_dir: Path) -> None:
     """Read the data and the teacher of a study once, to refuse (`InputError`) what cannot be read or measured."""
     task = load_task(settings.task, cache_dir=cache_dir)
+    require_two_labels(settings.distillation.aim, task.shape.num_labels)
     _require_metric(settings.measurement.effectiveness, task)
     label_weights(settings.distillation.class_weights, task, key="distillation.class_weights")
     for kind in measured(settings.search.objectives).values():

@@ -20,12 +20,13 @@ from avatar_optuna.cost_model import CostModel
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.dashboard_notes import save_figures, write_notes
 from avatar_optuna.data_audit import audit_data, findings
+from avatar_optuna.decision import Aim, Decision, decide
 from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, edited_functions
 from avatar_optuna.edits import edited, num_unedited
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.feasibility import StudyFeasibility, draw, feasibility_of, tighten
 from avatar_optuna.indicator import MIN_SAMPLES, StudyIndicator, fit_indicator, indicator_kind
-from avatar_optuna.measurement import compare, estimate_power, forward_flops, measure, open_counter
+from avatar_optuna.measurement import compare, estimate_power, forward_flops, measure, measure_fidelity, open_counter
 from avatar_optuna.metrics import Answers, baseline, figures
 from avatar_optuna.objective import Objective
 from avatar_optuna.objectives import measured, signs
@@ -47,6 +48,7 @@ from avatar_optuna.schema import (
     POWER,
     TEACHER,
     Comparison,
+    Fidelity,
     Job,
     JobResult,
     SearchResult,
@@ -128,7 +130,8 @@ class Run(Workforce):
             self.study.set_attribute(TEACHER, record.to_dict())
             self.did_something = True
             figure = _percent(record.valid["balanced_accuracy"])
-            self.progress.say(f"teacher    {figure} balanced accuracy on validation ({record.source})")
+            at = _threshold_words(record.decision, self.study.settings.distillation.aim)
+            self.progress.say(f"teacher    {figure} balanced accuracy on validation{at} ({record.source})")
             self._warn_of_weak(record, task)
         return task, teacher
 
@@ -150,7 +153,7 @@ class Run(Workforce):
             self._audit_data(task)
         if BASELINE in self.study.read_attributes():
             return
-        figures = baseline(task)
+        figures = baseline(task, self.study.settings.distillation.aim)
         self.study.set_attribute(BASELINE, figures)
         counts = ", ".join(f"{len(split)} {name}" for name, split in task.splits.items())
         self.progress.say(f"task       {task.kind}: {counts} inputs")
@@ -380,8 +383,16 @@ class Run(Workforce):
                 directory = Path(folder) / name
                 download_directory(store, result.files, directory)
                 students[name] = Classifier.load(directory, task_shape=task.shape, device=settings.device)
-            variants = self._edited_test(task)
-            compared = compare(students, teacher.classifier, task.test, settings, variants=variants)
+            decisions = self._decisions(wanted)
+            compared = compare(
+                students,
+                teacher.classifier,
+                task.test,
+                settings,
+                variants=self._edited_test(task),
+                decisions=decisions,
+                fidelities=self._fidelities(students, decisions, task, teacher),
+            )
         if stored is not None and stored.device != compared.device:
             self.progress.say(
                 f"warning    the students before were timed on {named_device(stored.device)}, these on "
@@ -399,6 +410,30 @@ class Run(Workforce):
         if not count:
             return ()
         return edited(task.test.functions, task.language, count=count, cache_dir=self.cache_dir)
+
+    def _decisions(self, results: Mapping[str, JobResult]) -> dict[str, Decision]:
+        """How the logits of students and teacher become labels, by name."""
+        record = self.study.stored(TeacherRecord, TEACHER)
+        own = {name: result.decision for name, result in results.items()}
+        known = {**own, "teacher": record.decision if record is not None else None}
+        return {name: decision or Decision() for name, decision in known.items()}
+
+    def _fidelities(
+        self, students: Mapping[str, Classifier], decisions: Mapping[str, Decision], task: Task, teacher: Teacher
+    ) -> dict[str, Fidelity]:
+        """How alike the teacher and each student answer the test inputs; nothing where the teacher's are not known."""
+        if not teacher.has_logits("test"):
+            return {}
+        return {
+            name: measure_fidelity(
+                student,
+                decisions[name],
+                task.test,
+                teacher_logits=teacher.logits("test"),
+                teacher_decision=decisions["teacher"],
+            )
+            for name, student in students.items()
+        }
 
     def audit(self, task_shape: TaskShape, *, is_asked: bool = False) -> None:
         """Hold FLOPs against time on this device, once, where the study file wants it or somebody asks."""
@@ -435,14 +470,19 @@ def drawn_samples(feasibility: StudyFeasibility, settings: StudySettings) -> lis
 
 def teacher_record(study: AvatarStudy, task: Task, teacher: Teacher) -> TeacherRecord:
     """Measure the teacher; of one that is only soft labels, what these say."""
-    settings = study.settings.measurement
+    settings, aim = study.settings.measurement, study.settings.distillation.aim
     if teacher.classifier is None:
+        decision = decide(teacher.logits("valid"), task.valid.labels, aim)
+        _require_reached(decision, teacher)
         return TeacherRecord(
             source=teacher.source,
-            valid=_answer_figures(task, teacher, "valid"),
-            test=_answer_figures(task, teacher, "test") if teacher.has_logits("test") else None,
+            valid=_answer_figures(task, teacher, "valid", decision),
+            test=_answer_figures(task, teacher, "test", decision) if teacher.has_logits("test") else None,
+            decision=decision,
         )
-    measured = measure(teacher.classifier, task, settings)
+    logits = {name: teacher.logits(name) for name in ("valid", "test")}
+    measured = measure(teacher.classifier, task, settings, aim=aim, logits=logits)
+    _require_reached(measured.decision, teacher)
     return TeacherRecord(
         source=teacher.source,
         valid=measured.valid,
@@ -452,12 +492,26 @@ def teacher_record(study: AvatarStudy, task: Task, teacher: Teacher) -> TeacherR
         flops=forward_flops(teacher.classifier),
         latency=measured.latency,
         energy=measured.energy,
+        decision=measured.decision,
     )
 
 
-def _answer_figures(task: Task, teacher: Teacher, split_name: str) -> dict[str, Any]:
-    answers = Answers(split=task.splits[split_name], logits=teacher.logits(split_name))
+def _require_reached(decision: Decision, teacher: Teacher) -> None:
+    """Refuse (`InputError`) an aim that the teacher cannot reach: the study would compare nothing with it."""
+    if decision.missed is not None:
+        raise InputError(f"distillation.threshold: {decision.missed}, by the teacher {teacher.source}")
+
+
+def _answer_figures(task: Task, teacher: Teacher, split_name: str, decision: Decision) -> dict[str, Any]:
+    answers = Answers(split=task.splits[split_name], logits=teacher.logits(split_name), decision=decision)
     return figures(answers, task.label_names)
+
+
+def _threshold_words(decision: Decision | None, aim: Aim | None) -> str:
+    """`, at a threshold of 0.31 for f1`, or nothing where none was chosen."""
+    if decision is None or decision.threshold is None:
+        return ""
+    return f", at a threshold of {decision.threshold:.3g} for {aim}"
 
 
 def _percent(fraction: float) -> str:

@@ -9,6 +9,7 @@ import time
 from avatar_optuna.costs import flops
 from avatar_optuna.distillation import Classifier, Teacher, distil, own_stream
 from avatar_optuna.exceptions import StudyError
+from avatar_optuna.manifest import store_decision
 from avatar_optuna.measurement import describe_device, measure, measure_objectives, use_threads
 from avatar_optuna.objectives import measured
 from avatar_optuna.pool._job import ExecutorSettings, JobContext, JobOutcome
@@ -62,7 +63,9 @@ class Distiller:
         )
         classifier = Classifier.load(student.directory, task_shape=task.shape, device=self._device)
         settings = self._settings.measurement
-        measurement = measure(classifier, task, settings, has_device_alone=False)
+        aim = self._settings.distillation.aim
+        measurement = measure(classifier, task, settings, aim=aim, has_device_alone=False)
+        store_decision(student.directory, measurement.decision)
         further = measure_objectives(
             measured(self._settings.search.objectives),
             classifier,
@@ -71,6 +74,7 @@ class Distiller:
             hyperparameters=job.hyperparameters,
             edits=self._settings.measured_edits,
             cache_dir=self._cache_dir,
+            decision=measurement.decision,
         )
         result = JobResult(
             effectiveness=measurement.valid[settings.effectiveness],
@@ -88,6 +92,7 @@ class Distiller:
             host=platform.node(),
             measured=further,
             versions=package_versions(_VERSIONS),
+            decision=measurement.decision,
         )
         return JobOutcome(result=result, directory=student.directory)
 

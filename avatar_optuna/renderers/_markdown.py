@@ -17,21 +17,19 @@ def model_card(view: StudyView, student: DistilledStudent, *, threshold: float |
     """What a student is, what it reaches, what it costs, and how each figure was obtained.
 
     Args:
-        threshold: Of two labels, where another than 0.5 was chosen.
+        threshold: Of two labels, where another than the student's own was asked for at its export.
     """
     template = _templates().get_template("model_card.md")
-    shown = ("accuracy", "balanced_accuracy")
-    further = {
-        name: title
-        for name, title in METRIC_TITLES.items()
-        if name not in shown and name in {**student.result.valid, **student.result.test}
-    }
+    shown, valid, test = ("accuracy", "balanced_accuracy"), student.metrics("valid"), student.metrics("test")
+    further = {name: title for name, title in METRIC_TITLES.items() if name not in shown and name in {**valid, **test}}
     return template.render(
         view=view,
         student=student,
         result=student.result,
         threshold=threshold,
         further=further,
+        valid=valid,
+        test=test,
         teacher_flips=view.flips("teacher"),
     )
 

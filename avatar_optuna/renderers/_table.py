@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from avatar_optuna.cost_model import CostModel
+from avatar_optuna.decision import Decision
 from avatar_optuna.indicator import StudyIndicator
 from avatar_optuna.objectives import OBJECTIVES, written
 from avatar_optuna.progress import say
@@ -46,15 +47,15 @@ def _distilled(view: StudyView, console: Console) -> None:
     names, kinds = (*_MEASURED, *_further(view.students)), _kinds(view)
     table = Table(box=None)
     units = [OBJECTIVES.get(name).unit for name in names]
-    flips = ["flips"] if any(student.flips is not None for student in view.students) else []
-    for heading in ("student", "", *kinds, "predicted", "valid", "test", *flips, *units, "smaller", "faster"):
+    further = _decided(view)
+    for heading in ("student", "", *kinds, "predicted", "valid", "test", *further, *units, "smaller", "faster"):
         table.add_column(heading, justify="left" if heading == "" else "right")
     for student in view.students:
-        number, mark, *cells = _student_cells(student, view.metric, names, has_flips=bool(flips))
+        number, mark, *cells = _student_cells(student, view.metric, names, further)
         shown = student.hyperparameters.shown
         table.add_row(number, mark, *(str(shown[kind]) for kind in kinds), *cells)
     if view.teacher is not None:
-        number, mark, *cells = _teacher_cells(view, view.teacher, names, has_flips=bool(flips))
+        number, mark, *cells = _teacher_cells(view, view.teacher, names, further)
         table.add_row(number, mark, *("" for _ in kinds), *cells)
     console.print(table)
     are_compared = all(student.is_compared for student in view.students)
@@ -65,6 +66,34 @@ def _distilled(view: StudyView, console: Console) -> None:
         "tokenization apart; smaller, faster: than the teacher, timed by turns; *: on the front"
         f"{_flips_legend(view)}{provisional}.",
     )
+    for sentence in _decision_words(view, further):
+        say(console, sentence)
+
+
+_FLIPS, _AS_TEACHER, _THRESHOLD = "flips", "as teacher", "threshold"
+
+
+def _decided(view: StudyView) -> list[str]:
+    """Columns for how students answer: under edits, beside their teacher, from which probability on, where known."""
+    has_flips = any(student.flips is not None for student in view.students)
+    has_fidelity = any(student.fidelity is not None for student in view.students)
+    return [_FLIPS] * has_flips + [_AS_TEACHER] * has_fidelity + [_THRESHOLD] * (view.aim is not None)
+
+
+def _decision_words(view: StudyView, columns: Sequence[str]) -> list[str]:
+    """What these columns are, and which students miss what their threshold is for."""
+    words = []
+    if _AS_TEACHER in columns:
+        words.append("as teacher: % of the test inputs that student and teacher give the same label.")
+    if view.aim is not None:
+        words.append(
+            f"threshold: the second label is given from this probability on, chosen on validation for {view.aim}; "
+            "valid and test are at it, those of teacher and baseline at theirs."
+        )
+    return [
+        *words,
+        *(f"student {s.job}: {s.decision.missed}" for s in view.students if s.decision.missed is not None),
+    ]
 
 
 def _flips_legend(view: StudyView) -> str:
@@ -100,16 +129,22 @@ def _further(students: Sequence[DistilledStudent] | Sequence[PredictedStudent]) 
     return [name for name in names if name not in _PLACED]
 
 
-def _student_cells(student: DistilledStudent, metric: str, names: Sequence[str], *, has_flips: bool) -> list[str]:
+def _student_cells(student: DistilledStudent, metric: str, names: Sequence[str], further: Sequence[str]) -> list[str]:
     times = student.times_less_than.get("teacher", {})
     after = {"latency_ms": _latency_error(student) + ("" if student.is_compared else " p")}
+    fidelity = student.fidelity
+    decided = {
+        _FLIPS: _share(student.flips),
+        _AS_TEACHER: written("effectiveness", fidelity.agreement) if fidelity is not None else "",
+        _THRESHOLD: _threshold(student.decision),
+    }
     return [
         str(student.job),
         "*" if student.on_front else "",
         _with_error(student.prediction) if student.prediction is not None else "",
         written("effectiveness", student.effectiveness),
         _reached(student.result.test, metric),
-        *([_share(student.flips)] if has_flips else []),
+        *(decided[name] for name in further),
         *(f"{written(name, student.figures[name])}{after.get(name, '')}" for name in names),
         *(f"{times[key]:.0f}x" if key in times else "" for key in ("size", "latency")),
     ]
@@ -128,8 +163,16 @@ def _with_error(prediction: Prediction) -> str:
     return f"{written('effectiveness', prediction.effectiveness)} ± {written('effectiveness', 1.96 * prediction.std)}"
 
 
-def _teacher_cells(view: StudyView, teacher: TeacherRecord, names: Sequence[str], *, has_flips: bool) -> list[str]:
+def _threshold(decision: Decision | None) -> str:
+    """Three digits, marked where it does not do what it was chosen for; nothing where none was chosen."""
+    if decision is None or decision.threshold is None:
+        return ""
+    return f"{decision.threshold:.3g}{' !' if decision.missed is not None else ''}"
+
+
+def _teacher_cells(view: StudyView, teacher: TeacherRecord, names: Sequence[str], further: Sequence[str]) -> list[str]:
     compared = view.model("teacher")
+    decided = {_FLIPS: _share(view.flips("teacher")), _AS_TEACHER: "", _THRESHOLD: _threshold(teacher.decision)}
     figures = {
         "size_bytes": teacher.size_bytes,
         "flops": teacher.flops,
@@ -141,7 +184,7 @@ def _teacher_cells(view: StudyView, teacher: TeacherRecord, names: Sequence[str]
         "",
         _reached(teacher.valid, view.metric),
         _reached(teacher.test, view.metric),
-        *([_share(view.flips("teacher"))] if has_flips else []),
+        *(decided[name] for name in further),
         *(written(name, value) if (value := figures.get(name)) is not None else "" for name in names),
         "",
         "",

@@ -48,7 +48,7 @@ def _predicted(student: PredictedStudent) -> dict[str, Any]:
 
 
 def _distilled(student: DistilledStudent) -> dict[str, Any]:
-    prediction, result = student.prediction, student.result
+    prediction, decision = student.prediction, student.result.decision
     low_ms, high_ms = student.latency_interval_ms or (None, None)
     return {
         "trial": student.trial,
@@ -59,8 +59,11 @@ def _distilled(student: DistilledStudent) -> dict[str, Any]:
         **_costs(student),
         **student.hyperparameters.shown,
         "effectiveness": student.effectiveness,
-        "valid": dict(result.valid),
-        "test": dict(result.test),
+        "temperature": decision.temperature if decision is not None else None,
+        "threshold": decision.threshold if decision is not None else None,
+        "threshold_missed": decision.missed if decision is not None else None,
+        "valid": dict(student.metrics("valid")),
+        "test": dict(student.metrics("test")),
         "latency_ms": student.latency_ms,
         "latency_low_ms": low_ms,
         "latency_high_ms": high_ms,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from avatar_optuna.decision import Decision
 from avatar_optuna.objectives import EFFECTIVENESS, OBJECTIVES
 from avatar_optuna.report._content import Content
 from avatar_optuna.report._words import count, figure, interval, times
 from avatar_optuna.view import METRIC_TITLES, DistilledStudent
 
 _REFERENCES = {"teacher": "the teacher", "codebert": "CodeBERT"}
+_AS_TEACHER, _THRESHOLD = "as teacher, %", "threshold"
 _RATIOS = {"size": "smaller", "latency": "faster", "energy": "less J"}
 
 Cell = str | tuple[str, str]
@@ -26,6 +28,12 @@ def costs(content: Content) -> list[str]:
 def units(content: Content) -> list[str]:
     """Headings of these columns."""
     return [OBJECTIVES.get(name).unit for name in costs(content)]
+
+
+def answers(content: Content) -> list[str]:
+    """Headings of how students answer: beside their teacher, and from which probability on, where that is known."""
+    has_fidelity = any(student.fidelity is not None for student in content.students)
+    return [_AS_TEACHER] * has_fidelity + [_THRESHOLD] * (content.aim is not None)
 
 
 def ratios(content: Content) -> list[str]:
@@ -106,6 +114,7 @@ def _row(content: Content, student: DistilledStudent) -> list[Cell]:
         f"{100 * prediction.effectiveness:.1f} ± {196 * prediction.std:.1f}" if prediction is not None else "",
         _with_interval(result.valid, content.metric),
         _with_interval(result.test, content.metric),
+        *_answer_cells(content, student.decision, student.metrics("test")),
         *(_cost(student, name) for name in costs(content)),
         *(
             times(ratio[name][key]) if key in ratio.get(name, {}) else ""
@@ -113,6 +122,15 @@ def _row(content: Content, student: DistilledStudent) -> list[Cell]:
             for key in _ratio_keys(content)
         ),
     ]
+
+
+def _answer_cells(content: Content, decision: Decision | None, figures: Mapping[str, Any]) -> list[Cell]:
+    threshold: Cell = ""
+    if decision is not None and decision.threshold is not None:
+        threshold = f"{decision.threshold:.3g}"
+        threshold = threshold if decision.missed is None else (threshold, "misses its aim")
+    cells: dict[str, Cell] = {_AS_TEACHER: _with_interval(figures, "agreement"), _THRESHOLD: threshold}
+    return [cells[heading] for heading in answers(content)]
 
 
 def _cost(student: DistilledStudent, name: str) -> Cell:
@@ -144,6 +162,7 @@ def _reference(content: Content, name: str, width: int) -> list[Cell]:
         "",
         _with_interval(teacher.valid if teacher is not None else None, content.metric),
         _with_interval(teacher.test if teacher is not None else None, content.metric),
+        *_answer_cells(content, teacher.decision if teacher is not None else None, {}),
         *(figure(name, figures.get(name)) for name in costs(content)),
     ]
     return cells + [""] * (width - len(cells))

@@ -76,11 +76,29 @@ class Flips:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fidelity(Stored):
+    """How alike a student and its teacher answer the test inputs, whatever is right (see `metrics.fidelity`).
+
+    Args:
+        agreement: Share of the inputs that both give the same label.
+        agreement_interval: 95 %.
+        total_variation: Mean distance of their probabilities, from 0 to 1.
+        total_variation_interval: 95 %.
+    """
+
+    agreement: float
+    agreement_interval: tuple[float, float]
+    total_variation: float
+    total_variation_interval: tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ComparedModel:
-    """What one model costs, and how often edits change its label.
+    """What one model costs, how often edits change its label, and how far it answers as its teacher.
 
     `flops` is None for the CodeBERT architecture, `energy` where there is no counter, `flips` for that architecture and
-    where the study does not ask for them.
+    where the study does not ask for them, and `fidelity` for all but students whose teacher's answers to the test
+    inputs are known. Earlier versions had neither `flips` nor `fidelity`.
     """
 
     parameters: int
@@ -89,6 +107,7 @@ class ComparedModel:
     latency: tuple[Latency, ...]
     energy: Energy | None
     flips: Flips | None = None
+    fidelity: Fidelity | None = None
 
     @property
     def of_one_input(self) -> Latency:

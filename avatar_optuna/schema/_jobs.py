@@ -9,6 +9,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from avatar_optuna.codec import Stored
+from avatar_optuna.decision import Decision
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.schema._attributes import CONTINUES, FAMILY, KEY, Purpose
 from avatar_optuna.schema._comparison import Energy, Latency
@@ -101,6 +102,8 @@ class JobResult(Stored):
         versions: Package versions.
         measured: The study's measured objectives, by name.
         files: Name of a file of the student -> {"artifact_id", "sha256", "size_bytes"}.
+        decision: How its logits become probabilities and labels, at which the figures are; None where an earlier
+            version measured them, without a temperature and at 0.5.
     """
 
     effectiveness: float
@@ -119,6 +122,7 @@ class JobResult(Stored):
     versions: Mapping[str, str]
     measured: Mapping[str, float] = field(default_factory=dict)
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    decision: Decision | None = None
 
     def values(self) -> list[float]:
         """The values of the finished trial, in the order of `distilled_metric_names`."""
@@ -173,6 +177,7 @@ class TeacherRecord(Stored):
         flops: Forward FLOPs of one input at its full sequence length.
         latency: One for each batch size.
         energy: Of one input, or None without a counter.
+        decision: As that of a student (see `JobResult`).
     """
 
     source: str
@@ -183,6 +188,7 @@ class TeacherRecord(Stored):
     flops: int | None = None
     latency: tuple[Latency, ...] = ()
     energy: Energy | None = None
+    decision: Decision | None = None
 
     def figures(self, split: str) -> Mapping[str, Any] | None:
         """Of "valid" or "test", as far as they are known."""

@@ -197,6 +197,7 @@ class _Reader:
             is_compared=own is not None,
             energy=energy,
             flips=own.flips if own is not None else None,
+            fidelity=own.fidelity if own is not None else None,
             times_less_than={name: own.times_less_than(models[name]) for name in _REFERENCES if own and name in models},
         )
 

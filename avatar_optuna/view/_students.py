@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from avatar_optuna.schema import Energy, Flips, JobResult, Purpose
+from avatar_optuna.decision import Decision
+from avatar_optuna.schema import Energy, Fidelity, Flips, JobResult, Purpose
 from avatar_optuna.students import Configuration
 
 
@@ -74,6 +76,8 @@ class DistilledStudent:
             not ask for it.
         times_less_than: For "teacher" and "codebert", where they were compared: how many times less it takes, as
             `size`, `latency`, and where known `flops` and `energy`.
+        fidelity: How alike it and its teacher answer the test inputs, from the comparison; None before it, where the
+            teacher's answers are not known, and in earlier versions.
         on_front: Whether no other distilled student of a front is at least as good in every figure that is compared.
     """
 
@@ -89,9 +93,20 @@ class DistilledStudent:
     is_compared: bool
     energy: Energy | None
     times_less_than: Mapping[str, Mapping[str, float]]
+    fidelity: Fidelity | None = None
     on_front: bool = False
     latency_interval_ms: tuple[float, float] | None = None
     flips: Flips | None = None
+
+    @property
+    def decision(self) -> Decision:
+        """How its logits become probabilities and labels."""
+        return self.result.decision or Decision()
+
+    def metrics(self, split: str) -> Mapping[str, Any]:
+        """Of "valid" or "test", those beside its teacher among them."""
+        beside = self.fidelity.to_dict() if self.fidelity is not None and split == "test" else {}
+        return {**self.result.figures(split), **beside}
 
     @property
     def effectiveness(self) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 from avatar_optuna.cost_model import CostModel
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.data_audit import DataAudit
+from avatar_optuna.decision import Aim
 from avatar_optuna.indicator import StudyIndicator
 from avatar_optuna.schema import (
     Audit,
@@ -34,8 +35,12 @@ METRIC_TITLES: Mapping[str, str] = {
     "ordered_pairs": "fixes in order",
     "map_at_r": "MAP@R",
     "flips": "flips",
+    "ece": "ECE ↓",
+    "ece_uncalibrated": "ECE uncalibrated ↓",
+    "agreement": "label as teacher",
+    "total_variation": "distance to teacher ↓",
 }
-"""What metrics are called, in the order of columns."""
+"""What metrics are called, in the order of columns; of those with an arrow less is better."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +121,11 @@ class StudyView:
         return self.settings.measurement.effectiveness
 
     @property
+    def aim(self) -> Aim | None:
+        """What the thresholds of students, teacher and baseline were chosen for; None: none were."""
+        return self.settings.distillation.aim
+
+    @property
     def teacher_reached(self) -> float | None:
         """The teacher's effectiveness on validation; None where it is not known."""
         return self.teacher.valid.get(self.metric) if self.teacher is not None else None
@@ -130,7 +140,7 @@ class StudyView:
 
         Those of the test split have `flips` and `flips_interval` where these were counted.
         """
-        own = {str(student.job): student.result.figures(split) for student in self.students}
+        own = {str(student.job): student.metrics(split) for student in self.students}
         teacher = self.teacher.figures(split) if self.teacher is not None else None
         others = {"teacher": teacher, "TF-IDF": self.baseline[split] if self.baseline is not None else None}
         known = {**own, **{name: figures for name, figures in others.items() if figures is not None}}
