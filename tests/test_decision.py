@@ -154,7 +154,7 @@ def test_the_threshold_is_one_of_calibrated_probabilities() -> None:
     assert decision.temperature > 2
     best = max(
         f1_score(labels, decision.probabilities(logits)[:, 1] >= threshold)
-        for threshold in np.sort(decision.probabilities(logits)[:, 1])[-100:]  # below, f1 can only fall
+        for threshold in np.sort(decision.probabilities(logits)[:, 1])[-100:]
     )
     assert f1_score(labels, decision.labels(logits)) == pytest.approx(best)
     assert f1_score(labels, decision.labels(logits)) > f1_score(labels, logits.argmax(1))
