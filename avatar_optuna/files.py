@@ -119,14 +119,21 @@ def read_text(path: Path) -> str:
 
 def source_fault(text: str) -> str | None:
     """The rule that the text of a function breaks, and the text, as the end of a sentence; None if it is sound."""
-    shown = repr(text if len(text) <= 80 else f"{text[:80]}...")
     if not text.strip("\ufeff \t\r\n\f\v"):
-        return f"must be source text, got {shown}"
+        rule = "must be source text"
+    elif not _is_encodable(text):
+        rule = "must be text that UTF-8 can hold"
+    else:
+        return None
+    return f"{rule}, got {text if len(text) <= 80 else f'{text[:80]}...'!r}"
+
+
+def _is_encodable(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return f"must be text that UTF-8 can hold, got {shown}"
-    return None
+        return False
+    return True
 
 
 def parse_json(text: str) -> Any:

@@ -61,7 +61,7 @@ def write_hugging_face(rows: Records, stem: Path) -> Path:
     with pa.OSFile(str(stem / "data-00000-of-00001.arrow"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as out:
         out.write_table(table, max_chunksize=3)
     (stem / "state.json").write_text(json.dumps({"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}))
-    (stem / "dataset_info.json").write_text("{}")
+    (stem / "dataset_info.json").write_text('{"features": {}}')
     return stem
 
 

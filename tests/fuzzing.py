@@ -24,6 +24,7 @@ from avatar_optuna.manifest import write_manifest
 from avatar_optuna.students.transformer import TRANSFORMER
 from avatar_optuna.students.transformer.tokenizers import train_tokenizer
 from tests.commands import CommandResult, run_command
+from tests.data_writers import WRITERS
 from tests.finished_study import write_study
 
 NO_STORAGE = ("--storage", "sqlite:////proc/none/studies.db")
@@ -56,6 +57,24 @@ _ROWS = (
     '{"func": "\\ufeff", "target": 1}', '{"func": "f", "target": ' + "9" * 5_000 + "}", "[" * 100_000,
     '{"func": "f", "target": 1e400}', '{"func": "f"}', '{"target": 0}', '{"func": " \\t ", "target": 0}', "NaN",
 )  # fmt: skip
+_TASK_LINES = (
+    *("columns = 3", "columns = { code = 3 }", 'columns = { code = "target" }', 'columns = { label = "func" }'),
+    *('columns = { split = "project" }', 'columns = { id = "none" }', 'columns = { group = "day" }', "columns = {}"),
+    *(
+        "labels = 3",
+        "labels = []",
+        'labels = ["a"]',
+        'labels = ["a", "a"]',
+        'labels = ["1", "0"]',
+        "labels = { a = 1 }",
+    ),
+    *('labels = { 0 = "safe", 1 = "vulnerable" }', 'labels = { 0 = "x", 1 = "y" }', 'labels = { "" = "safe" }'),
+    *('split = "80/20/0"', 'split = "50/50"', 'split = "98/1/1 disjoint"', 'split = "80/10/10/0"', 'split = "given"'),
+    *('split_by_time = "day"', 'split_by_time = "func"', "split_by_time = 1", 'split_by_time = "target"'),
+    *('split_by_group = "project"', 'split_by_group = "target"', 'split_by_group = ""', 'split_by_group = "none"'),
+    *('unusable_rows = "skip"', "unusable_rows = true", 'group = "project"', 'group = "func"', 'pair = "none"'),
+    *('language = "any"', "language = 1", "max_train = 1", "max_valid = 2"),
+)
 _TEXTS = ("", " ", "x", "\0", "-", "--", "..", "/", "~", "/dev/null", "/proc/self/mem", "é" * 300, "\ufeff", "\udcff")
 _URLS = (
     "", " ", "x", "sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:////", "sqlite:///\0", "sqlite:////dev/null",
@@ -116,6 +135,7 @@ def make_sound_folder(folder: Path) -> None:
     PairClassifier(encoder, PairHead(sizes["hidden_size"], 2)).save(folder / "pair-model")
     tokenizer.save_pretrained(folder / "pair-model")
     _write_pairs(folder / "pair-data", functions)
+    _write_rows(folder, functions)
     text = (folder / "study.toml").read_text()
     text = text.replace('"vulnerability-prediction"', '"clone-detection"').replace('"data"', '"pair-data"')
     (folder / "pairs.toml").write_text(text)
@@ -128,6 +148,21 @@ def _write_pairs(folder: Path, functions: Sequence[str]) -> None:
     pairs = [f"{index}\t{index + 1}\t{index % 2}" for index in range(16)]
     for split in ("train", "valid", "test"):
         (folder / f"{split}.txt").write_text("\n".join(pairs))
+
+
+def _write_rows(folder: Path, functions: Sequence[str]) -> None:
+    """The same rows in every format that is read, each in a folder of its own below `rows`."""
+    rows = [
+        {"func": function, "target": place % 2, "project": f"p{place % 7}", "day": f"2024-01-{place % 28 + 1:02}"}
+        for place, function in enumerate(functions)
+    ]
+    for way, write in WRITERS.items():
+        (folder / "rows" / way).mkdir(parents=True)
+        write(rows, folder / "rows" / way / "rows")
+    for place, row in enumerate(rows):
+        path = folder / "rows/folders/rows" / ("safe", "vulnerable")[place % 2] / f"{place}.c"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(row["func"])
 
 
 def run_malformed(sound: Path, malformed: Malformed) -> CommandResult:
@@ -175,6 +210,7 @@ def malformed_inputs(draw: st.DrawFn) -> Malformed:
     """An input of any kind."""
     kinds = (
         *(_study_files, _data_rows, _model_files, _pair_models, _arrays, _urls, _arguments, _environments, _students),
+        _data_files,
     )
     return draw(st.sampled_from(kinds).flatmap(lambda kind: kind()))
 
@@ -216,6 +252,31 @@ def _data_rows(draw: st.DrawFn) -> Malformed:
         path.write_bytes("\n".join(lines).encode() if damage is None else damage(path.read_bytes()))
 
     return Malformed(what=f"{split}.jsonl row {row}: {text[:60]}", words=("run", "study.toml", *NO_STORAGE), edit=edit)
+
+
+@st.composite
+def _data_files(draw: st.DrawFn) -> Malformed:
+    """Files of any format, and keys that say how they are read."""
+    way = draw(st.sampled_from((*WRITERS, "folders")))
+    place = draw(st.integers(0, 99))
+    damage = draw(st.one_of(st.none(), _damages(), _json_damages()))
+    lines = draw(st.lists(st.sampled_from(_TASK_LINES), max_size=2, unique_by=lambda line: line.partition(" ")[0]))
+
+    def edit(folder: Path) -> None:
+        path = next((folder / "rows" / way).iterdir())
+        if damage is not None:
+            files = sorted(file for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
+            file = files[place % len(files)]
+            file.write_bytes(damage(file.read_bytes()))
+        lines_ = [f'data = "{path.relative_to(folder)}"', *lines]
+        if not any(line.startswith("split =") for line in lines):
+            lines_.append('split = "60/20/20"')
+        text = (folder / "study.toml").read_text().replace('data = "data"', "\n".join(lines_))
+        (folder / "rows.toml").write_text(_with_teacher(text, "soft_labels"))
+        shutil.rmtree(folder / "answers")  # so that it is refused in any case
+
+    what = f"{way} file {place} {lines}"
+    return Malformed(what=what, words=("run", "rows.toml", *NO_STORAGE), edit=edit)
 
 
 @st.composite

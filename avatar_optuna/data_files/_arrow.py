@@ -81,14 +81,16 @@ def rows_of_batches(batches: Callable[[], Iterator[Any]], columns: Sequence[str]
             values = [_plain(batch.column(batch.schema.get_field_index(name))) for name in columns]
         for entries in zip(*values, strict=True):
             number += 1
-            bad = next((name for name, entry in zip(columns, entries, strict=True) if entry is _UNREADABLE), None)
-            if bad is not None:
-                yield DataError(path, number, f"{bad} must be a value that Python can hold, such as UTF-8 text")
-            else:
-                yield Row(path, number, dict(zip(columns, entries, strict=True)))
+            row = Row(path, number, dict(zip(columns, entries, strict=True)))
+            yield row if _UNREADABLE not in entries else _unreadable(row)
 
 
 _UNREADABLE = object()
+
+
+def _unreadable(row: Row) -> DataError:
+    name = next(name for name, entry in row.values.items() if entry is _UNREADABLE)
+    return row.error(f"{name} must be a value that Python can hold, such as UTF-8 text")
 
 
 def _plain(column: Any) -> list[Any]:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from avatar_optuna.exceptions import DataError
 
 _SHOWN = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row.
+class Row(NamedTuple):
+    """One row. (A tuple: there may be millions.)
 
     Args:
         path: The file that holds it.

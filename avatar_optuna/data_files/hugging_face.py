@@ -57,4 +57,4 @@ def _parts(folder: Path) -> list[Path]:
 
 def _stream(path: Path) -> Any:
     pa = require_pyarrow(path)
-    return pa.ipc.open_stream(pa.memory_map(str(path)))
+    return pa.ipc.open_stream(pa.OSFile(str(path)))  # of a memory map, pages would stay in memory

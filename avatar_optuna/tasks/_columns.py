@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from avatar_optuna.data_files import shown
-from avatar_optuna.exceptions import InputError
+from avatar_optuna.exceptions import DataError, InputError
 from avatar_optuna.settings import TaskSettings
 
 _DEFAULTS: Mapping[str, tuple[str, ...]] = {
@@ -81,9 +82,14 @@ class ColumnFinder:
         there: Names of the columns of the data.
         settings: What the study file says of them.
         place: Of the data, for messages.
+
+    Raises:
+        DataError: There are none.
     """
 
-    def __init__(self, there: Sequence[str], settings: TaskSettings, place: str) -> None:
+    def __init__(self, there: Sequence[str], settings: TaskSettings, place: Path) -> None:
+        if not there:
+            raise DataError(place, None, "must hold at least one row that can be used, got none")
         self._there = tuple(there)
         self._settings = settings
         self._place = place
@@ -136,7 +142,7 @@ class ColumnFinder:
         return each
 
     def _error(self, fault: str) -> InputError:
-        return InputError(f"{self._place}: {fault}; the columns are {', '.join(self._there) or 'none'}")
+        return InputError(f"{self._place}: {fault}; the columns are {', '.join(self._there)}")
 
 
 _WORDS = {

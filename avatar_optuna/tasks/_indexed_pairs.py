@@ -59,7 +59,7 @@ def _read_functions(
     file: DataFile, settings: TaskSettings, unusable: UnusableRows
 ) -> tuple[dict[str, str], dict[str, str] | None]:
     """Functions by index; and the groups of those that have one, or None where the data is not read for groups."""
-    finder = ColumnFinder(file.columns(), settings, str(file.path))
+    finder = ColumnFinder(file.columns(), settings, file.path)
     code, idx = finder.required("code"), finder.required("id", (_ID,))
     group = finder.optional("group", column_of("group", settings))
     functions: dict[str, str] = {}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,8 @@ from avatar_optuna.tasks._labels import Labels, value_text
 from avatar_optuna.tasks._task import SkippedRows, Split
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What a row says.
+class Record(NamedTuple):
+    """What a row says. (A tuple: there may be millions.)
 
     Args:
         codes: The functions.
@@ -37,12 +36,12 @@ class Record:
 
     codes: tuple[str, ...]
     label: Any
-    id: str | None
-    groups: tuple[str | None, ...]
-    pair: str | None
-    split: str | None
-    kept: tuple[str, ...]
-    time: int | float | None
+    id: str | None = None
+    groups: tuple[str | None, ...] = ()
+    pair: str | None = None
+    split: str | None = None
+    kept: tuple[str, ...] = ()
+    time: int | float | None = None
 
 
 class UnusableRows:
@@ -83,13 +82,19 @@ class RecordReader:
         self._columns = columns
         self._value_names = value_names
         self._are_dates: bool | None = None
+        more = (columns.id, columns.groups, columns.pair, columns.split, columns.kept, columns.time)
+        self._has_more = any(more)
+        self._sound: set[str] = set()  # functions that were looked at: those of pairs stand often
 
     def read(self, row: Row) -> Record:
         """What a row says; a `DataError` if it cannot be used."""
         names = self._columns
+        codes, label = tuple([self._function(row, name) for name in names.codes]), self._label(row)
+        if not self._has_more:
+            return Record(codes, label)
         return Record(
-            codes=tuple([function_of(row, name) for name in names.codes]),
-            label=self._label(row),
+            codes=codes,
+            label=label,
             id=required_name(row, names.id) if names.id is not None else None,
             groups=tuple([name_of(row, name) for name in names.groups]),
             pair=name_of(row, names.pair) if names.pair is not None else None,
@@ -97,6 +102,13 @@ class RecordReader:
             kept=tuple([required_name(row, name) for name in names.kept]),
             time=self._time(row, names.time) if names.time is not None else None,
         )
+
+    def _function(self, row: Row, name: str) -> str:
+        function = row.values.get(name)
+        if not isinstance(function, str) or function not in self._sound:
+            function = function_of(row, name)
+            self._sound.add(function)
+        return function
 
     def _label(self, row: Row) -> Any:
         value = value_of(row, self._columns.label)

@@ -126,7 +126,7 @@ class RowsKind:
         return source
 
     def _columns(self, file: DataFile, settings: TaskSettings) -> Columns:
-        return ColumnFinder(file.columns(), settings, str(file.path)).columns(self.arity)
+        return ColumnFinder(file.columns(), settings, file.path).columns(self.arity)
 
     def _table(self, file: DataFile, settings: TaskSettings, labels: Labels) -> Table:
         columns = self._columns(file, settings)
