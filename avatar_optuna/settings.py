@@ -218,7 +218,8 @@ class _OpenSection(_Section):
                 raise SectionError([f"{entry.name} is missing"])
             object.__setattr__(self, entry.name, values.get(entry.name, entry.default))
         names = {entry.name for entry in own}
-        options = {key: value for key, value in values.items() if key not in names and value is not None}
+        given = {key: value for key, value in values.items() if key not in names and value is not None}
+        options = {key: list(value) if isinstance(value, tuple) else value for key, value in given.items()}
         object.__setattr__(self, "options", options)
         self.__post_init__()
 

@@ -150,15 +150,17 @@ def _in_folder(folder: Path, settings: TaskSettings) -> DataFile | Mapping[str, 
         there = ", ".join(file.path.name for file in splits.values())
         advice = '; split = "90/10" takes validation from train' if tuple(splits) == ("train", "test") else ""
         raise InputError(f"task.data: the folder {folder} must hold {', '.join(needed)}, got {there}{advice}")
-    if len(shares) == 3:
+    if len(shares) != 2:
         _refuse_shares(settings, folder)
     return splits
 
 
 def _refuse_shares(settings: TaskSettings, folder: Path) -> None:
+    where = f"where the data comes in splits, as in {folder}"
     if settings.split_shares:
-        where = f"where the data comes in splits, as in {folder}"
         raise InputError(f"task.split must be given or disjoint {where}, got {settings.split!r}")
+    if (column := column_of("split", settings)) is not None:
+        raise InputError(f"task.columns.split must be absent {where}, got {column!r}")
 
 
 def _divided(table: Table, settings: TaskSettings, file: DataFile) -> list[Split]:

@@ -478,6 +478,8 @@ def test_what_is_there_twice_or_not_at_all_is_refused(tmp_path: Path) -> None:
         write_jsonl(rows_of(6), tmp_path / name)
     with pytest.raises(InputError, match=r"task\.split must be given or disjoint where the data comes in splits"):
         load(tmp_path, split="80/10/10")
+    with pytest.raises(InputError, match=r"task\.columns\.split must be absent where the data comes in splits"):
+        load(tmp_path, columns={"split": "label"})
     with pytest.raises(InputError, match=r"task\.split must be given or disjoint for the kind python-clones"):
         load_task(TaskSettings(kind="python-clones", split="80/10/10"))
 
