@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from avatar_optuna.decision import Decision
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.inference import load_student, predict_files
-from avatar_optuna.manifest import renew_hashes, store_threshold
+from avatar_optuna.manifest import renew_hashes, store_decision, store_threshold
 from avatar_optuna.testing.exports import random_student
 from tests.commands import CommandResult, run_command
 from tests.exports_tests.alone import hashed_student
@@ -152,6 +154,30 @@ def test_the_threshold_decides(folder: Path) -> None:
         store_threshold(folder / "student", probability + shift)
         assert label() == (shift < 0)
     assert _predict(folder, "student", "src/a.c", "--threshold", "nan").exit_code == 2
+
+
+@pytest.mark.parametrize("runtime", ["numpy", "torch"])
+def test_the_temperature_moves_probabilities_and_no_label(folder: Path, runtime: Literal["numpy", "torch"]) -> None:
+    """By the logits over the temperature: p / (1 - p) is raised to the power of its inverse."""
+    student, texts = folder / "student", ["int f() { return 0; }", "char *g(char *s) { return s + 1; }"]
+    answers = []
+    for temperature in (1.0, 2.5):
+        store_decision(student, Decision(temperature=temperature))
+        answers.append(load_student(student, runtime=runtime).predict(texts))
+    for plain, scaled in zip(*answers, strict=True):
+        odds, others = (answer.probabilities[1] / answer.probabilities[0] for answer in (plain, scaled))
+        assert others == pytest.approx(odds ** (1 / 2.5), rel=1e-6)
+        assert (scaled.probabilities[1] >= 0.5) == (plain.probabilities[1] >= 0.5)
+
+
+@pytest.mark.parametrize("value", [0, -1, "warm", None, float("nan"), float("inf")])
+def test_a_manifest_with_another_temperature_is_refused_in_one_line(folder: Path, value: object) -> None:
+    path = folder / "student/avatar.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "temperature": value}))
+    result = _predict(folder, "student", "src/a.c")
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert "avatar.json must list" in result.stderr
 
 
 def test_long_functions_are_counted(folder: Path) -> None:
