@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from avatar_optuna.decision import Decision
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.report import Content, content_of, render, write_report
 from avatar_optuna.schema import Energy
@@ -131,3 +134,63 @@ def test_a_report_is_written_to_regular_files_and_through_links(tmp_path: Path, 
     assert (tmp_path / "target.html").stat().st_size > 10_000
     assert Path("/dev/null").is_char_device()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.html", "pipe", "target.html"]
+
+
+def test_thresholds_and_what_is_as_the_teacher_are_shown(content: Content) -> None:
+    page = render(content)
+    assert "as teacher, %" in page
+    assert "ECE uncalibrated ↓" in page
+    assert '<th scope="col">threshold</th>' not in page
+    assert content.recommendation is not None
+    first, *others = content.students
+    missed = "precision &gt;= 0.9 cannot be reached on validation: the highest precision is 0.831, at a recall of 0.120"
+    decision = Decision(temperature=1.5, threshold=0.123456, missed=missed.replace("&gt;", ">"))
+    changed = replace(first, result=replace(first.result, decision=decision))
+    distillation = replace(content.settings.distillation, threshold="precision >= 0.9")
+    page = render(
+        replace(
+            content,
+            students=(changed, *others),
+            settings=replace(content.settings, distillation=distillation),
+            recommendation=replace(content.recommendation, student=changed),
+        )
+    )
+    assert '<th scope="col">threshold</th>' in page
+    assert "0.123<small>misses its aim</small>" in page
+    assert f"Student {first.job}: {missed}." in page
+    assert "from a probability of 0.123 on, chosen on validation for precision &gt;= 0.9; but precision" in page
+    assert "chosen on validation for precision &gt;= 0.9, of each student, the teacher and the baseline" in page
+
+
+def test_a_study_of_an_earlier_version_has_none_of_these(content: Content) -> None:
+    new = ("ece", "ece_uncalibrated", "ece_interval", "ece_uncalibrated_interval")
+
+    def without(figures: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in figures.items() if name not in new}
+
+    students = tuple(
+        replace(
+            student,
+            fidelity=None,
+            result=replace(
+                student.result,
+                valid=without(student.result.valid),
+                test=without(student.result.test),
+                decision=None,
+            ),
+        )
+        for student in content.students
+    )
+    assert content.teacher is not None
+    assert content.teacher.test is not None
+    assert content.baseline is not None
+    teacher = replace(
+        content.teacher,
+        valid=without(content.teacher.valid),
+        test=without(content.teacher.test),
+        decision=None,
+    )
+    baseline = {split: without(figures) for split, figures in content.baseline.items()}
+    page = render(replace(content, students=students, teacher=teacher, baseline=baseline))
+    page = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)  # plotly's own code holds any word
+    assert not [word for word in ("as teacher", "ECE", "Label as teacher", "↓") if word in page]
