@@ -95,11 +95,11 @@ def _batched(entries: Iterator[T], count: int) -> Iterator[list[T]]:
 
 
 def _write_tables(tables: Iterator[pa.Table], stem: Path, layout: str) -> None:
-    """In row groups of 100,000 for Parquet, in batches of 1,000, as `datasets` has them, for `save_to_disk`."""
+    """In row groups of 10,000 for Parquet, in batches of 1,000, as `datasets` has them, for `save_to_disk`."""
     if layout == "parquet":
         with ParquetWriter(stem.with_suffix(".parquet"), _SCHEMA) as writer:
-            for some in _batched(tables, 100):
-                writer.write_table(pa.concat_tables(some), row_group_size=100_000)
+            for some in _batched(tables, 10):
+                writer.write_table(pa.concat_tables(some), row_group_size=10_000)
         return
     stem.mkdir()
     with pa.OSFile(str(stem / "data.arrow"), "wb") as sink, pa.ipc.new_stream(sink, _SCHEMA) as out:
