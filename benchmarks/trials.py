@@ -58,6 +58,7 @@ class Bench:
         work: Folder for students and checkpoints.
         cache: Folder for tokenizers and the teacher's vectors.
         deadline: Seconds since the epoch after which no further training epoch is begun.
+        metric: By which the best epoch is chosen.
     """
 
     task: Mapping[str, Any]
@@ -66,6 +67,7 @@ class Bench:
     work: Path
     cache: Path
     deadline: float
+    metric: str = "balanced_accuracy"
 
     def load(self) -> tuple[Task, Teacher]:
         """The task and the teacher with its answers for the training and validation splits."""
@@ -139,6 +141,7 @@ def _run(trial: Trial) -> Outcome:
             out_dir=directory,
             cache_dir=bench.cache,
             on_epoch=on_epoch,
+            metric=bench.metric,
         )
     except OutOfTimeError:
         return Outcome(trial=trial, state="unfinished", reason="out of time")
