@@ -44,6 +44,7 @@ def distilled(student: Configuration, tmp_path: Path) -> MeasuredStudent:
         inputs=np.asarray([[0], [1], [1], [0]]),
         language="java",
         predict=_counts_letters,
+        labels_of=lambda logits: logits.argmax(axis=1),
     )
 
 

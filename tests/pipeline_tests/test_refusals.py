@@ -58,7 +58,7 @@ def test_a_space_with_fewer_configurations_than_samples_is_refused(folder: Path,
 
 
 def test_edits_of_a_language_that_has_none_are_refused(folder: Path) -> None:
-    _replace(folder, (r'data = "data"', 'data = "data"\nlanguage = "go"'), (r"students = 2", "students = 2\nedits = 3"))
+    _replace(folder, (r'data = "data"', 'data = "data"\nlanguage = "go"'), (r"edits = 1", "edits = 3"))
     message = "distillation.edits: functions can be edited in c, cpp, java, python, got 'go'"
     _assert_is_refused(folder, run_command(folder, "run", "study.toml"), message)
 

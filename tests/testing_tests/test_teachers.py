@@ -103,7 +103,7 @@ def test_a_trained_teacher_of_the_version_before_is_found(tmp_path: Path) -> Non
 def test_settings_made_in_code_are_checked_too(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^teacher\.architecture must be a table with exactly vocab_size"):
         check_teacher(TeacherSettings(architecture={"layers": 3}), small_task(), cache_dir=tmp_path)
-    with pytest.raises(InputError, match=r"^task\.data is missing: the kind clone-detection reads a folder"):
+    with pytest.raises(InputError, match=r"^task\.data is missing: the kind clone-detection reads a file or a folder"):
         load_task(TaskSettings(kind="clone-detection"))
 
 
