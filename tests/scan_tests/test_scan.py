@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -95,7 +96,9 @@ def test_a_high_threshold_leaves_the_copy(students: Path, folder: Path) -> None:
 
 def test_the_table_says_what_was_found_and_scanned(students: Path, folder: Path) -> None:
     lines = _scan(students, folder, *CLONES).stdout.splitlines()
-    assert lines[0].startswith("1  clone: 3 functions, margin 0.5 or more")
+    (finding,) = _json(students, folder, *CLONES)["findings"]
+    odds = math.log(finding["probability"] / (1 - finding["probability"]))
+    assert lines[0].startswith(f"1  clone: 3 functions, margin {odds:.1f} or more")
     assert lines[1].split() == ["a.py:3", "total"]
     assert lines[4] == "1 finding in 5 functions of 3 files (Python)"
     assert lines[5] == "threshold: a margin of 0.00 (asked for)"
