@@ -104,7 +104,7 @@ class SentenceEncoder(nn.Module):
             for index, (name, kind) in enumerate(kinds)
         ]
         for module in modules[1:]:
-            (directory / str(module["path"])).mkdir()
+            (directory / str(module["path"])).mkdir(exist_ok=True)
         _write(directory / "1_Pooling" / "config.json", self._pooling_config())
         for index, layer in enumerate(self.dense, start=2):
             layer.save(directory / f"{index}_Dense")  # type: ignore[operator]

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -142,34 +143,36 @@ def _train(
     network.eval()
     if settle is not None:
         settle()
-    network.cpu()
-    history = [record.to_dict() for record in trainer.history]
-    if is_similarity:
-        classifier = Classifier(
-            network=network,
-            tokenizer=tokenizer,
-            task_shape=task.shape,
-            label_names=task.label_names,
-            max_sequence_length=length,
-            device=torch.device("cpu"),
-        )
-        shutil.rmtree(directory / "checkpoint", ignore_errors=True)
-        save_classifier(
-            classifier, directory, source=settings.source, language=task.language, valid=best.valid, history=history
-        )
-        return
-    is_student = isinstance(network, StudentForSequenceClassification)
-    network.save_student(directory) if is_student else network.save(directory)  # type: ignore[operator]
-    tokenizer.save_pretrained(directory)
-    shutil.rmtree(directory / "checkpoint", ignore_errors=True)
-    write_manifest(
-        directory,
+    classifier = Classifier(
+        network=network.cpu(),
+        tokenizer=tokenizer,
         task_shape=task.shape,
         label_names=task.label_names,
         max_sequence_length=length,
+        device=torch.device("cpu"),
+    )
+    history = [record.to_dict() for record in trainer.history]
+    if is_similarity:
+        about = {"source": settings.source, "language": task.language}
+        save_classifier(classifier, directory, **about, valid=best.valid, history=history)
+    else:
+        _save(classifier, directory, valid=best.valid, history=history)
+    shutil.rmtree(directory / "checkpoint", ignore_errors=True)
+
+
+def _save(classifier: Classifier, directory: Path, **more: Any) -> None:
+    """Write a classifier as it was trained: a student's own form, or that of transformers."""
+    network = classifier.network
+    is_student = isinstance(network, StudentForSequenceClassification)
+    network.save_student(directory) if is_student else network.save(directory)
+    classifier.tokenizer.save_pretrained(directory)
+    write_manifest(
+        directory,
+        task_shape=classifier.task_shape,
+        label_names=classifier.label_names,
+        max_sequence_length=classifier.max_sequence_length,
         is_student=is_student,
-        valid=best.valid,
-        history=history,
+        **more,
     )
 
 

@@ -74,6 +74,10 @@ def test_it_learns_from_groups_and_is_found_trained(kind: str, tmp_path: Path) -
     again = load_teacher(settings, task, cache_dir=tmp_path, on_epoch=refuse)
     assert again.fingerprint == teacher.fingerprint
     np.testing.assert_array_equal(again.logits("train"), logits)
+    (written,) = (tmp_path / "teachers").glob("trained-*/avatar.json")
+    written.unlink()  # as if the writing had been interrupted
+    anew = load_teacher(settings, task, cache_dir=tmp_path)
+    np.testing.assert_array_equal(anew.logits("train"), logits)
     save_teacher(teacher, tmp_path / "saved")
     saved = load_teacher(TeacherSettings(checkpoint=str(tmp_path / "saved")), task, cache_dir=tmp_path)
     np.testing.assert_allclose(saved.logits("valid"), teacher.logits("valid"), rtol=1e-4, atol=1e-4)
