@@ -17,7 +17,7 @@ test: $(STAMP)
 	$(VENV)/bin/python -m pytest -m "not slow" $(PYTEST_WORKERS)
 
 test-slow: $(STAMP)
-	$(VENV)/bin/python -m pytest -m "slow and not fuzz"
+	$(VENV)/bin/python -m pytest -m "slow and not fuzz" $(PYTEST_WORKERS)
 
 fuzz: $(STAMP)
 	$(VENV)/bin/python -m pytest -m fuzz

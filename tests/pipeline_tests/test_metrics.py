@@ -53,6 +53,7 @@ def test_a_metric_that_the_data_says_nothing_of_is_refused(tmp_path: Path, metri
     assert not (tmp_path / "storage/studies.db").exists()
 
 
+@pytest.mark.slow
 def test_a_study_maximises_the_fixes_that_are_told_apart(tmp_path: Path) -> None:
     _write(tmp_path, 'group = "cwe"\npair = "fix"', 'effectiveness = "ordered_pairs"')
     result = run_command(tmp_path, "run", "study.toml", "--workers", "1")
