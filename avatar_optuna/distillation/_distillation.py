@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.decision import Aim, require_two_labels
@@ -148,7 +149,7 @@ def distil(
         valid=Examples.of(task.valid, tokenizer, max_sequence_length=length, device=device),
         soft_labels=soft_labels,
         directory=out_dir / "checkpoint",
-        fingerprint=_fingerprint(hyperparameters, recipe, task, teacher, metric, edits, aim),
+        fingerprint=_fingerprint(hyperparameters, recipe, task, teacher, metric, edits, aim, groups),
         store=checkpoint,
         precision=hyperparameters.precision_on_disk,
         stop_after=stop_after,
@@ -220,6 +221,7 @@ def _fingerprint(
     metric: str,
     edits: Sequence[str] = (),
     aim: Aim | None = None,
+    groups: npt.NDArray[np.int64] | None = None,
 ) -> str:
     """Names a distillation: everything that its outcome depends on but the machine.
 
@@ -235,6 +237,6 @@ def _fingerprint(
     parts = [hyperparameters.to_dict(), values, task.fingerprint, teacher.fingerprint]
     parts += [metric] if metric != _METRIC else []
     parts += [hashlib.sha256(json.dumps(edits).encode()).hexdigest()] if edits else []
-    parts += [hashlib.sha256(known_groups(task.train).tobytes()).hexdigest()] if recipe.contrastive_weight else []
+    parts += [hashlib.sha256(groups.tobytes()).hexdigest()] if groups is not None else []
     parts += [f"threshold for {aim}"] if aim is not None else []
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
