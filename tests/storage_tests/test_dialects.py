@@ -8,9 +8,12 @@ import pwd
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 import optuna
+import psycopg
 import pytest
+from sqlalchemy import select
 
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.storage import open_storage
@@ -37,6 +40,27 @@ def test_a_dialect_of_another_package_serves_its_urls(tmp_path: Path) -> None:
             open_storage("mysql://host/name")
     finally:
         DIALECTS.unregister("mysql")
+
+
+class _Interrupted(psycopg.Cursor[Any]):
+    """Ctrl-C comes once a statement has been sent, before its result is waited for."""
+
+    def execute(self, *_: object, **__: object) -> NoReturn:
+        self.connection.pgconn.send_query(b"SELECT pg_sleep(60)")
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_a_connection_is_checked_is_no_error_of_the_database(postgres_url: str) -> None:
+    engine = open_storage(postgres_url).engine
+    engine.dispose()  # the one connection that is there now is the next to be checked
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    driver.cursor_factory = _Interrupted
+    with pytest.raises(KeyboardInterrupt):
+        engine.connect()
+    with engine.connect() as connection:
+        assert connection.execute(select(1)).scalar() == 1
 
 
 def _read(url: str, results: multiprocessing.SimpleQueue[object]) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Table, func, select, text
+from sqlalchemy import Connection, Engine, ExceptionContext, Insert, Table, event, func, select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL
 
@@ -52,7 +52,7 @@ class _Postgresql:
         return {"pool_pre_ping": True, "connect_args": given}
 
     def prepare(self, engine: Engine) -> None:
-        pass
+        event.listen(engine, "handle_error", _raise_interrupt)
 
     def reading_options(self) -> Mapping[str, Any]:
         return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -105,6 +105,12 @@ class _Postgresql:
         sequence = text("SELECT nextval(pg_get_serial_sequence(:table, :column)) FROM generate_series(1, :count)")
         values = {"table": table.name, "column": column.name, "count": count}
         return sorted(connection.execute(sequence, values).scalars())
+
+
+def _raise_interrupt(context: ExceptionContext) -> None:
+    """Ctrl-C while a connection is checked leaves it busy, which its cleanup reports instead: raise what was meant."""
+    if isinstance(context.original_exception.__context__, KeyboardInterrupt):
+        raise KeyboardInterrupt from context.original_exception
 
 
 DIALECT = _Postgresql()
