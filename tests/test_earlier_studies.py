@@ -105,8 +105,9 @@ def test_the_table_of_a_finished_study_is_the_same(tmp_path: Path) -> None:
     assert _differences(unchanged, list(csv.DictReader(shown.splitlines()))) == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # a busy machine is no failure
-@pytest.mark.parametrize("name", ["searching", pytest.param("distilling", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["searching", "distilling"])
 def test_an_interrupted_study_resumes_to_its_end(name: str, tmp_path: Path) -> None:
     folder = unpack(name, tmp_path)
     with (folder / "study.toml").open("a") as file:

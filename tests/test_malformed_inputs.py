@@ -28,7 +28,7 @@ def test_malformed_inputs_are_refused(sound: Path, malformed: Malformed) -> None
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # a busy machine is no failure
 @given(malformed=malformed_inputs())
-@settings(max_examples=500, derandomize=True, **_OPTIONS)
+@settings(max_examples=200, derandomize=True, **_OPTIONS)
 def test_many_malformed_inputs_are_refused(sound: Path, malformed: Malformed) -> None:
     run_malformed(sound, malformed)
 

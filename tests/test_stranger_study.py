@@ -21,7 +21,7 @@ import pytest
 from avatar_optuna.storage import open_storage
 from tests.stranger import loop_kinds
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # a busy machine is no failure
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]  # a busy machine is no failure
 
 NAME = "loops"
 ROOT = Path(__file__).parents[1]

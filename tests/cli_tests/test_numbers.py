@@ -108,6 +108,7 @@ def test_what_is_no_prediction_is_not_distilled(folder: Path) -> None:
     assert "128 is a brief sample" in _refusal(folder, "distil", "--trial", "128")
 
 
+@pytest.mark.slow
 def test_a_worker_of_this_machine_distils_a_prediction(folder: Path) -> None:
     result = _run(folder, "distil", "--trial", str(PREDICTION), "--workers", "1", "--devices", "cpu")
     assert result.exit_code == 0, result.output
