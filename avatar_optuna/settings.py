@@ -359,6 +359,7 @@ class DistillationSettings(_Section):
     views: int = _setting(_whole(0, 1000), 0)
     edits: int = _setting(_whole(0, 1000), 0)
     contrastive_weight: float = _setting(_real(0.0, 0.99), 0.0)
+    representation_weight: float = _setting(_real(0.0, 0.99), 0.0)
     max_train_inputs: int | None = _setting(_optional(_whole(1)), None)
     max_retries: int = _setting(_whole(0, 100), 2)
     seed: int = _setting(_whole(0), 0)
@@ -369,12 +370,18 @@ class DistillationSettings(_Section):
         return Aim.parse(self.threshold) if self.threshold is not None else None
 
     def _cross_faults(self) -> list[str]:
+        faults = []
         if self.class_weights != "batch" and not self.hard_label_weight:
-            return [
+            faults.append(
                 "class_weights needs a hard_label_weight above 0, since it weighs the true labels, got "
                 f"{self.class_weights!r}"
-            ]
-        return []
+            )
+        if self.contrastive_weight + self.representation_weight > 0.99 + 1e-9:
+            faults.append(
+                "contrastive_weight and representation_weight must be at most 0.99 together, got "
+                f"{self.contrastive_weight:g} and {self.representation_weight:g}"
+            )
+        return faults
 
 
 @dataclass(frozen=True, kw_only=True)

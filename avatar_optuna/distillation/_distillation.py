@@ -20,7 +20,7 @@ from avatar_optuna.distillation._batches import views_of
 from avatar_optuna.distillation._checkpoint import CHECKPOINT_FILE, CheckpointStore
 from avatar_optuna.distillation._label_weights import label_weights
 from avatar_optuna.distillation._randomness import seeded
-from avatar_optuna.distillation._recipe import EpochRecord, Examples, Judge, OnEpoch, Recipe
+from avatar_optuna.distillation._recipe import EpochRecord, Examples, Judge, OnEpoch, Recipe, SoftLabels
 from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._teacher import Teacher
 from avatar_optuna.distillation._training import Trainer
@@ -121,6 +121,7 @@ def distil(
         views=settings.views,
         edits=settings.edits,
         contrastive_weight=settings.contrastive_weight,
+        representation_weight=settings.representation_weight,
         max_train_inputs=settings.max_train_inputs,
         seed=chosen_seed,
     )
@@ -137,11 +138,7 @@ def distil(
     if task.shape.is_pair and family.starts_as_similarity:
         start_as_similarity(student, train, seed=chosen_seed)
     soft_labels = teacher.soft_labels(device, views)
-    if groups is not None and soft_labels.vectors is None:
-        raise InputError(
-            "distillation.contrastive_weight: the teacher must be a model that gives vectors of functions in pairs, "
-            f"got {teacher.source}"
-        )
+    _require_vectors(recipe, teacher, soft_labels)
     trainer = Trainer(
         student,
         recipe=recipe,
@@ -213,6 +210,16 @@ def edited_functions(
     return tuple(chain.from_iterable(variants))
 
 
+def _require_vectors(recipe: Recipe, teacher: Teacher, soft_labels: SoftLabels) -> None:
+    """Refuse (`InputError`) a loss over vectors of functions where the teacher gives none."""
+    for key in ("contrastive_weight", "representation_weight"):
+        if getattr(recipe, key) and (not teacher.task.shape.is_pair or soft_labels.vectors is None):
+            raise InputError(
+                f"distillation.{key}: the teacher must be a model that gives vectors of functions in pairs, "
+                f"got {teacher.source}"
+            )
+
+
 def _fingerprint(
     hyperparameters: Configuration,
     recipe: Recipe,
@@ -232,8 +239,9 @@ def _fingerprint(
         del values["label_weights"]
     if not edits:
         del values["edits"]
-    if not recipe.contrastive_weight:
-        del values["contrastive_weight"]
+    for name in ("contrastive_weight", "representation_weight"):
+        if not values[name]:
+            del values[name]
     parts = [hyperparameters.to_dict(), values, task.fingerprint, teacher.fingerprint]
     parts += [metric] if metric != _METRIC else []
     parts += [hashlib.sha256(json.dumps(edits).encode()).hexdigest()] if edits else []

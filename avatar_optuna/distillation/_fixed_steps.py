@@ -41,6 +41,7 @@ class FixedSteps:
     def __init__(self, trainer: Trainer) -> None:
         self.network, self.recipe, self.lesson = trainer.network, trainer.recipe, trainer.lesson
         self.optimizer, self.average, self.parameters = trainer.optimizer, trainer.average, trainer.parameters
+        self.trained = trainer.trained
         self.tokens, self.device = trainer.train.tokens, trainer.device
         self.is_captured = trainer.is_captured and self.device.type == "cuda"
         self.is_packed = is_packed(self.network, self.device)
@@ -123,7 +124,7 @@ class FixedSteps:
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.lesson.loss(self.network, dealt, lambda texts: self._encoded(texts, size), self.recipe)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT_NORM, foreach=True)
+        nn.utils.clip_grad_norm_(self.trained, MAX_GRADIENT_NORM, foreach=True)
         self.optimizer.step()
         if self.recipe.averaging:
             moves = torch._foreach_sub([p.detach() for p in self.parameters], self.average)

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from avatar_optuna.distillation._contrastive import contrastive_loss
 from avatar_optuna.distillation._recipe import UNKNOWN, Examples, Recipe, SoftLabels
+from avatar_optuna.distillation._representation import representation_loss
 
 
 def mixed_loss(
@@ -142,6 +143,8 @@ class Lesson:
         views: Of each function; texts behind those of the functions and their views are edited ones, which mean what
             their function means.
         label_weights: Of the hard part of the loss (see `mixed_loss`), or None.
+        projection: From the network's vectors to the teacher's (see `new_projection`), or None where these are not
+            learnt.
     """
 
     def __init__(
@@ -152,9 +155,10 @@ class Lesson:
         num_functions: int,
         views: int = 0,
         label_weights: Sequence[float] | None = None,
+        projection: nn.Linear | None = None,
     ) -> None:
         device = train.tokens.ids.device
-        self.soft_labels, self.num_functions = soft_labels, num_functions
+        self.soft_labels, self.num_functions, self.projection = soft_labels, num_functions, projection
         self.arity = train.inputs.shape[1]
         self.num_unlike = num_functions * (1 + views)
         self.has_views, self.has_edits = views > 0, len(train.tokens) > self.num_unlike
@@ -223,7 +227,17 @@ class Lesson:
             hard_label_weight=recipe.hard_label_weight,
             label_weights=self.label_weights,
         )
-        return mixed if contrastive is None else torch.lerp(mixed, contrastive, recipe.contrastive_weight)
+        if self.projection is None:
+            return mixed if contrastive is None else torch.lerp(mixed, contrastive, recipe.contrastive_weight)
+        share = recipe.representation_weight
+        loss = share * self._distance(self.projection, vectors, texts) + (1.0 - share) * mixed
+        return loss if contrastive is None else loss + recipe.contrastive_weight * (contrastive - mixed)
+
+    def _distance(self, projection: nn.Linear, vectors: Tensor, texts: Tensor) -> Tensor:
+        """The representation loss of vectors (n, k) of texts (n,), a scalar."""
+        assert self.soft_labels is not None
+        assert self.soft_labels.vectors is not None
+        return representation_loss(projection(vectors.float()), self.soft_labels.vectors[self.meanings(texts)])
 
     def _pair_labels(self, texts: Tensor) -> Tensor:
         """Labels (n n,) of all ordered pairs of texts (n,): as listed, else 1 within a group, 0 between two."""

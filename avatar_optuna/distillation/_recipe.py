@@ -40,6 +40,8 @@ class Recipe:
             one of its views or edited texts, by equal chances.
         edits: Texts of each training function that do what it does: labels and the teacher's answers are its own.
         contrastive_weight: Share of the contrastive loss over groups (see `contrastive_loss`), from 0 to 1 (alone).
+        representation_weight: Share of the distance between projected vectors and the teacher's (see
+            `representation_loss`), from 0 to 1; with `contrastive_weight` at most 1.
         averaging: Keep an exponential average of the weights over about an epoch; it is what is evaluated and kept.
         patience: Stop after this many epochs without a better one, once one was better than chance; None never stops
             early.
@@ -59,6 +61,7 @@ class Recipe:
     views: int = 0
     edits: int = 0
     contrastive_weight: float = 0.0
+    representation_weight: float = 0.0
     averaging: bool = True
     patience: int | None = None
     max_train_inputs: int | None = None

@@ -25,6 +25,7 @@ from avatar_optuna.distillation._fixed_steps import MAX_GRADIENT_NORM, FixedStep
 from avatar_optuna.distillation._lesson import Lesson
 from avatar_optuna.distillation._randomness import seed_of, seeded
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, Judge, OnEpoch, Recipe, SoftLabels
+from avatar_optuna.distillation._representation import new_projection
 from avatar_optuna.exceptions import AvatarError, DivergenceError
 from avatar_optuna.students import FULL_PRECISION
 from avatar_optuna.students.weights import rounded_weights
@@ -42,7 +43,8 @@ class Trainer:
     """Trains one network; `run` goes on from the checkpoint in its folder, exactly.
 
     Order, dropout and learning rate are pure functions of the seed and the step, so the state of a run is its weights,
-    their average and the optimizer's moments. On one machine, versions and thread count, an interrupted run ends with
+    their average and the optimizer's moments. A projection to the teacher's vectors is trained beside the network, and
+    is a part of that state. On one machine, versions and thread count, an interrupted run ends with
     the same weights as another, on a CPU to the last bit.
 
     Args:
@@ -82,16 +84,19 @@ class Trainer:
         self.soft_labels, self.directory, self.fingerprint, self.store = soft_labels, directory, fingerprint, store
         self.device = train.tokens.ids.device
         self.num_functions = len(train.tokens) // (1 + recipe.num_others)
+        self.projection = self._new_projection()
         self.lesson = Lesson(
             train,
             soft_labels,
             num_functions=self.num_functions,
             views=recipe.views,
             label_weights=recipe.label_weights,
+            projection=self.projection,
         )
         self.group_plan = GroupPlan(train.groups, train.inputs, train.labels) if train.groups is not None else None
         self.steps_per_epoch = len(self._plan(0))
         self.parameters = [p for p in network.parameters() if p.requires_grad]
+        self.trained = [*self.parameters, *(self.projection.parameters() if self.projection is not None else ())]
         self.has_fixed_steps = self.device.type == "cuda" if has_fixed_steps is None else has_fixed_steps
         self.is_captured, self.precision = is_captured, precision
         self.num_epochs = recipe.epochs if stop_after is None else min(stop_after, recipe.epochs)
@@ -140,11 +145,24 @@ class Trainer:
         is_above_chance = best.valid["balanced_accuracy"] > chance
         return is_above_chance and len(self.history) - best.epoch >= self.recipe.patience
 
+    def _new_projection(self) -> nn.Linear | None:
+        """What is trained beside the network and thrown away with the trainer, where the teacher's vectors are learnt.
+
+        Raises:
+            ValueError: The teacher's vectors are to be learnt, and there are none.
+        """
+        if not self.recipe.representation_weight:
+            return None
+        if self.soft_labels is None or self.soft_labels.vectors is None:
+            raise ValueError("a representation weight above 0 needs the teacher's function vectors")
+        size = self.soft_labels.vectors.shape[1]
+        return new_projection(self.network, self.train, size, seed=self.recipe.seed)
+
     def _groups(self) -> list[dict[str, Any]]:
         """Weight decay on matrices, none on biases and norms."""
         return [
-            {"params": [p for p in self.parameters if p.ndim > 1], "weight_decay": self.recipe.weight_decay},
-            {"params": [p for p in self.parameters if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": [p for p in self.trained if p.ndim > 1], "weight_decay": self.recipe.weight_decay},
+            {"params": [p for p in self.trained if p.ndim <= 1], "weight_decay": 0.0},
         ]
 
     def _plan(self, epoch: int) -> list[Indices]:
@@ -228,7 +246,7 @@ class Trainer:
                 break
             except torch.OutOfMemoryError as error:
                 self._halve(error)
-        nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT_NORM, foreach=True)
+        nn.utils.clip_grad_norm_(self.trained, MAX_GRADIENT_NORM, foreach=True)
         self.optimizer.step()
         if self.recipe.averaging:
             torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], self._weight_at(step))
@@ -305,9 +323,9 @@ class Trainer:
 
     def _state(self) -> dict[str, Tensor]:
         """All tensors of the run; a parameter that no gradient has reached yet has no moments."""
-        groups = {"parameter": self.parameters, "average": self.average, "best": self.best}
+        groups = {"parameter": self.trained, "average": self.average, "best": self.best}
         tensors = {f"{name}.{i}": tensor for name, group in groups.items() for i, tensor in enumerate(group)}
-        for i, parameter in enumerate(self.parameters):
+        for i, parameter in enumerate(self.trained):
             tensors |= {f"{name}.{i}": tensor for name, tensor in self.optimizer.state[parameter].items()}
         return tensors
 
@@ -332,11 +350,12 @@ class Trainer:
     def _restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up what `_state` gave."""
         count = range(len(self.parameters))
-        self._assign([tensors[f"parameter.{i}"] for i in count])
+        for i, parameter in enumerate(self.trained):
+            parameter.detach().copy_(tensors[f"parameter.{i}"])
         self.average = [tensors[f"average.{i}"] for i in count]
         self.best = [tensors[f"best.{i}"] for i in count if f"best.{i}" in tensors]
         self.optimizer.state.clear()
-        for i, parameter in enumerate(self.parameters):
+        for i, parameter in enumerate(self.trained):
             if f"step.{i}" in tensors:
                 self.optimizer.state[parameter] = {name: tensors[f"{name}.{i}"] for name in _MOMENTS}
 

@@ -58,11 +58,30 @@ def check_inputs(settings: StudySettings, *, cache_dir: Path) -> None:
             "distillation.contrastive_weight needs pairs of functions and two labels, the task has "
             f"{task.shape.arity} functions an input and {task.shape.num_labels} labels"
         )
+    if settings.distillation.representation_weight and not task.shape.is_pair:
+        raise InputError("distillation.representation_weight needs pairs of functions, the task has single functions")
+    _require_vectors(settings)
     if settings.distillation.edits:
         check_language(task.language, "distillation.edits")
     if settings.measured_edits:
         check_language(task.language, "measurement.edits")
     check_teacher(settings.teacher, task, cache_dir=cache_dir)
+
+
+def _require_vectors(settings: StudySettings) -> None:
+    """Refuse (`InputError`) losses over vectors of functions where the kind of teacher never has any.
+
+    Of other teachers `distil` finds out, once they are loaded.
+    """
+    teacher = settings.teacher
+    if teacher.kind != "soft_labels" and teacher.options.get("pair") != "cross":
+        return
+    for key in ("contrastive_weight", "representation_weight"):
+        if getattr(settings.distillation, key):
+            raise InputError(
+                f"distillation.{key}: the teacher must be a model that gives vectors of functions in pairs, got "
+                f"{teacher.kind}: {teacher.source}"
+            )
 
 
 def _require_metric(metric: str, task: Task) -> None:

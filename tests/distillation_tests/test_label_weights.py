@@ -183,3 +183,5 @@ def test_a_distillation_without_weights_has_the_name_that_it_had() -> None:
     ]
     weighted = replace(recipe, label_weights=(0.5, 2.0))
     assert _fingerprint(_HASHED, weighted, named, named, "f1") != names[1]
+    drawn = replace(recipe, representation_weight=0.5)
+    assert _fingerprint(_HASHED, drawn, named, named, "f1") != names[1]

@@ -63,6 +63,33 @@ def test_edits_of_a_language_that_has_none_are_refused(folder: Path) -> None:
     _assert_is_refused(folder, run_command(folder, "run", "study.toml"), message)
 
 
+@pytest.mark.parametrize("key", ["contrastive_weight", "representation_weight"])
+def test_losses_over_vectors_are_refused_where_the_teacher_has_none(folder: Path, key: str) -> None:
+    rows = ({"idx": str(number), "func": f"int f(int a) {{ return a + {number}; }}"} for number in range(4))
+    shutil.rmtree(folder / "data")
+    (folder / "data").mkdir()
+    (folder / "data" / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for split in ("train", "valid", "test"):
+        (folder / "data" / f"{split}.txt").write_text("0\t1\t1\n2\t3\t0\n1\t3\t0\n0\t1\t1\n")
+    _replace(
+        folder,
+        (r"vulnerability-prediction", "clone-detection"),
+        (r"\[teacher\].*\n\[space\]", '[teacher]\nsoft_labels = "answers.jsonl"\n[space]'),
+        (r"edits = 1", f"{key} = 0.5"),
+    )
+    message = (
+        rf"distillation.{key}: the teacher must be a model that gives vectors of functions in pairs, got "
+        r"soft_labels: .*answers.jsonl"
+    )
+    _assert_is_refused(folder, run_command(folder, "run", "study.toml"), message)
+
+
+def test_vectors_of_single_functions_are_not_learnt(folder: Path) -> None:
+    _replace(folder, (r"edits = 1", "representation_weight = 0.5"))
+    message = "distillation.representation_weight needs pairs of functions, the task has single functions"
+    _assert_is_refused(folder, run_command(folder, "run", "study.toml"), message)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_is_refused_where_there_is_none(folder: Path) -> None:
     _replace(folder, (r"\[measurement\]", '[measurement]\ndevice = "cuda"'))
