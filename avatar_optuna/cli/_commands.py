@@ -66,8 +66,9 @@ def _teacher(options: Namespace, console: Console) -> None:
     from avatar_optuna.decision import decide
     from avatar_optuna.metrics import baseline, effectiveness
     from avatar_optuna.tasks import load_task
-    from avatar_optuna.teachers import load_teacher, weaknesses, write_inputs
+    from avatar_optuna.teachers import load_teacher, write_inputs
     from avatar_optuna.teachers.checkpoints.saving import require_new, save_teacher
+    from avatar_optuna.verdict import weaknesses
 
     settings = load_study_file(options.study_file)
     cache_dir = cache_folder(options.cache)

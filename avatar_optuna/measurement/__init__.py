@@ -1,7 +1,15 @@
 """What is measured, and how each figure was obtained: effectiveness, latency, energy, and what stands in for them."""
 
 from avatar_optuna.measurement._audit import AUDIT_REPEATS, AUDITED_STUDENTS, audit_stand_ins
-from avatar_optuna.measurement._comparison import CODEBERT_NAME, TEACHER, compare, forward_flops, measure_fidelity
+from avatar_optuna.measurement._comparison import (
+    CODEBERT_NAME,
+    TEACHER,
+    Answered,
+    compare,
+    disagreements,
+    forward_flops,
+    measure_answers,
+)
 from avatar_optuna.measurement._energy import EnergyCounter, estimate_power, open_counter, require_counter
 from avatar_optuna.measurement._flips import count_flips
 from avatar_optuna.measurement._latency import computing_threads, describe_device, require_device, use_threads

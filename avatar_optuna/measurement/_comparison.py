@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -16,13 +16,16 @@ from avatar_optuna.measurement._flips import count_flips
 from avatar_optuna.measurement._latency import computing_threads, describe_device, interleaved_latencies
 from avatar_optuna.measurement._models import CodebertArchitecture, classifier_runs
 from avatar_optuna.measurement._student import split_logits
-from avatar_optuna.metrics import Answers, fidelity
-from avatar_optuna.schema import ComparedModel, Comparison, Fidelity
+from avatar_optuna.metrics import Answers, fidelity, paired_difference
+from avatar_optuna.schema import ComparedModel, Comparison, Difference, Disagreement, Fidelity
 from avatar_optuna.settings import MeasurementSettings
-from avatar_optuna.tasks import Split
+from avatar_optuna.tasks import Split, Task
 
 TEACHER = "teacher"
 CODEBERT_NAME = "codebert"
+
+_DISAGREEMENTS = 6
+_SHOWN_CHARACTERS = 700
 
 
 def compare(
@@ -33,7 +36,7 @@ def compare(
     *,
     variants: Sequence[Sequence[str]] = (),
     decisions: Mapping[str, Decision] | None = None,
-    fidelities: Mapping[str, Fidelity] | None = None,
+    answered: Mapping[str, Answered] | None = None,
 ) -> Comparison:
     """Latency (and energy, where a counter is readable) of all of them, on the same inputs, on a quiet machine; then
     how often edits change the labels that students and teacher give.
@@ -47,7 +50,7 @@ def compare(
         variants: Edited texts of all functions of the split, in their order, one edit after another; none are counted
             where there are none.
         decisions: How logits become labels, by name; of whom there is none, the likeliest labels count.
-        fidelities: How alike students and their teacher answer, by name, where that is known.
+        answered: How students answer beside their teacher and the baseline, by name, where that is known.
     """
     device = settings.device
     with computing_threads(device, settings.threads):
@@ -59,6 +62,7 @@ def compare(
         compared = {}
         for name, make in makers.items():
             classifier = models.get(name)
+            beside = (answered or {}).get(name, Answered())
             parameters = (classifier or reference).num_parameters
             compared[name] = ComparedModel(
                 parameters=parameters,
@@ -69,33 +73,96 @@ def compare(
                 flips=count_flips(classifier, split, variants, (decisions or {}).get(name))
                 if classifier is not None and variants
                 else None,
-                fidelity=(fidelities or {}).get(name),
+                fidelity=beside.fidelity,
+                differences=beside.differences,
+                disagreements=beside.disagreements,
             )
         return Comparison(device=describe_device(device), repeats=settings.repeats, models=compared)
 
 
-def measure_fidelity(
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """How a student answers beside others: fields of `ComparedModel`, which says what they are."""
+
+    fidelity: Fidelity | None = None
+    differences: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)
+    disagreements: tuple[Disagreement, ...] = ()
+
+
+def measure_answers(
     student: Classifier,
     decision: Decision,
-    split: Split,
+    task: Task,
+    metric: str,
     *,
-    teacher_logits: npt.NDArray[np.float32],
-    teacher_decision: Decision,
-) -> Fidelity:
-    """How alike a student and its teacher answer the inputs of a split, each by its own decision.
+    others: Mapping[str, Mapping[str, Answers]],
+) -> Answered:
+    """How a student answers the inputs of validation and test beside others, each by its own decision.
 
     Args:
         student: Loaded from its files.
         decision: Its own.
-        split: The test split.
-        teacher_logits: Of its inputs, shape (n, labels).
-        teacher_decision: The teacher's.
+        task: Whose splits.
+        metric: Whose figures are compared (see `metrics.paired_difference`).
+        others: Answers to the same inputs, by name of the other ("teacher", "baseline") and by split, where known.
     """
-    found = fidelity(
-        Answers(split=split, logits=split_logits(student, split), decision=decision),
-        Answers(split=split, logits=teacher_logits, decision=teacher_decision),
+    asked = sorted({name for answers in others.values() for name in answers})
+    own = {
+        name: Answers(split=task.splits[name], logits=split_logits(student, task.splits[name]), decision=decision)
+        for name in asked
+    }
+    differences = {
+        split: {
+            name: Difference(**paired_difference(own[split], answers[split], metric))
+            for name, answers in others.items()
+            if split in answers
+        }
+        for split in asked
+    }
+    teacher = others.get(TEACHER, {}).get("test")
+    if teacher is None:
+        return Answered(differences=differences)
+    return Answered(
+        fidelity=Fidelity.from_dict(fidelity(own["test"], teacher)),
+        differences=differences,
+        disagreements=disagreements(own["test"], teacher, task.label_names),
     )
-    return Fidelity.from_dict(found)
+
+
+def disagreements(
+    student: Answers, teacher: Answers, label_names: Sequence[str], *, most: int = _DISAGREEMENTS
+) -> tuple[Disagreement, ...]:
+    """The inputs that two classifiers give different labels, those first in which the less sure of the two is surest.
+
+    Args:
+        student: Its answers to a split.
+        teacher: The other's.
+        label_names: Of the task.
+        most: How many are given.
+    """
+    split, labels = student.split, (teacher.predictions, student.predictions)
+    rows = np.flatnonzero(labels[0] != labels[1])
+    probabilities = [
+        answers.decision.probabilities(answers.logits)[rows, own[rows]]
+        for answers, own in zip((teacher, student), labels, strict=True)
+    ]
+    order = np.argsort(-np.minimum(*probabilities), kind="stable")[:most]
+    return tuple(
+        Disagreement(
+            row=int(rows[place]),
+            texts=tuple(_cut(split.functions[function]) for function in split.inputs[rows[place]].tolist()),
+            label=label_names[split.labels[rows[place]]],
+            teacher_label=label_names[labels[0][rows[place]]],
+            student_label=label_names[labels[1][rows[place]]],
+            teacher_probability=float(probabilities[0][place]),
+            student_probability=float(probabilities[1][place]),
+        )
+        for place in order.tolist()
+    )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS].rstrip()} ..."
 
 
 def forward_flops(classifier: Classifier) -> int:

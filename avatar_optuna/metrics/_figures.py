@@ -194,7 +194,8 @@ def figures(answers: Answers, label_names: Sequence[str]) -> dict[str, Any]:
         What `effectiveness` gives, and under their names the further `METRICS` that the split says something of, each
         with `NAME_interval` as [low, high], and so the errors of calibration `ece` and `ece_uncalibrated` (see
         `calibration`), of which less is better. `by_class`: by label name, `precision`, `recall`, `f1`, `inputs` and
-        `recall_interval`. `by_group`, where inputs have groups: by the name of each of the 50 largest, its figures.
+        `recall_interval`. `confusion`: how many inputs of each label (rows) are given each label (columns), in the
+        order of the names. `by_group`, where inputs have groups: by the name of each of the 50 largest, its figures.
 
         Intervals are of 95 %. Those of `accuracy`, `balanced_accuracy` and `f1` are Wilson's; where functions stand in
         several inputs, as in pairs, they reach at least as far as those of resampled functions (Owen 2007), which the
@@ -208,6 +209,7 @@ def figures(answers: Answers, label_names: Sequence[str]) -> dict[str, Any]:
     _add_special(found, answers)
     found |= calibration(answers.split.inputs, answers.labels, answers.logits, answers.decision)
     found["by_class"] = _by_class(answers, label_names)
+    found["confusion"] = _confusion(answers)
     if answers.split.groups is not None:
         found["by_group"] = _by_group(answers)
     return found
@@ -254,6 +256,14 @@ def _by_class(answers: Answers, label_names: Sequence[str]) -> dict[str, Any]:
             "inputs": int(inputs),
         }
     return by_class
+
+
+def _confusion(answers: Answers) -> list[list[int]]:
+    """[label][prediction]: inputs."""
+    counts = np.zeros((answers.logits.shape[1],) * 2, dtype=np.int64)
+    np.add.at(counts, (answers.labels, answers.predictions), 1)
+    rows: list[list[int]] = counts.tolist()
+    return rows
 
 
 def _by_group(answers: Answers) -> dict[str, Any]:

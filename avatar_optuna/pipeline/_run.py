@@ -26,8 +26,16 @@ from avatar_optuna.edits import edited, num_unedited
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.feasibility import StudyFeasibility, draw, feasibility_of, tighten
 from avatar_optuna.indicator import MIN_SAMPLES, StudyIndicator, fit_indicator, indicator_kind
-from avatar_optuna.measurement import compare, estimate_power, forward_flops, measure, measure_fidelity, open_counter
-from avatar_optuna.metrics import Answers, baseline, figures
+from avatar_optuna.measurement import (
+    Answered,
+    compare,
+    estimate_power,
+    forward_flops,
+    measure,
+    measure_answers,
+    open_counter,
+)
+from avatar_optuna.metrics import Answers, baseline, baseline_answers, figures
 from avatar_optuna.objective import Objective
 from avatar_optuna.objectives import measured, signs
 from avatar_optuna.pipeline._cost import Meter, add, counted
@@ -48,7 +56,6 @@ from avatar_optuna.schema import (
     POWER,
     TEACHER,
     Comparison,
-    Fidelity,
     Job,
     JobResult,
     SearchResult,
@@ -69,7 +76,8 @@ from avatar_optuna.study import (
     stored_cost_models,
 )
 from avatar_optuna.tasks import Task, load_task, task_shape_of
-from avatar_optuna.teachers import load_teacher, weaknesses
+from avatar_optuna.teachers import load_teacher
+from avatar_optuna.verdict import weaknesses
 
 _FINDINGS_SAID = 3  # of the data audit, while a study runs
 
@@ -79,6 +87,7 @@ class Run(Workforce):
     """One run of a study: a workforce, and what it is to do."""
 
     did_something: bool = field(default=False, init=False)
+    _plain: Mapping[str, Answers] | None = field(default=None, init=False)
 
     def everything(self) -> bool:
         """Run all phases; returns whether there was anything left to do."""
@@ -153,7 +162,7 @@ class Run(Workforce):
             self._audit_data(task)
         if BASELINE in self.study.read_attributes():
             return
-        figures = baseline(task, self.study.settings.distillation.aim)
+        figures = baseline(task, answers=self._baseline_answers(task))
         self.study.set_attribute(BASELINE, figures)
         counts = ", ".join(f"{len(split)} {name}" for name, split in task.splits.items())
         self.progress.say(f"task       {task.kind}: {counts} inputs")
@@ -161,6 +170,12 @@ class Run(Workforce):
         self.progress.say(
             f"baseline   {_percent(accuracy)} balanced accuracy on validation (TF-IDF + logistic regression)"
         )
+
+    def _baseline_answers(self, task: Task) -> Mapping[str, Answers]:
+        """What TF-IDF with logistic regression says, by split; fitted once in a run."""
+        if self._plain is None:
+            self._plain = baseline_answers(task, self.study.settings.distillation.aim)
+        return self._plain
 
     def _audit_data(self, task: Task) -> None:
         """Store what was found in the data, and say the worst of it."""
@@ -391,7 +406,7 @@ class Run(Workforce):
                 settings,
                 variants=self._edited_test(task),
                 decisions=decisions,
-                fidelities=self._fidelities(students, decisions, task, teacher),
+                answered=self._answered(students, decisions, task, teacher),
             )
         if stored is not None and stored.device != compared.device:
             self.progress.say(
@@ -418,20 +433,19 @@ class Run(Workforce):
         known = {**own, "teacher": record.decision if record is not None else None}
         return {name: decision or Decision() for name, decision in known.items()}
 
-    def _fidelities(
+    def _answered(
         self, students: Mapping[str, Classifier], decisions: Mapping[str, Decision], task: Task, teacher: Teacher
-    ) -> dict[str, Fidelity]:
-        """How alike the teacher and each student answer the test inputs; nothing where the teacher's are not known."""
-        if not teacher.has_logits("test"):
-            return {}
+    ) -> dict[str, Answered]:
+        """How each student answers beside the baseline and, as far as its answers are known, the teacher."""
+        known = {
+            name: Answers(split=task.splits[name], logits=teacher.logits(name), decision=decisions["teacher"])
+            for name in ("valid", "test")
+            if teacher.has_logits(name)
+        }
+        others = {"teacher": known, "baseline": self._baseline_answers(task)}
+        metric = self.study.settings.measurement.effectiveness
         return {
-            name: measure_fidelity(
-                student,
-                decisions[name],
-                task.test,
-                teacher_logits=teacher.logits("test"),
-                teacher_decision=decisions["teacher"],
-            )
+            name: measure_answers(student, decisions[name], task, metric, others=others)
             for name, student in students.items()
         }
 

@@ -16,6 +16,7 @@ from avatar_optuna.objectives import OBJECTIVES, written
 from avatar_optuna.progress import say
 from avatar_optuna.renderers._values import like_previous
 from avatar_optuna.schema import Flips, TeacherRecord
+from avatar_optuna.verdict import verdict_of
 from avatar_optuna.view import DistilledStudent, PredictedStudent, Prediction, StudyView
 
 _PREDICTED_ROWS = 10
@@ -26,7 +27,7 @@ _PLACED = ("effectiveness", "energy_j", *_MEASURED)
 
 
 def front_table(view: StudyView, console: Console) -> None:
-    """The distilled students beside their teacher, then the front that is only predicted."""
+    """The distilled students beside their teacher, the front that is only predicted, and whether any of it is good."""
     if view.students:
         _distilled(view, console)
     if view.rounds:
@@ -39,6 +40,10 @@ def front_table(view: StudyView, console: Console) -> None:
         _predicted(view, console)
     if not view.students and not view.rounds:
         say(console, f"the study {view.name} has no students yet")
+    verdict = verdict_of(view)
+    say(console, f"\nverdict    {verdict.sentence}")
+    for step in verdict.next_steps:
+        say(console, f"           {step}")
 
 
 def _distilled(view: StudyView, console: Console) -> None:

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import IO, Any
 
 from avatar_optuna.indicator import StudyIndicator
 from avatar_optuna.schema import Flips
+from avatar_optuna.verdict import verdict_of
 from avatar_optuna.view import DistilledStudent, PredictedStudent, StudyView
 
 
 def front_values(view: StudyView) -> dict[str, Any]:
     """Distilled students, the predicted front and the teacher, as values that JSON has."""
-    indicator, predicted = view.indicator, view.predicted_front
+    indicator, predicted, verdict = view.indicator, view.predicted_front, verdict_of(view)
+    recommended = verdict.recommendation
     return {
         "study": view.name,
         "effectiveness": view.metric,
+        "verdict": {
+            "answer": verdict.answer,
+            "sentence": verdict.sentence,
+            "next_steps": list(verdict.next_steps),
+            "recommended": recommended.student.job if recommended is not None else None,
+            "is_final": verdict.is_final,
+        },
         "teacher": view.teacher.to_dict() if view.teacher is not None else None,
         "baseline": view.baseline,
         **({"teacher_flips": _flips(flips)} if (flips := view.flips("teacher")) is not None else {}),
@@ -70,6 +80,10 @@ def _distilled(student: DistilledStudent) -> dict[str, Any]:
         "energy_j": student.figures.get("energy_j"),
         "times_less_than": {name: dict(ratios) for name, ratios in student.times_less_than.items()},
         "latency_is_provisional": not student.is_compared,
+        "differences": {
+            split: {other: asdict(difference) for other, difference in others.items()}
+            for split, others in student.differences.items()
+        },
         **(_flips(student.flips) if student.flips is not None else {}),
     }
 

@@ -3,4 +3,3 @@
 from avatar_optuna.report._content import Content, content_of
 from avatar_optuna.report._figures import front_3d, hypervolume, predicted_against_measured
 from avatar_optuna.report._page import render, write_report
-from avatar_optuna.report._recommendation import Recommendation, recommend

@@ -1,4 +1,4 @@
-"""What a report shows: the view of a study, how its search went, and which student it recommends."""
+"""What a report shows: the view of a study, how its search went, and the verdict on it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 from avatar_optuna.data_audit import findings, mend
 from avatar_optuna.objectives import OBJECTIVES, signs
 from avatar_optuna.pareto import hypervolume, non_dominated
-from avatar_optuna.report._recommendation import Recommendation, better_than, recommend
-from avatar_optuna.report._words import count
 from avatar_optuna.schema import SearchResult
+from avatar_optuna.verdict import Recommendation, Verdict, verdict_of
 from avatar_optuna.view import StudyView
+from avatar_optuna.words import count
 
 _VOLUMES = 50
 _VOLUMES_OF_MANY_OBJECTIVES = 15
@@ -25,13 +25,16 @@ class Content(StudyView):
 
     Args:
         volumes: By round: (configurations scored so far, share of the round's final hypervolume) as the search went on.
-        recommendation: One of the students that are better than chance and the baseline beyond noise, with the reason.
-        floor: The larger of chance and the baseline's balanced accuracy on validation, which students must be above.
+        verdict: Whether its students are any good, and which one to take.
     """
 
     volumes: Mapping[int, tuple[tuple[int, float], ...]]
-    recommendation: Recommendation | None
-    floor: float
+    verdict: Verdict
+
+    @property
+    def recommendation(self) -> Recommendation | None:
+        """One of the students that are better than chance and the baseline beyond noise, with the reason."""
+        return self.verdict.recommendation
 
     @property
     def scored(self) -> dict[int, int]:
@@ -89,13 +92,10 @@ class Content(StudyView):
 def content_of(view: StudyView) -> Content:
     """All that a report shows of a study, finished or not."""
     objectives = view.settings.search.searched_objectives
-    figures = view.baseline["valid"] if view.baseline is not None else {}
-    floor = max(1 / view.task_shape.num_labels, float(figures.get("balanced_accuracy", 0.0)))
     return Content(
         **{field.name: getattr(view, field.name) for field in fields(StudyView)},
         volumes={round_.number: volumes(round_.scored, objectives) for round_ in view.rounds},
-        recommendation=recommend(better_than(view.students, floor), view.metric),
-        floor=floor,
+        verdict=verdict_of(view),
     )
 
 

@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 
 from avatar_optuna.objectives import EFFECTIVENESS, OBJECTIVES, formulas
 from avatar_optuna.report._content import Content
-from avatar_optuna.report._words import amount, percent
 from avatar_optuna.view import DistilledStudent, PredictedStudent, SearchRound
+from avatar_optuna.words import amount, percent
 
 PREDICTED, MEASURED, REFERENCE, FAINT = "#3f8fd2", "#e0782b", "#858c96", "rgba(133,140,150,0.35)"
 _CURVES = ("#e0782b", "#3f8fd2", "#3a9e6b", "#b065c0", "#c9a227", "#d25f7a", "#4fb0b8", "#8c7a5b")

@@ -14,11 +14,11 @@ from jinja2 import Environment
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from avatar_optuna import __version__
+from avatar_optuna import __version__, words
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import write_text
 from avatar_optuna.objectives import OBJECTIVES
-from avatar_optuna.report import _figures, _students, _words
+from avatar_optuna.report import _figures, _students
 from avatar_optuna.report._content import Content, content_of
 from avatar_optuna.schema import PHASES
 from avatar_optuna.tasks import task_kind
@@ -67,7 +67,7 @@ def _templates() -> Environment:
     """The templates of the page, whose text is escaped."""
     environment = environment_of("avatar_optuna.report", is_html=True)
     names = "amount carbon count duration interval joules listed percent points span times".split()
-    environment.filters |= {name: getattr(_words, name) for name in names}
+    environment.filters |= {name: getattr(words, name) for name in names}
     environment.filters["title_of"] = lambda objective: OBJECTIVES.get(objective).title
     environment.filters["task_title"] = lambda kind: task_kind(kind).title
     environment.globals |= {"figures": _figures, "students": _students, "phases": PHASES}
@@ -115,7 +115,7 @@ def _plain(figure: go.Figure) -> dict[str, Any]:
 def _detail(title: str, student: DistilledStudent | PredictedStudent) -> list[str]:
     """Of a point: its title, how its figures were obtained, and its hyperparameters as `name: value`."""
     values = student.hyperparameters.shown
-    work = f"FLOPs: {_words.amount('flops', student.flops)} (by formula)"
+    work = f"FLOPs: {words.amount('flops', student.flops)} (by formula)"
     obtained = "measured" if isinstance(student, DistilledStudent) else "by formula"
     size = f"size: {student.size_bytes:,} bytes ({obtained})"
     return [title, size, work, *(f"{name.replace('_', ' ')}: {value}" for name, value in values.items())]

@@ -8,8 +8,8 @@ from typing import Any
 from avatar_optuna.decision import Decision
 from avatar_optuna.objectives import EFFECTIVENESS, OBJECTIVES
 from avatar_optuna.report._content import Content
-from avatar_optuna.report._words import count, figure, interval, times
 from avatar_optuna.view import METRIC_TITLES, DistilledStudent
+from avatar_optuna.words import count, figure, interval, times
 
 _REFERENCES = {"teacher": "the teacher", "codebert": "CodeBERT"}
 _AS_TEACHER, _THRESHOLD = "as teacher, %", "threshold"

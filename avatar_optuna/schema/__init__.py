@@ -43,7 +43,16 @@ from avatar_optuna.schema._attributes import (
     refuse_foreign,
 )
 from avatar_optuna.schema._audit import Audit, AuditedStudent, MisorderedPair, RankCorrelation
-from avatar_optuna.schema._comparison import ComparedModel, Comparison, Energy, Fidelity, Flips, Latency
+from avatar_optuna.schema._comparison import (
+    ComparedModel,
+    Comparison,
+    Difference,
+    Disagreement,
+    Energy,
+    Fidelity,
+    Flips,
+    Latency,
+)
 from avatar_optuna.schema._cost import PHASES, EstimatedPower, PhaseCost, StudyCost
 from avatar_optuna.schema._jobs import Job, JobResult, TeacherRecord
 from avatar_optuna.schema._search_result import SearchResult

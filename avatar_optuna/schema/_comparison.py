@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from avatar_optuna.codec import Stored
@@ -93,12 +93,62 @@ class Fidelity(Stored):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Difference:
+    """How far a figure of a student lies above that of another model on the same inputs (see `paired_difference`).
+
+    Args:
+        metric: Whose figures they are.
+        value: The difference, a fraction.
+        interval: 95 %, of both on the same resampled functions.
+    """
+
+    metric: str
+    value: float
+    interval: tuple[float, float]
+
+    @property
+    def is_above(self) -> bool:
+        """Whether the student is better beyond noise."""
+        return self.interval[0] > 0
+
+    @property
+    def is_below(self) -> bool:
+        """Whether it is worse beyond noise."""
+        return self.interval[1] < 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disagreement:
+    """A test input to which a student and its teacher give different labels.
+
+    Args:
+        row: Place of the input in the test split, from 0.
+        texts: Its functions, one or two, the long ones cut.
+        label: The name of its true label.
+        teacher_label: Of the label that the teacher gives.
+        student_label: Of the label that the student gives.
+        teacher_probability: That the teacher gives to its own label.
+        student_probability: That the student gives to its own.
+    """
+
+    row: int
+    texts: tuple[str, ...]
+    label: str
+    teacher_label: str
+    student_label: str
+    teacher_probability: float
+    student_probability: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class ComparedModel:
     """What one model costs, how often edits change its label, and how far it answers as its teacher.
 
     `flops` is None for the CodeBERT architecture, `energy` where there is no counter, `flips` for that architecture and
     where the study does not ask for them, and `fidelity` for all but students whose teacher's answers to the test
-    inputs are known. Earlier versions had neither `flips` nor `fidelity`.
+    inputs are known. `differences` are those of a student, by split ("valid" and "test") and by the other model
+    ("teacher" and "baseline"), `disagreements` those with its teacher in which the two are surest. Earlier versions had
+    none of the last four.
     """
 
     parameters: int
@@ -108,6 +158,8 @@ class ComparedModel:
     energy: Energy | None
     flips: Flips | None = None
     fidelity: Fidelity | None = None
+    differences: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)
+    disagreements: tuple[Disagreement, ...] = ()
 
     @property
     def of_one_input(self) -> Latency:

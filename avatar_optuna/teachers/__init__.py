@@ -3,4 +3,3 @@
 from avatar_optuna.teachers._answers import write_inputs
 from avatar_optuna.teachers._kind import TeacherKind, check_teacher, fingerprint, load_teacher
 from avatar_optuna.teachers._tokens import token_counter
-from avatar_optuna.teachers._worth import weaknesses

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from avatar_optuna.decision import Decision
-from avatar_optuna.schema import Energy, Fidelity, Flips, JobResult, Purpose
+from avatar_optuna.schema import Difference, Disagreement, Energy, Fidelity, Flips, JobResult, Purpose
 from avatar_optuna.students import Configuration
 
 
@@ -78,6 +78,9 @@ class DistilledStudent:
             `size`, `latency`, and where known `flops` and `energy`.
         fidelity: How alike it and its teacher answer the test inputs, from the comparison; None before it, where the
             teacher's answers are not known, and in earlier versions.
+        differences: By split and by the other model ("teacher", "baseline"): how much better it is on the same inputs;
+            empty before the comparison and in earlier versions.
+        disagreements: Test inputs that it and its teacher give different labels, from the comparison.
         on_front: Whether no other distilled student of a front is at least as good in every figure that is compared.
     """
 
@@ -97,6 +100,12 @@ class DistilledStudent:
     on_front: bool = False
     latency_interval_ms: tuple[float, float] | None = None
     flips: Flips | None = None
+    differences: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)
+    disagreements: tuple[Disagreement, ...] = ()
+
+    def difference(self, split: str, other: str) -> Difference | None:
+        """How much better it is than the "teacher" or the "baseline" on "valid" or "test"; None where not known."""
+        return self.differences.get(split, {}).get(other)
 
     @property
     def decision(self) -> Decision:

@@ -15,7 +15,8 @@ from sklearn.metrics import f1_score, recall_score
 from avatar_optuna.distillation import Classifier, Teacher
 from avatar_optuna.inference import load_student
 from avatar_optuna.manifest import read_manifest
-from avatar_optuna.measurement import measure_fidelity
+from avatar_optuna.measurement import measure_answers
+from avatar_optuna.metrics import Answers
 from avatar_optuna.pool import ExecutorSettings, JobContext, JobOutcome, Slot
 from avatar_optuna.pool._distillation import Distiller
 from avatar_optuna.schema import Job, JobResult
@@ -146,13 +147,11 @@ def test_its_fidelity_is_that_of_the_answers(distilled: tuple[JobOutcome, Task, 
     outcome, task, teacher = distilled
     assert outcome.directory is not None
     assert outcome.result.decision is not None
-    found = measure_fidelity(
-        Classifier.load(outcome.directory),
-        outcome.result.decision,
-        task.test,
-        teacher_logits=teacher.logits("test"),
-        teacher_decision=outcome.result.decision,
-    )
+    decision = outcome.result.decision
+    known = Answers(split=task.test, logits=teacher.logits("test"), decision=decision)
+    classifier = Classifier.load(outcome.directory)
+    found = measure_answers(classifier, decision, task, "accuracy", others={"teacher": {"test": known}}).fidelity
+    assert found is not None
     answers = load_student(outcome.directory).predict([task.test.functions[row] for row in task.test.inputs[:, 0]])
     margins = teacher.logits("test")[:, 1] / outcome.result.decision.temperature
     others = 1 / (1 + np.exp(-margins.astype(np.float64)))

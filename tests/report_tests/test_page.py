@@ -14,9 +14,10 @@ import pytest
 from avatar_optuna.decision import Decision
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.report import Content, content_of, render, write_report
-from avatar_optuna.schema import Energy
+from avatar_optuna.schema import Difference, Energy
 from avatar_optuna.storage import open_storage
-from avatar_optuna.view import read_view
+from avatar_optuna.verdict import Verdict
+from avatar_optuna.view import DistilledStudent, StudyView, read_view
 from tests.finished_study import NAME, FinishedStudy
 
 SECTIONS = [
@@ -33,17 +34,21 @@ SECTIONS = [
 ]
 
 
+def _better(view: StudyView, by: float) -> StudyView:
+    """Its students beside the baseline: the words of this small study are all that its labels need."""
+    found = Difference(metric="accuracy", value=by, interval=(by - 0.05, by + 0.05))
+
+    def changed(student: DistilledStudent) -> DistilledStudent:
+        valid = {**student.result.valid, "balanced_accuracy_interval": [0.6, 1.0]}
+        differences = {split: {**others, "baseline": found} for split, others in student.differences.items()}
+        return replace(student, result=replace(student.result, valid=valid), differences=differences)
+
+    return replace(view, students=tuple(map(changed, view.students)))
+
+
 @pytest.fixture(scope="module")
 def content(finished_study: FinishedStudy) -> Content:
-    """Of students that are better than their baseline: the words of this small study are all that its labels need."""
-    view = read_view(open_storage(finished_study.url), NAME)
-    assert view.baseline is not None
-    worse = {split: {**figures, "balanced_accuracy": 0.0} for split, figures in view.baseline.items()}
-    students = tuple(
-        replace(s, result=replace(s.result, valid={**s.result.valid, "balanced_accuracy_interval": [0.6, 1.0]}))
-        for s in view.students
-    )
-    return content_of(replace(view, baseline=worse, students=students))
+    return content_of(_better(read_view(open_storage(finished_study.url), NAME), 0.1))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +67,7 @@ def empty(content: Content) -> Content:
         jobs=dict.fromkeys(content.jobs, 0),
         compared=None,
         volumes={},
-        recommendation=None,
+        verdict=Verdict(answer="unknown", sentence="-", next_steps=(), recommendation=None, is_final=False),
         cost=None,
         estimated_power=None,
         provenance={},
@@ -83,15 +88,13 @@ def test_a_finished_study_lacks_nothing(content: Content) -> None:
 
 
 def test_a_student_that_is_not_better_than_the_baseline_is_not_recommended(finished_study: FinishedStudy) -> None:
-    view = read_view(open_storage(finished_study.url), NAME)
-    assert view.baseline is not None
-    perfect = {split: {**figures, "balanced_accuracy": 1.0} for split, figures in view.baseline.items()}
-    found = content_of(replace(view, baseline=perfect))
+    found = content_of(_better(read_view(open_storage(finished_study.url), NAME), -0.1))
     assert found.students
     assert found.recommendation is None
     page = render(found)
-    assert "no distilled student is better than the larger of chance and the TF-IDF baseline" in page
-    assert "balanced accuracy of 100" in page
+    assert '<p id="verdict" class="no">No: none of ' in page
+    assert "-10.0 points (-15.0 to -5.0) on validation" in page
+    assert "What to try next" in page
     assert "Export it" not in page
 
 
@@ -152,7 +155,7 @@ def test_thresholds_and_what_is_as_the_teacher_are_shown(content: Content) -> No
             content,
             students=(changed, *others),
             settings=replace(content.settings, distillation=distillation),
-            recommendation=replace(content.recommendation, student=changed),
+            verdict=replace(content.verdict, recommendation=replace(content.recommendation, student=changed)),
         )
     )
     assert '<th scope="col">threshold</th>' in page

@@ -25,6 +25,11 @@ def interval(bounds: Sequence[float]) -> str:
     return f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f}"
 
 
+def signed_interval(bounds: Sequence[float]) -> str:
+    """`-1.0 to +7.1` of (-0.01, 0.071): percentage points."""
+    return f"{100 * bounds[0]:+.1f} to {100 * bounds[1]:+.1f}"
+
+
 def figure(name: str, value: float | None) -> str:
     """The value of an objective in three digits, without its unit: `0.0862` of 86,200 bytes; nothing of None."""
     return _digits(value * OBJECTIVES.get(name).scale) if value is not None else ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from avatar_optuna.report._words import amount, percent, points
 from avatar_optuna.view import DistilledStudent
+from avatar_optuna.words import amount, percent, points
 
 _Z = 1.96
 
@@ -19,14 +19,26 @@ class Recommendation:
     reason: str
 
 
-def better_than(students: Sequence[DistilledStudent], balanced_accuracy: float) -> list[DistilledStudent]:
-    """The students whose balanced accuracy on validation is above a figure beyond noise: its 95 % interval is."""
-    return [
-        student
-        for student in students
-        if (interval := student.result.valid.get("balanced_accuracy_interval")) is None
-        or interval[0] > balanced_accuracy
-    ]
+def better_than(students: Sequence[DistilledStudent], *, chance: float, baseline: float) -> list[DistilledStudent]:
+    """The students that are better than chance and the baseline on validation, beyond noise.
+
+    Better than chance: the 95 % interval of its balanced accuracy lies above it. Better than the baseline: the interval
+    of the paired difference does; where that is not known (before the comparison, and of earlier versions), that of its
+    balanced accuracy lies above the baseline's figure.
+
+    Args:
+        students: Distilled.
+        chance: A balanced accuracy.
+        baseline: The larger of chance and the baseline's balanced accuracy on validation.
+    """
+
+    def is_better(student: DistilledStudent) -> bool:
+        interval = student.result.valid.get("balanced_accuracy_interval")
+        paired = student.difference("valid", "baseline")
+        least = baseline if paired is None else chance
+        return (interval is None or interval[0] > least) and (paired is None or paired.is_above)
+
+    return [student for student in students if is_better(student)]
 
 
 def recommend(students: Sequence[DistilledStudent], metric: str) -> Recommendation | None:

@@ -8,10 +8,9 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis import given
 
-from avatar_optuna.report import recommend
-from avatar_optuna.report._recommendation import better_than
 from avatar_optuna.schema import JobResult
 from avatar_optuna.students import Configuration
+from avatar_optuna.verdict import better_than, recommend
 from avatar_optuna.view import DistilledStudent
 from tests.strategies import small_students
 
@@ -88,5 +87,5 @@ def test_only_students_that_are_better_beyond_noise_remain(student: Configuratio
     for index, interval in enumerate(([0.55, 0.65], [0.584, 0.62], [0.59, 0.7])):
         valid = {**students[index].result.valid, "balanced_accuracy_interval": interval}
         students[index] = replace(students[index], result=replace(students[index].result, valid=valid))
-    assert [found.job for found in better_than(students, 0.584)] == [2]
-    assert better_than(students[:2], 0.584) == []
+    assert [found.job for found in better_than(students, chance=0.5, baseline=0.584)] == [2]
+    assert better_than(students[:2], chance=0.5, baseline=0.584) == []
