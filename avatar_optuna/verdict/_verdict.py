@@ -75,7 +75,10 @@ def _answer(view: StudyView, recommendation: Recommendation | None) -> tuple[Ans
     if not view.students:
         return "unknown", "no student of the front is distilled"
     if recommendation is None:
-        return "unsure" if _is_above(view, view.students[0]) else "no", _none(view)
+        best = view.students[0]
+        if not _is_above(view, best):
+            return "no", _none(view)
+        return "unsure", f"{_none(view)}{_beside_teacher(view, best)}"
     student = recommendation.student
     valid, test = student.difference("valid", "baseline"), student.difference("test", "baseline")
     beside = _beside_teacher(view, student)
@@ -111,7 +114,7 @@ def _none(view: StudyView) -> str:
     known = [f"{_signed(found)} on {_SPLITS[split]}" for split, found in differences if found is not None]
     if known:
         metric = _metric(best.difference("valid", "baseline"))
-        return f"{beats} {BASELINE} beyond noise: {which} lies beside it by {listed(known)}, in {metric}"
+        return f"{beats} {BASELINE} beyond noise: {which} differs from it by {listed(known)}, in {metric}, paired"
     return (
         f"{beats} {BASELINE} beyond noise: {which} has a balanced accuracy of {_balanced(best)} on validation, the "
         f"baseline {percent(floor_of(view))}"
@@ -164,8 +167,8 @@ def _paired(difference: Difference) -> str:
 
 
 def _signed(difference: Difference) -> str:
-    """`+0.3 points (-2.0 to +2.5)`."""
-    return f"{100 * difference.value:+.1f} points ({signed_interval(difference.interval)})"
+    """`+0.3 points (95 % interval -2.0 to +2.5)`."""
+    return f"{100 * difference.value:+.1f} points (95 % interval {signed_interval(difference.interval)})"
 
 
 def _metric(difference: Difference | None) -> str:

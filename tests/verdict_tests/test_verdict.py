@@ -82,7 +82,7 @@ def test_what_test_does_not_confirm_is_not_sure(view: StudyView) -> None:
     verdict = verdict_of(_beside_baseline(view, valid=0.1, test=0.01))
     assert verdict.answer == "unsure"
     assert verdict.recommendation is not None
-    assert "but not beyond noise on test (+1.0 points (-4.0 to +6.0))" in verdict.sentence
+    assert "but not beyond noise on test (+1.0 points (95 % interval -4.0 to +6.0))" in verdict.sentence
     assert any("30 and 30 inputs" in step for step in verdict.next_steps)
 
 
@@ -96,7 +96,8 @@ def test_a_bad_study_says_what_to_try_and_names_a_worthless_teacher(view: StudyV
     bad = _beside_baseline(view, valid=-0.1, test=-0.2)
     verdict = verdict_of(bad)
     assert (verdict.answer, verdict.recommendation) == ("no", None)
-    assert "-10.0 points (-15.0 to -5.0) on validation and -20.0 points (-25.0 to -15.0) on test" in verdict.sentence
+    assert "-10.0 points (95 % interval -15.0 to -5.0) on validation" in verdict.sentence
+    assert "-20.0 points (95 % interval -25.0 to -15.0) on test" in verdict.sentence
     assert verdict.next_steps[0].startswith("Distil longer (distillation.epochs is 4)")
     assert bad.teacher is not None
     chance = {**bad.teacher.valid, "balanced_accuracy": 0.5, "balanced_accuracy_interval": [0.4, 0.6]}
