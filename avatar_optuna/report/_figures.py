@@ -1,4 +1,4 @@
-"""The figures: plotly's home. Each is drawn by the report's page, and some are saved for the dashboard."""
+"""The figures: plotly's home. Some are saved for the dashboard; the page draws each by itself, in `assets/plot.js`."""
 
 from __future__ import annotations
 
@@ -102,6 +102,7 @@ def front_3d(content: Content) -> go.Figure:
             mode="markers",
             hovertext=series.hover,
             hoverinfo="text",
+            customdata=series.details,
             name=series.name,
             marker={
                 "size": 5 if series.labels else 2.5,
@@ -156,7 +157,9 @@ def hypervolume(content: Content) -> go.Figure:
             y=_rounded(100 * share for _, share in content.volumes[round_.number]),
             mode="lines+markers",
             line={"color": _CURVES[(index + 1) % len(_CURVES)], "width": 2},
-            marker={"size": 4},
+            marker={"size": 4, "color": _CURVES[(index + 1) % len(_CURVES)]},
+            hovertext=[f"{percent(share)} after {trials:,}" for trials, share in content.volumes[round_.number]],
+            hoverinfo="text",
             name=f"round {round_.number + 1}",
         )
     across = {"title": {"text": "configurations scored"}, "rangemode": "tozero"}
@@ -179,7 +182,11 @@ def learning_curves(content: Content) -> go.Figure:
                 "color": colour,
                 "opacity": 1,
             },
-            hovertemplate="epoch %{x}: %{y:.1f} %",
+            hovertext=[
+                f"student {student.job}, epoch {e['epoch']}: {percent(e['valid'].get(content.metric, math.nan))}"
+                for e in history
+            ],
+            hoverinfo="text",
             name=f"student {student.job}",
         )
     if content.teacher_reached is not None and content.students:

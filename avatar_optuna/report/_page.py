@@ -12,7 +12,6 @@ from typing import Any
 import plotly.graph_objects as go
 from jinja2 import Environment
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from avatar_optuna import __version__, words
 from avatar_optuna.exceptions import InputError
@@ -55,8 +54,7 @@ def render(content: Content) -> str:
             content=content,
             data=Markup(data),
             style=Markup(_asset("report.css")),
-            script=Markup(_asset("report.js")),
-            plotly=Markup(get_plotlyjs()),
+            script=Markup(_asset("plot.js") + _asset("report.js")),
             version=__version__,
             written_utc=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
         )

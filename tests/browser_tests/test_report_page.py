@@ -39,21 +39,11 @@ def test_a_student_of_the_front_can_be_clicked(
     _open(watched, page_path)
     jobs = [str(t.number) for t in finished_study.open().distilled.get_trials() if t.user_attrs["purpose"] == "front"]
     page = watched.page
-    page.locator(FRONT).scroll_into_view_if_needed()
-    place = page.evaluate(
-        """job => {
-            const plot = document.getElementById("plot-front");
-            const trace = plot.data.find(t => (t.customdata || []).includes(`job-${job}`));
-            const index = trace.customdata.indexOf(`job-${job}`);
-            const {xaxis, yaxis} = plot._fullLayout, box = plot.getBoundingClientRect();
-            const along = (axis, value) => axis._offset + axis.d2p(value);
-            return [box.x + along(xaxis, trace.x[index]), box.y + along(yaxis, trace.y[index])];
-        }""",
-        jobs[0],
-    )
-    page.mouse.move(*place)
-    page.wait_for_selector(f"{FRONT} .hoverlayer .hovertext")  # a click counts where the pointer is seen to hover
-    page.mouse.click(*place)
+    mark = page.locator(f'{FRONT} [data-key="job-{jobs[0]}"]')
+    mark.hover(force=True)
+    page.wait_for_selector(f"{FRONT} .tip:not([hidden])")
+    assert f"student {jobs[0]}, measured" in page.locator(f"{FRONT} .tip").inner_text()
+    mark.click(force=True)
     page.wait_for_function("document.querySelector('#chosen strong') !== null")
     assert page.locator("#chosen strong").inner_text().lower().startswith("student")
     assert page.locator("#chosen li").count() >= 3
@@ -62,14 +52,54 @@ def test_a_student_of_the_front_can_be_clicked(
 def test_its_axes_can_be_chosen(watched: Watched, page_path: Path) -> None:
     _open(watched, page_path)
     page = watched.page
-    before = page.evaluate("document.getElementById('plot-front').layout.xaxis.title.text")
+    title = page.locator(f"{FRONT} .title").first
+    assert title.text_content().startswith("size")
     page.select_option("#front-x", "latency_ms")
-    after = page.evaluate("document.getElementById('plot-front').layout.xaxis.title.text")
-    assert before.startswith("size")
-    assert after.startswith("latency")
-    drawn = page.evaluate("document.getElementById('plot-front').data.filter(t => t.x.length).map(t => t.name)")
-    assert "distilled and measured" in drawn
+    assert title.text_content().startswith("latency")
+    assert page.locator(f'{FRONT} [data-key^="job-"]').count() > 0
+    assert page.locator(f'{FRONT} [data-key^="trial-"]').count() == 0  # predictions have no latency
+    page.select_option("#front-x", "size_bytes")
+    assert page.locator(f'{FRONT} [data-key^="trial-"]').count() > 0
     assert watched.errors == []
+
+
+def test_a_trace_can_be_hidden_and_a_part_be_seen_larger(watched: Watched, page_path: Path) -> None:
+    _open(watched, page_path)
+    page = watched.page
+    marks = page.locator(f'{FRONT} [data-key^="trial-"]')
+    before = marks.count()
+    page.get_by_role("button", name="predicted front").first.click()
+    assert marks.count() == 0
+    page.get_by_role("button", name="predicted front").first.click()
+    assert marks.count() == before
+    ticks = page.locator(f"{FRONT} svg.main-svg > text")
+    whole = ticks.all_text_contents()
+    page.locator(FRONT).scroll_into_view_if_needed()
+    box = page.locator(f"{FRONT} svg.main-svg").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.4)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.6)
+    page.mouse.up()
+    assert ticks.all_text_contents() != whole
+    page.mouse.dblclick(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5)
+    assert ticks.all_text_contents() == whole
+    assert watched.errors == []
+
+
+def test_the_front_in_three_dimensions_turns(watched: Watched, page_path: Path) -> None:
+    _open(watched, page_path)
+    page = watched.page
+    mark = page.locator('#plot-front-3d [data-key^="job-"]').first
+    page.locator("#plot-front-3d svg.turns").focus()
+    before = mark.get_attribute("transform")
+    page.keyboard.press("ArrowLeft")
+    assert page.locator('#plot-front-3d [data-key^="job-"]').first.get_attribute("transform") != before
+    assert watched.errors == []
+
+
+def test_it_is_small(page_path: Path) -> None:
+    assert page_path.stat().st_size < 2_000_000
 
 
 @pytest.mark.parametrize("width", [390, 1280])

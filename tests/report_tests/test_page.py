@@ -93,7 +93,7 @@ def test_a_student_that_is_not_better_than_the_baseline_is_not_recommended(finis
     assert found.recommendation is None
     page = render(found)
     assert '<p id="verdict" class="no">No: none of ' in page
-    assert "-10.0 points (-15.0 to -5.0) on validation" in page
+    assert "-10.0 points (95 % interval -15.0 to -5.0) on validation" in page
     assert "What to try next" in page
     assert "Export it" not in page
 
@@ -195,5 +195,5 @@ def test_a_study_of_an_earlier_version_has_none_of_these(content: Content) -> No
     )
     baseline = {split: without(figures) for split, figures in content.baseline.items()}
     page = render(replace(content, students=students, teacher=teacher, baseline=baseline))
-    page = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)  # plotly's own code holds any word
+    page = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert not [word for word in ("as teacher", "ECE", "Label as teacher", "↓") if word in page]
