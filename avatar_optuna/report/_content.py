@@ -11,8 +11,9 @@ from avatar_optuna.data_audit import findings, mend
 from avatar_optuna.objectives import OBJECTIVES, signs
 from avatar_optuna.pareto import hypervolume, non_dominated
 from avatar_optuna.schema import SearchResult
-from avatar_optuna.verdict import Recommendation, Verdict, verdict_of
-from avatar_optuna.view import StudyView
+from avatar_optuna.students import Configuration
+from avatar_optuna.verdict import Recommendation, Verdict, better_than, chance_of, floor_of, verdict_of
+from avatar_optuna.view import DistilledStudent, StudyView
 from avatar_optuna.words import count
 
 _VOLUMES = 50
@@ -40,6 +41,38 @@ class Content(StudyView):
     def scored(self) -> dict[int, int]:
         """By round that has begun: how many configurations it scored."""
         return {round_.number: len(round_.scored) for round_ in self.rounds}
+
+    @property
+    def funnel(self) -> list[tuple[str, int]]:
+        """How many configurations came how far, from all that were scored to those worth taking; what none came to is
+        left out."""
+        students = [*self.indicator_samples, *self.students]
+        epochs: dict[Configuration, int] = {}
+        for student in students:
+            epochs[student.hyperparameters] = max(student.epochs, epochs.get(student.hyperparameters, 0))
+        brief = {student.hyperparameters for student in self.indicator_samples}
+        least = min((student.epochs for student in self.indicator_samples), default=0)
+        is_rung_by_rung = self.settings.search.policy != "paper"
+        promoted = [student for student in brief if epochs[student] > least] if is_rung_by_rung else []
+        better = better_than(self.students, chance=chance_of(self), baseline=floor_of(self))
+        stages = [
+            ("feasible configurations scored by the indicator", sum(self.scored.values())),
+            ("on the predicted front of the last round", len(self.predicted_front)),
+            ("briefly trained", len(brief)),
+            ("of these promoted to a longer training", len(promoted)),
+            ("distilled to the end and measured", len(self.students)),
+            ("of these not dominated in what was measured", sum(student.on_front for student in self.students)),
+            ("better than chance and baseline beyond noise, on validation", len(better)),
+        ]
+        last = "better" if self.students else "briefly"
+        return [(title, number) for title, number in stages if number or title.startswith(last)]
+
+    @property
+    def shown_student(self) -> DistilledStudent | None:
+        """The one that is recommended, else the most effective; None where none is distilled."""
+        if self.recommendation is not None:
+            return self.recommendation.student
+        return self.students[0] if self.students else None
 
     @property
     def label_names(self) -> Sequence[str]:

@@ -220,6 +220,11 @@ def audit(content: Content) -> go.Figure:
     return _laid_out(figure, across, up, height=400, showlegend=False)
 
 
+def bar_percent(number: int, most: int) -> float:
+    """How long the bar of a number is, in percent of the longest one, by logarithms: numbers differ by thousands."""
+    return 100 * math.log1p(number) / math.log1p(most) if most else 0.0
+
+
 def _laid_out(figure: go.Figure, across: Mapping[str, Any], up: Mapping[str, Any], **layout: Any) -> go.Figure:
     return figure.update_layout(xaxis=across, yaxis=up, legend=_LEGEND, margin=_MARGIN, **layout)
 

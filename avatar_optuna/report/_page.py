@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -82,8 +82,8 @@ def _data(content: Content) -> dict[str, Any]:
             for axis in _figures.axes(content)
         },
         "details": {
-            **{f"trial-{student.trial}": _detail(f"Trial {student.trial}: predicted", student) for student in shown},
-            **{f"job-{s.job}": _detail(f"Student {s.job}: distilled and measured", s) for s in content.students},
+            **{f"trial-{student.trial}": _predicted_card(content, student) for student in shown},
+            **{f"job-{student.job}": _distilled_card(content, student) for student in content.students},
         },
     }
 
@@ -110,13 +110,61 @@ def _plain(figure: go.Figure) -> dict[str, Any]:
     return values
 
 
-def _detail(title: str, student: DistilledStudent | PredictedStudent) -> list[str]:
-    """Of a point: its title, how its figures were obtained, and its hyperparameters as `name: value`."""
-    values = student.hyperparameters.shown
-    work = f"FLOPs: {words.amount('flops', student.flops)} (by formula)"
-    obtained = "measured" if isinstance(student, DistilledStudent) else "by formula"
-    size = f"size: {student.size_bytes:,} bytes ({obtained})"
-    return [title, size, work, *(f"{name.replace('_', ' ')}: {value}" for name, value in values.items())]
+def _predicted_card(content: Content, student: PredictedStudent) -> dict[str, Any]:
+    """What the page shows of a chosen configuration: a title, lines, and a command."""
+    prediction = student.prediction
+    reached = f"{words.percent(prediction.effectiveness)} ± {196 * prediction.std:.1f}"
+    return {
+        "title": f"Trial {student.trial}: predicted",
+        "lines": [
+            f"{content.metric.replace('_', ' ')}: {reached} (predicted)",
+            f"size: {student.size_bytes:,} bytes (by formula)",
+            f"FLOPs: {words.amount('flops', student.flops)} (by formula)",
+            *(
+                f"{OBJECTIVES.get(n).title}: {words.amount(n, v)} (predicted)"
+                for n, v in student.predicted_costs.items()
+            ),
+            *_shape(student),
+        ],
+        "command": f"avatar-optuna distil --study-name {content.name} --trial {student.trial}",
+    }
+
+
+def _distilled_card(content: Content, student: DistilledStudent) -> dict[str, Any]:
+    """The same of a student."""
+    measured = [
+        f"{OBJECTIVES.get(name).title}: {words.amount(name, value)} ({'by formula' if name == 'flops' else 'measured'})"
+        for name, value in student.figures.items()
+        if name not in ("effectiveness", "size_bytes")
+    ]
+    ratios = student.times_less_than.get("teacher", {})
+    return {
+        "title": f"Student {student.job}: distilled and measured",
+        "lines": [
+            *(f"{title}: {_reached(student.metrics(split), content.metric)}" for split, title in _SPLITS.items()),
+            f"size: {student.size_bytes:,} bytes (measured)",
+            *measured,
+            *(f"{key}: {words.times(ratio)} less than the teacher" for key, ratio in ratios.items()),
+            *_shape(student),
+        ],
+        "command": f"avatar-optuna export --study-name {content.name} --student {student.job} "
+        f"--out student-{student.job}",
+    }
+
+
+_SPLITS = {"valid": "validation", "test": "test"}
+
+
+def _reached(figures: Mapping[str, Any], metric: str) -> str:
+    """`72.0 % (63.5 to 80.4)`."""
+    if metric not in figures:
+        return "not measured"
+    bounds = figures.get(f"{metric}_interval")
+    return words.percent(figures[metric]) + (f" ({words.interval(bounds)})" if bounds is not None else "")
+
+
+def _shape(student: DistilledStudent | PredictedStudent) -> list[str]:
+    return [f"{name.replace('_', ' ')}: {value}" for name, value in student.hyperparameters.shown.items()]
 
 
 def _asset(name: str) -> str:

@@ -13,6 +13,7 @@ from avatar_optuna.words import count, figure, interval, times
 
 _REFERENCES = {"teacher": "the teacher", "codebert": "CodeBERT"}
 _AS_TEACHER, _THRESHOLD = "as teacher, %", "threshold"
+_MOST_LABELS, _MOST_CONFUSIONS = 10, 12
 _RATIOS = {"size": "smaller", "latency": "faster", "energy": "less J"}
 
 Cell = str | tuple[str, str]
@@ -91,6 +92,44 @@ def parts(content: Content) -> list[tuple[str, list[str], list[list[Cell]]]]:
         if rows:
             found.append((title, [key.removeprefix("by_"), *tables], rows))
     return found
+
+
+def confusions(content: Content) -> list[tuple[str, list[str], list[list[Cell]]]]:
+    """Of each model: its name, and headings and rows of its confusion matrix on test; where there are many labels, the
+    commonest confusions in place of all."""
+    found: list[tuple[str, list[str], list[list[Cell]]]] = []
+    for model, figures in content.figures("test").items():
+        names, counts = list(figures.get("by_class", ())), confusion(figures)
+        if counts is None:
+            continue
+        if len(names) <= _MOST_LABELS:
+            rows: list[list[Cell]] = [
+                [name, *(f"{number:,}" for number in row)] for name, row in zip(names, counts, strict=True)
+            ]
+            found.append((model, ["label", *(f"as {name}" for name in names)], rows))
+            continue
+        wrong = [
+            (number, names[label], names[answer])
+            for label, row in enumerate(counts)
+            for answer, number in enumerate(row)
+            if label != answer and number
+        ]
+        commonest = sorted(wrong, reverse=True)[:_MOST_CONFUSIONS]
+        found.append((model, ["label", "answered as", "inputs"], [[a, b, f"{number:,}"] for number, a, b in commonest]))
+    return found
+
+
+def confusion(figures: Mapping[str, Any]) -> list[list[int]] | None:
+    """[label][answer]: inputs, as stored, or of two labels from the recall of each; None where it is not known."""
+    if "confusion" in figures:
+        stored: list[list[int]] = figures["confusion"]
+        return stored
+    own = list(figures.get("by_class", {}).values())
+    if len(own) != 2:
+        return None
+    hits = [round(label["recall"] * label["inputs"]) for label in own]
+    first, second = (label["inputs"] for label in own)
+    return [[hits[0], first - hits[0]], [second - hits[1], hits[1]]]
 
 
 def _counted(name: str, own: Sequence[Mapping[str, Any]]) -> Cell:

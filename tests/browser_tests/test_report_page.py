@@ -46,7 +46,9 @@ def test_a_student_of_the_front_can_be_clicked(
     mark.click(force=True)
     page.wait_for_function("document.querySelector('#chosen strong') !== null")
     assert page.locator("#chosen strong").inner_text().lower().startswith("student")
-    assert page.locator("#chosen li").count() >= 3
+    lines = page.locator("#chosen li").all_inner_texts()
+    assert {line.split(":")[0] for line in lines} > {"validation", "test", "size", "latency", "hidden size"}
+    assert page.locator("#chosen code").inner_text().startswith(f"avatar-optuna export --study-name {NAME} --student ")
 
 
 def test_its_axes_can_be_chosen(watched: Watched, page_path: Path) -> None:
@@ -85,6 +87,21 @@ def test_a_trace_can_be_hidden_and_a_part_be_seen_larger(watched: Watched, page_
     page.mouse.dblclick(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5)
     assert ticks.all_text_contents() == whole
     assert watched.errors == []
+
+
+def test_students_can_be_sorted(watched: Watched, page_path: Path) -> None:
+    _open(watched, page_path)
+    heading = watched.page.locator("#students thead tr:last-child th", has_text="MB")
+    for order, name in ((-1, "descending"), (1, "ascending")):
+        heading.click()
+        assert heading.get_attribute("aria-sort") == name
+        place = heading.evaluate("heading => heading.cellIndex")
+        cells = watched.page.evaluate(
+            "place => [...document.querySelectorAll('#students tbody tr')].map(row => row.cells[place].textContent)",
+            place,
+        )
+        sizes = [order * float(cell.replace(",", "")) for cell in cells if cell]
+        assert sizes == sorted(sizes)
 
 
 def test_the_front_in_three_dimensions_turns(watched: Watched, page_path: Path) -> None:

@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from avatar_optuna.decision import Decision
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.report import Content, content_of, render, write_report
-from avatar_optuna.schema import Difference, Energy
+from avatar_optuna.report._students import confusion, confusions
+from avatar_optuna.schema import Difference, Disagreement, Energy
 from avatar_optuna.storage import open_storage
 from avatar_optuna.verdict import Verdict
 from avatar_optuna.view import DistilledStudent, StudyView, read_view
@@ -197,3 +199,65 @@ def test_a_study_of_an_earlier_version_has_none_of_these(content: Content) -> No
     page = render(replace(content, students=students, teacher=teacher, baseline=baseline))
     page = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert not [word for word in ("as teacher", "ECE", "Label as teacher", "↓") if word in page]
+
+
+def test_the_funnel_counts_how_far_configurations_came(content: Content, empty: Content) -> None:
+    """Oracle: the study file, which asks for 5 samples, two rounds of 60 trials and two students of each."""
+    stages = dict(content.funnel)
+    assert stages["feasible configurations scored by the indicator"] == 120
+    assert stages["briefly trained"] == 5
+    assert stages["distilled to the end and measured"] == len(content.students) <= 4
+    assert stages["better than chance and baseline beyond noise, on validation"] == len(content.students)
+    assert "of these promoted to a longer training" not in stages
+    assert empty.funnel == [("briefly trained", 0)]
+    first = content.indicator_samples[0]
+    longer = replace(first, job=99, epochs=first.epochs + 2)
+    search = replace(content.settings.search, policy="rounds")
+    halved = replace(
+        content,
+        indicator_samples=(*content.indicator_samples, longer),
+        settings=replace(content.settings, search=search),
+    )
+    stages = dict(halved.funnel)
+    assert (stages["briefly trained"], stages["of these promoted to a longer training"]) == (5, 1)
+
+
+def test_a_confusion_matrix_is_the_same_from_the_recall_of_two_labels(content: Content) -> None:
+    for figures in content.figures("test").values():
+        stored = confusion(figures)
+        assert stored is not None
+        assert sum(map(sum, stored)) == figures["inputs"]
+        assert confusion({name: value for name, value in figures.items() if name != "confusion"}) == stored
+    assert len(confusions(content)) == len(content.students) + 2
+
+
+def test_of_many_labels_the_commonest_confusions_are_shown(content: Content) -> None:
+    names = {f"label {index}": {"recall": 1.0, "inputs": 9} for index in range(12)}
+    counts = np.diag([9] * 12)
+    counts[3, 7], counts[1, 2] = 5, 2
+    view = replace(content, students=(), teacher=None, baseline={"valid": {}, "test": {"by_class": names}})
+    assert confusions(view) == []
+    view = replace(view, baseline={"valid": {}, "test": {"by_class": names, "confusion": counts.tolist()}})
+    assert confusions(view) == [
+        ("TF-IDF", ["label", "answered as", "inputs"], [["label 3", "label 7", "5"], ["label 1", "label 2", "2"]])
+    ]
+
+
+def test_functions_that_teacher_and_student_judge_differently_are_shown_as_text(content: Content) -> None:
+    example = Disagreement(
+        row=7,
+        texts=("if (a < b) { x(); }",),
+        label="clean",
+        teacher_label="clean",
+        student_label="vulnerable",
+        teacher_probability=0.9,
+        student_probability=0.8,
+    )
+    students = tuple(replace(student, disagreements=(example,)) for student in content.students)
+    assert content.recommendation is not None
+    chosen = next(student for student in students if student.job == content.recommendation.student.job)
+    verdict = replace(content.verdict, recommendation=replace(content.recommendation, student=chosen))
+    page = render(replace(content, students=students, verdict=verdict))
+    assert "<pre>if (a &lt; b) { x(); }</pre>" in page
+    assert "Input 7: it is <strong>clean</strong>; the teacher says clean (0.90), the student vulnerable (0.80)" in page
+    assert "The teacher is right." in page

@@ -277,7 +277,7 @@ const Plot = (() => {
     const { layout } = figure, height = Math.min(layout.height || 500, 0.8 * width + 120), names = ["x", "y", "z"];
     const drawn = figure.data.filter((trace) => isShown(trace) && (trace.x || []).length);
     const scenes = names.map((name) => layout.scene[`${name}axis`]);
-    const axes = names.map((name, index) => axisOf(scenes[index], drawn.flatMap((trace) => trace[name]), 4));
+    const axes = names.map((name, index) => axisOf(scenes[index], drawn.flatMap((trace) => trace[name]), 3));
     const cube = (values) => values.map((value, index) => 2 * axes[index].place(value) - 1);
     const all = drawn.flatMap((trace) => trace.x.map((_, index) => ({ trace, index, values: names.map((name) => trace[name][index]) })))
       .filter(({ values }) => values.every((value, index) => axes[index].isDrawable(value))).map((point) => ({ ...point, corner: cube(point.values) }));
@@ -313,9 +313,9 @@ const Plot = (() => {
         });
         const middle = seen(along[index](0));
         const away = isUp ? [-62, 0] : [Math.sign(middle.x - centre.x) * 54, 40];
-        const turn = isUp ? `rotate(-90 ${middle.x + away[0]} ${middle.y})` : null;
+        const turn = isUp ? `rotate(-90 ${Math.max(12, middle.x + away[0])} ${middle.y})` : null;
         const title = scenes[index].title.text, half = (title.length * CHARACTER) / 2;
-        const x = isUp ? middle.x + away[0] : Math.max(half, Math.min(middle.x + away[0], width - half));
+        const x = isUp ? Math.max(12, middle.x + away[0]) : Math.max(half, Math.min(middle.x + away[0], width - half));
         element("text", { x, y: middle.y + away[1], "text-anchor": "middle", class: "title", transform: turn }, svg, title);
       });
       shown = all.map((point) => ({ ...point, ...seen(point.corner) })).sort((a, b) => b.depth - a.depth);

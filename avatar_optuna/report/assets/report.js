@@ -7,17 +7,19 @@
 
   const show = (key) => {
     const place = document.getElementById("chosen");
-    const lines = data.details[key];
-    if (!place || !lines) return;
+    const card = data.details[key];
+    if (!place || !card) return;
     const title = document.createElement("strong");
-    title.textContent = lines[0];
+    title.textContent = card.title;
     const list = document.createElement("ul");
-    lines.slice(1).forEach((line) => {
+    card.lines.forEach((line) => {
       const item = document.createElement("li");
       item.textContent = line;
       list.append(item);
     });
-    place.replaceChildren(title, list);
+    const command = document.createElement("code");
+    command.textContent = card.command;
+    place.replaceChildren(title, list, command);
   };
 
   const draw = (id, width = null) => {
@@ -52,6 +54,28 @@
     draw("plot-front", print.matches ? PRINT_WIDTH : null);
   };
 
+  // The rows of a table by one of its columns: a click or Enter on its heading, another one turns the order round.
+  const sortBy = (heading) => {
+    const table = heading.closest("table"), body = table.tBodies[0], { cellIndex } = heading;
+    const isAscending = heading.getAttribute("aria-sort") === "descending";
+    const number = (row) => parseFloat(row.cells[cellIndex].firstChild?.textContent.replaceAll(",", ""));
+    const rows = [...body.rows].filter((row) => row.cells.length > cellIndex);
+    const compare = (a, b) => {
+      const [left, right] = [number(a), number(b)];
+      if (Number.isNaN(left) || Number.isNaN(right)) return Number.isNaN(left) - Number.isNaN(right);
+      return isAscending ? left - right : right - left;
+    };
+    table.querySelectorAll("th[aria-sort]").forEach((other) => other.removeAttribute("aria-sort"));
+    heading.setAttribute("aria-sort", isAscending ? "ascending" : "descending");
+    body.append(...rows.sort(compare));
+  };
+  document.querySelectorAll("#students thead tr:last-child th, #metrics thead tr:last-child th").forEach((heading) => {
+    heading.classList.add("sortable");
+    heading.tabIndex = 0;
+    heading.addEventListener("click", () => sortBy(heading));
+    heading.addEventListener("keydown", (event) => { if (event.key === "Enter") sortBy(heading); });
+  });
+
   drawAll();
   if (document.getElementById("plot-front")) {
     ["x", "y"].forEach((which) => document.getElementById(`front-${which}`).addEventListener("change", chooseAxes));
@@ -60,7 +84,29 @@
   window.addEventListener("resize", () => {
     if (document.documentElement.clientWidth === width || print.matches) return;
     width = document.documentElement.clientWidth;
-    drawAll();
+    // The rows of a table by one of its columns: a click or Enter on its heading, another one turns the order round.
+  const sortBy = (heading) => {
+    const table = heading.closest("table"), body = table.tBodies[0], { cellIndex } = heading;
+    const isAscending = heading.getAttribute("aria-sort") === "descending";
+    const number = (row) => parseFloat(row.cells[cellIndex].firstChild?.textContent.replaceAll(",", ""));
+    const rows = [...body.rows].filter((row) => row.cells.length > cellIndex);
+    const compare = (a, b) => {
+      const [left, right] = [number(a), number(b)];
+      if (Number.isNaN(left) || Number.isNaN(right)) return Number.isNaN(left) - Number.isNaN(right);
+      return isAscending ? left - right : right - left;
+    };
+    table.querySelectorAll("th[aria-sort]").forEach((other) => other.removeAttribute("aria-sort"));
+    heading.setAttribute("aria-sort", isAscending ? "ascending" : "descending");
+    body.append(...rows.sort(compare));
+  };
+  document.querySelectorAll("#students thead tr:last-child th, #metrics thead tr:last-child th").forEach((heading) => {
+    heading.classList.add("sortable");
+    heading.tabIndex = 0;
+    heading.addEventListener("click", () => sortBy(heading));
+    heading.addEventListener("keydown", (event) => { if (event.key === "Enter") sortBy(heading); });
+  });
+
+  drawAll();
   });
   print.addEventListener("change", () => drawAll());
   window.addEventListener("beforeprint", () => {
