@@ -18,6 +18,7 @@ from avatar_optuna.schema._attributes import (
     COST_MODELS,
     DATA,
     DATA_AUDIT,
+    EARLIER,
     EDITS,
     ERRORS,
     FAILED,

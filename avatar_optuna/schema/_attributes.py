@@ -44,6 +44,7 @@ PROGRESS = "progress"  # while RUNNING: {"epoch", "worker", "host", "device", "s
 FAILED = "failed"  # why the job failed, as a sentence
 ATTEMPTS = "attempts"  # how many times it was begun
 ERRORS = "errors"  # why each failed attempt failed, one sentence each
+EARLIER = "earlier_attempts"  # [begun, ended] of each attempt before the last, ISO 8601 in UTC
 LOSSES = "losses"  # how many workers it lost since it last finished an epoch
 CONTINUES = "continues"  # the checkpoint of another job that it goes on from
 CHECKPOINT = "checkpoint"  # the last epoch's checkpoint in the artifact store

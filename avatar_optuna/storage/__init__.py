@@ -27,4 +27,5 @@ from avatar_optuna.storage._snapshot import StudySnapshot, read_snapshot
 from avatar_optuna.storage._studies import StudySummary, delete_study, stored_files, study_summaries
 from avatar_optuna.storage._trial_writer import add_missing
 from avatar_optuna.storage._url import mask_url
+from avatar_optuna.storage._work_times import work_times
 from avatar_optuna.storage._workers import WorkerRecord, WorkerRegistry

@@ -10,15 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, literal_column, or_, select, update
 
 from avatar_optuna.exceptions import JobLostError
-from avatar_optuna.schema import ATTEMPTS, CHECKPOINT, ERRORS, FAILED, LOSSES, PROGRESS
+from avatar_optuna.schema import ATTEMPTS, CHECKPOINT, EARLIER, ERRORS, FAILED, LOSSES, PROGRESS
 from avatar_optuna.storage._attributes import delete_attribute, get_attributes, set_attributes
 from avatar_optuna.storage._database import engine_of, reading, study_id_of
 from avatar_optuna.storage._tables import (
@@ -67,6 +67,7 @@ class RunningJob:
         epochs: How many epochs it asks for; None where it is no distillation job.
         heartbeat_age_s: Seconds since its last heartbeat, by the database's clock.
         progress: What its worker last said, see `records.PROGRESS`.
+        begun_utc: When this attempt began, naive UTC.
     """
 
     trial_id: int
@@ -75,6 +76,7 @@ class RunningJob:
     epochs: int | None
     heartbeat_age_s: float
     progress: Mapping[str, Any]
+    begun_utc: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,7 @@ class JobQueue:
         InputError: There is no such study.
     """
 
-    def __init__(self, storage: BaseStorage, study_name: str) -> None:
+    def __init__(self, storage: BaseStorage | Engine, study_name: str) -> None:
         self._engine = engine_of(storage)
         self._study_id = study_id_of(storage, study_name)
         self._dialect = dialect_of(self._engine)
@@ -219,8 +221,9 @@ class JobQueue:
         """The jobs that workers hold, those that plain Optuna runs (without a heartbeat of ours) left out."""
         user, attempts = TRIAL_USER_ATTRIBUTES.alias("progress"), TRIAL_USER_ATTRIBUTES.alias("attempts")
         epochs = _EPOCHS.scalar_subquery()
+        own = (TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.datetime_start)
         statement = (
-            select(TRIALS.c.trial_id, TRIALS.c.number, attempts.c.value_json, epochs, user.c.value_json, self._age_s)
+            select(*own, attempts.c.value_json, epochs, user.c.value_json, self._age_s)
             .join(TRIAL_HEARTBEATS, TRIAL_HEARTBEATS.c.trial_id == TRIALS.c.trial_id)
             .join(attempts, and_(attempts.c.trial_id == TRIALS.c.trial_id, attempts.c.key == ATTEMPTS))
             .join(user, and_(user.c.trial_id == TRIALS.c.trial_id, user.c.key == PROGRESS))
@@ -237,8 +240,9 @@ class JobQueue:
                 epochs=json.loads(asked_for) if asked_for is not None else None,
                 heartbeat_age_s=float(age_s),
                 progress=json.loads(progress),
+                begun_utc=begun,
             )
-            for trial_id, number, attempt, asked_for, progress, age_s in rows
+            for trial_id, number, begun, attempt, asked_for, progress, age_s in rows
         ]
 
     def take_back(self, job: RunningJob, *, max_losses: int) -> bool:
@@ -261,7 +265,9 @@ class JobQueue:
             if losses > max_losses:
                 attributes[FAILED] = f"its worker was lost {losses} times without an epoch in between"
             set_attributes(connection, TRIAL_USER_ATTRIBUTES, job.trial_id, attributes)
-            self._leave(connection, job.trial_id, TrialState.FAIL if FAILED in attributes else TrialState.WAITING)
+            last_heard = _utc_now() - timedelta(seconds=job.heartbeat_age_s)
+            state = TrialState.FAIL if FAILED in attributes else TrialState.WAITING
+            self._leave(connection, job.trial_id, state, ended=last_heard)
         return True
 
     def counts(self) -> dict[TrialState, int]:
@@ -320,13 +326,29 @@ class JobQueue:
             return False
         return bool(connection.execute(select(exists().where(self._attempt_is(trial_id, attempt)))).scalar())
 
-    def _leave(self, connection: Connection, trial_id: int, state: TrialState) -> None:
+    def _leave(
+        self, connection: Connection, trial_id: int, state: TrialState, *, ended: datetime | None = None
+    ) -> None:
+        """End an attempt, now or at another naive UTC time; what it took is kept where another attempt follows."""
+        ended = ended or _utc_now()
         values: dict[str, Any] = {"state": state}
-        values |= {"datetime_complete": _utc_now()} if state.is_finished() else {"datetime_start": None}
+        if state.is_finished():
+            values["datetime_complete"] = ended
+        else:
+            self._keep_attempt(connection, trial_id, ended)
+            values["datetime_start"] = None
         connection.execute(update(TRIALS).where(TRIALS.c.trial_id == trial_id).values(values))
         delete_attribute(connection, TRIAL_USER_ATTRIBUTES, trial_id, PROGRESS)
         if state.is_finished():
             delete_attribute(connection, TRIAL_USER_ATTRIBUTES, trial_id, CHECKPOINT)
+
+    def _keep_attempt(self, connection: Connection, trial_id: int, ended: datetime) -> None:
+        begun = connection.execute(select(TRIALS.c.datetime_start).where(TRIALS.c.trial_id == trial_id)).scalar()
+        if begun is None:
+            return
+        before = get_attributes(connection, TRIAL_USER_ATTRIBUTES, trial_id).get(EARLIER, [])
+        attempts = [*before, [begun.isoformat(), max(begun, ended).isoformat()]]
+        set_attributes(connection, TRIAL_USER_ATTRIBUTES, trial_id, {EARLIER: attempts})
 
     def _set_heartbeat(self, connection: Connection, trial_id: int) -> None:
         row = {"trial_id": trial_id, "heartbeat": self._now}

@@ -153,7 +153,7 @@ def has_study(url: str, study_name: str) -> bool:
         return tables.has_table(STUDIES.name) and find_study_id(connection, study_name) is not None
 
 
-def study_id_of(storage: BaseStorage, study_name: str) -> int:
+def study_id_of(storage: BaseStorage | Engine, study_name: str) -> int:
     """The id of a study.
 
     Raises:

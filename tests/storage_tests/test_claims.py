@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +16,7 @@ import sqlalchemy
 from optuna.trial import TrialState
 
 from avatar_optuna.exceptions import JobLostError
-from avatar_optuna.storage import Claim, JobQueue, add_missing, open_storage
+from avatar_optuna.storage import Claim, JobQueue, add_missing, open_storage, work_times
 from avatar_optuna.storage._database import engine_of
 from tests.storage_tests.studies import new_study, waiting
 
@@ -179,3 +181,21 @@ def test_heartbeats_are_optunas(queue: JobQueue, study: optuna.Study, storage_ur
     assert queue.running()[0].heartbeat_age_s >= 8
     plain.record_heartbeat(claim.trial_id)
     assert queue.running()[0].heartbeat_age_s < 5
+
+
+def test_the_time_of_every_attempt_is_known(queue: JobQueue, storage_url: str) -> None:
+    """Handed back, failed, taken back and done: four attempts; that of the worker that died ends when it was heard."""
+    times = functools.partial(work_times, open_storage(storage_url), "s")
+    queue.hand_back(_claim(queue))
+    queue.fail(_claim(queue), "disk full", max_retries=1)
+    lost = _claim(queue)
+    (job,) = queue.running()
+    (begun, heard) = times()[-1]
+    assert begun == job.begun_utc
+    assert heard >= begun
+    assert queue.take_back(dataclasses.replace(job, heartbeat_age_s=0.0), max_losses=3)
+    assert len(times()) == 3
+    queue.finish(_claim(queue), [0.5, 1.0, 1.0], user_attributes={}, system_attributes={})
+    assert len(times()) == 4
+    assert all(begun <= ended for begun, ended in times())
+    assert lost.attempt == 3
