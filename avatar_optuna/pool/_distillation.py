@@ -47,6 +47,7 @@ class Distiller:
         begun = time.monotonic()
         self._refuse_foreign(job)
         task, teacher = self._task_and_teacher()
+        loading_s = time.monotonic() - begun
         student = distil(
             hyperparameters=job.hyperparameters,
             task=task,
@@ -88,6 +89,7 @@ class Distiller:
             history=tuple(record.to_dict() for record in student.history),
             best_epoch=student.best_epoch,
             seconds=time.monotonic() - begun,
+            loading_seconds=loading_s,
             device=describe_device(self._device),
             host=platform.node(),
             measured=further,

@@ -97,6 +97,7 @@ class JobResult(Stored):
         history: One object an epoch: `epoch`, `loss`, `valid` metrics, `seconds`.
         best_epoch: The epoch kept.
         seconds: Wall time of the whole job.
+        loading_seconds: Of these, until the task and the teacher were loaded, which a worker does once.
         device: Device and threads, such as {"name": "cpu", "model": "...", "threads": 2}.
         host: Host name.
         versions: Package versions.
@@ -123,6 +124,7 @@ class JobResult(Stored):
     measured: Mapping[str, float] = field(default_factory=dict)
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     decision: Decision | None = None
+    loading_seconds: float = 0.0
 
     def values(self) -> list[float]:
         """The values of the finished trial, in the order of `distilled_metric_names`."""
