@@ -316,18 +316,31 @@ POLICIES = ("paper", "random", "successive_halving", "rounds")
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings(_Section):
     """`[search]`: the evolutionary search. `n_trials` counts feasible evaluations of a round; `policy` says which
-    students are distilled, and how far, before the next are chosen."""
+    students are distilled, and how far, before the next are chosen: with `budget_minutes` "rounds" by default, and
+    without it "paper". It is never None once the object is made."""
 
     n_trials: int = _setting(_whole(1, 10**7), 1000)
     population_size: int = _setting(_whole(4, 10_000), 50)
     rounds: int = _setting(_whole(1, 100), 1)
     seed: int = _setting(_whole(0), 0)
     objectives: tuple[str, ...] = _setting(_each(_objective), ("effectiveness", "size_bytes", "flops"))
-    policy: str = _setting(_one_of(*POLICIES), "paper")
+    policy: str | None = _setting(_optional(_one_of(*POLICIES)), None)
     rungs: tuple[int, ...] | None = _setting(_optional(_each(_whole(1, 10_000))), None)
     at_once: int = _setting(_whole(1, 10_000), 4)
+    budget_minutes: float | None = _setting(_optional(_real(0.01, 1e6)), None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.policy is None:
+            object.__setattr__(self, "policy", "paper" if self.budget_minutes is None else "rounds")
 
     def _cross_faults(self) -> list[str]:
+        if self.policy == "paper" and self.budget_minutes is not None:
+            others = ", ".join(name for name in POLICIES if name != "paper")
+            return [
+                f"policy must be one of {others} where budget_minutes is given, since the paper's way has fixed "
+                "numbers of samples and students, got 'paper'"
+            ]
         if self.objectives[0] != EFFECTIVENESS or len(self.searched_objectives) < 2:
             return [
                 "objectives must be effectiveness and at least one cost that needs no distilled student, got "

@@ -200,14 +200,17 @@ def _worker(options: Namespace, console: Console) -> None:
 
 def _status(options: Namespace, console: Console) -> None:
     from avatar_optuna.pool import pool_status
+    from avatar_optuna.study import TimeBudget
 
     study = _open(options)
     while True:
         status = pool_status(study.storage, study.name)
+        budget = TimeBudget.of(study.storage, study.settings)
         if options.watch and options.format == "table":
             console.clear()
-        if not _has_printed_json(options, console, {"study": study.name, **status.to_dict()}):
-            _render.status(study.name, status, console)
+        used = {"budget": budget.to_dict()} if budget is not None else {}
+        if not _has_printed_json(options, console, {"study": study.name, **status.to_dict(), **used}):
+            _render.status(study.name, status, budget, console)
         if not options.watch or status.is_finished:
             return
         time.sleep(_WATCH_S)

@@ -18,6 +18,7 @@ from avatar_optuna.storage import StudySummary
 if TYPE_CHECKING:
     from avatar_optuna.feasibility import TightenedSpace
     from avatar_optuna.pool import PoolStatus
+    from avatar_optuna.study import TimeBudget
 
 
 def data(audit: DataAudit, console: Console) -> None:
@@ -106,7 +107,7 @@ def teacher(
     console.print(table)
 
 
-def status(study_name: str, status: PoolStatus, console: Console) -> None:
+def status(study_name: str, status: PoolStatus, budget: TimeBudget | None, console: Console) -> None:
     rate = f", {status.jobs_per_minute:.1f} a minute" if status.jobs_per_minute is not None else ""
     left = f", about {_duration(status.seconds_to_go)} to go" if status.seconds_to_go else ""
     say(
@@ -114,6 +115,8 @@ def status(study_name: str, status: PoolStatus, console: Console) -> None:
         f"{study_name}: {status.queued} queued, {len(status.running)} running, {status.done} done{rate}, "
         f"{len(status.failed)} failed; {len(status.workers)} worker(s) alive{left}",
     )
+    if budget is not None:
+        say(console, f"  budget: {budget}")
     for job in status.running:
         epoch = f"epoch {job.epoch} of {job.epochs}" if job.epochs else "before its first epoch"
         say(console, f"  job {job.number}: {epoch} on {job.device} of {job.host}, since {job.since}")

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from avatar_optuna.distillation import CHECKPOINT_FILE
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility import StudyFeasibility, draw
-from avatar_optuna.indicator import LearningCurves, StudyIndicator, indicator_kind
+from avatar_optuna.indicator import MIN_SAMPLES, LearningCurves, StudyIndicator, indicator_kind
 from avatar_optuna.objectives import EFFECTIVENESS, formulas
 from avatar_optuna.pipeline._workforce import Workforce
 from avatar_optuna.pool import Pool
@@ -24,17 +24,26 @@ from avatar_optuna.schema import INDICATOR, Job, JobResult, SearchResult
 from avatar_optuna.students import Configuration
 from avatar_optuna.study import (
     FinalModel,
+    Pace,
     Policy,
+    Prices,
     RandomPolicy,
     RoundsPolicy,
     Step,
     SuccessiveHalving,
+    TimeBudget,
     Trainings,
     choose_students,
     stored_cost_models,
+    student_name,
+    training_times,
 )
 
 _CANDIDATES = 64
+_CANDIDATES_OF_TIME = 256
+"""Students that are drawn for a policy without a search where time decides how many of them are trained."""
+_SAID_EVERY = 0.1
+"""Of a budget of time: how much of it is used between two sentences about it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +79,7 @@ class PolicyPhases:
     feasibility: StudyFeasibility
     search: Callable[[StudyIndicator, int], SearchResult]
     did_something: bool = field(default=False, init=False)
+    _said_s: float = field(default=0.0, init=False)
 
     def run(self) -> bool:
         """Spend the budget; returns whether there was anything left to do.
@@ -88,14 +98,26 @@ class PolicyPhases:
             else:
                 policy: Policy = RandomPolicy() if settings.search.policy == "random" else SuccessiveHalving()
                 self._follow(lambda _: policy, samples, round_=settings.search.rounds - 1)
-        if not any(job.purpose == "front" for job, _ in self._done()):
-            raise StudyError(f"no student of {study.name} was trained to the end: `avatar-optuna status` tells why")
+        students = [job for job, _ in self._done() if job.purpose == "front"]
+        if (budget := self._time_budget()) is not None and self.did_something:
+            self.workforce.progress.say(f"budget     {budget}; {len(students)} students trained to the end")
+        if not students:
+            raise StudyError(f"no student of {study.name} was trained to the end: {self._remedy(budget)}")
         return self.did_something
+
+    def _remedy(self, budget: TimeBudget | None) -> str:
+        if budget is None or any(trial.state is TrialState.FAIL for trial in self._trials()):
+            return "`avatar-optuna status` tells why"
+        trainings, _ = self._trainings((), self.workforce.study.settings.search.rounds - 1)
+        need_s = f", and one takes about {trainings.full_price:.0f} s" if len(trainings.students) else ""
+        return f"search.budget_minutes did not suffice ({budget}){need_s}; run it again with more"
 
     def _num_first(self) -> int:
         settings = self.workforce.study.settings
         if settings.search.policy == "rounds":
             return settings.indicator.samples
+        if settings.search.budget_minutes is not None:
+            return _CANDIDATES_OF_TIME
         of_each = settings.rungs[-1] if settings.search.policy == "random" else settings.rungs[0]
         return max(1, settings.budget(settings.search.rounds) // of_each)
 
@@ -112,6 +134,9 @@ class PolicyPhases:
         key, model = f"{INDICATOR}:{round_}", self._fit(trainings)
         indicator: StudyIndicator | None = study.stored(indicator_kind(study.settings.space), key)
         if indicator is None:
+            if model is None and trainings.prices is not None:
+                self._end_without_indicator(samples, round_)
+                return
             if model is None:
                 raise StudyError(
                     f"the policy rounds needs two students of each family that are trained for {rungs[-1]} epochs: "
@@ -125,6 +150,8 @@ class PolicyPhases:
                 f"indicator  {indicator.num_samples} curves; rank correlation {indicator.rank_correlation:.2f} "
                 f"(95 % interval {low:.2f} to {high:.2f})"
             )
+        if trainings.room <= 0:
+            return  # the time is used
         scored = self.search(indicator, round_)
         chosen = choose_students(scored, study.settings.search.searched_objectives, _CANDIDATES)
         proposed = [_Begun(name=str(scored.numbers[index]), student=scored.students[index]) for index in chosen]
@@ -134,12 +161,21 @@ class PolicyPhases:
         )
 
     def _begin(self, samples: Sequence[_Begun]) -> None:
-        """The first rung of all samples, as far as the budget goes."""
-        trainings, students = self._trainings(samples, 0)
-        if not (trainings.epochs > 0).any() and not trainings.is_lost.any():
-            first = trainings.rungs[0]
-            count = min(len(students), trainings.left // first)
-            self._do([Step(student=index, epochs=first) for index in range(count)], students, None, 0)
+        """The first rung of the samples, as far as the budget goes."""
+        least = MIN_SAMPLES * len(self.feasibility.members)
+        while True:
+            trainings, students = self._trainings(samples, 0)
+            steps = trainings.openings(least=least)
+            if not steps:
+                return
+            self._do(steps, students, None, 0)
+
+    def _end_without_indicator(self, samples: Sequence[_Begun], round_: int) -> None:
+        """What the time suffices for, where it does not for the students that the indicator needs."""
+        self._follow(lambda _: RoundsPolicy(None, at_once=1), samples, round_=round_)
+        self.workforce.progress.say(
+            "indicator  none: the budget has no time for the students that it is fitted on, so nothing is searched"
+        )
 
     def _fit(self, trainings: Trainings) -> FinalModel | None:
         return FinalModel.fit(trainings, space=self.workforce.study.settings.space)
@@ -173,7 +209,7 @@ class PolicyPhases:
         known: dict[str, _Begun] = {}
         for trial in self._trials():
             job = Job.from_trial(trial)
-            name = job.key.rpartition("/")[2]
+            name = student_name(job)
             before = known.get(name, _Begun(name=name, student=job.hyperparameters))
             result = JobResult.from_trial(trial) if trial.state is TrialState.COMPLETE else None
             is_longer = result is not None and (before.result is None or job.epochs >= before.asked_for)
@@ -192,15 +228,47 @@ class PolicyPhases:
             for place, entry in enumerate(one.result.history[:full] if one.result is not None else ()):
                 figures[row, place] = entry["valid"].get(metric, entry["valid"]["balanced_accuracy"])
                 losses[row, place] = np.nan_to_num(entry["valid"]["loss"], nan=1e3, posinf=1e3)
+        left, prices = self._left([one.student for one in students], round_)
+        if prices is None:
+            left -= sum(one.asked_for for one in known.values())
         trainings = Trainings(
             students=[one.student for one in students],
             curves=LearningCurves(figures=figures, losses=losses),
             is_lost=np.asarray([one.is_lost for one in students]),
             costs=self._costs([one.student for one in students]),
             rungs=settings.rungs,
-            left=settings.budget(round_ + 1) - sum(one.asked_for for one in known.values()),
+            left=left,
+            prices=prices,
         )
         return trainings, students
+
+    # Budget -----------------------------------------------------------------------------------------------------------
+
+    def _time_budget(self) -> TimeBudget | None:
+        return TimeBudget.of(self.workforce.study.storage, self.workforce.study.settings)
+
+    def _left(self, students: Sequence[Configuration], round_: int) -> tuple[float, Prices | None]:
+        """What the first rounds have: epochs, those begun included; or seconds of workers that are left, and prices."""
+        settings, budget = self.workforce.study.settings, self._time_budget()
+        if budget is None:
+            return settings.budget(round_ + 1), None
+        workers = self.workforce.num_workers
+        pace = Pace.fit(training_times(self._trials()), self.feasibility.task_shape)
+        left_s = budget.left_of_share_s((round_ + 1) / settings.search.rounds)
+        prices = Prices(
+            epoch=pace.epoch_s(students) if pace is not None else np.ones(len(students)),
+            step=pace.step_s if pace is not None else 0.0,
+            left_s=left_s,
+            workers=workers,
+            is_measured=pace is not None,
+        )
+        return left_s * workers, prices
+
+    def _say_time(self) -> None:
+        budget = self._time_budget()
+        if budget is not None and budget.used_s - self._said_s >= _SAID_EVERY * 60 * budget.minutes:
+            self._said_s = budget.used_s
+            self.workforce.progress.say(f"budget     {budget}")
 
     def _costs(self, students: Sequence[Configuration]) -> Any:
         names = [name for name in self.workforce.study.settings.search.searched_objectives if name != EFFECTIVENESS]
@@ -236,6 +304,7 @@ class PolicyPhases:
             )
         Pool(self.workforce.study.storage, self.workforce.study.name).enqueue(jobs)
         self._wait_for(jobs)
+        self._say_time()
 
     def _finish_queued(self) -> None:
         """What a run before this one asked for and did not see done."""

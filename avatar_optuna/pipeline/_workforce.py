@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from avatar_optuna.dashboard_notes import save_figures, write_notes
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.pipeline._cost import Meter, add_jobs
-from avatar_optuna.pool import Patience, Pool, Slot, WorkerProcesses
+from avatar_optuna.pool import Patience, Pool, Slot, WorkerProcesses, pool_status
 from avatar_optuna.progress import Progress
 from avatar_optuna.schema import FAILED, Job
 from avatar_optuna.study import AvatarStudy
@@ -37,6 +37,12 @@ class Workforce:
     progress: Progress
     _stack: ExitStack | None = field(default=None, init=False, repr=False)
     _kept: WorkerProcesses | None = field(default=None, init=False, repr=False)
+
+    @property
+    def num_workers(self) -> int:
+        """Workers of this run, or those of others where they are more; at least one."""
+        alive = len(pool_status(self.study.storage, self.study.name).workers)
+        return max(1, len(self.slots), alive)
 
     def work(self, jobs: Sequence[Job], what: str, *, phase: str, may_fail: bool = False) -> bool:
         """See that these jobs are done: queue those that are not known, and wait for the workers.

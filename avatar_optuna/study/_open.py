@@ -33,6 +33,7 @@ from avatar_optuna.tasks import with_labels
 # Settings that a resumed study may change: budgets that add to what is there, and how failures are met.
 _MAY_CHANGE = frozenset(
     {
+        "search.budget_minutes",
         "search.n_trials",
         "search.rounds",
         "distillation.students",

@@ -1,15 +1,11 @@
 """Which student is trained next, and how far: a function of what is stored, so that a study goes on as it would have.
 
-A policy is asked whenever all that it asked for is done. What it sees are the students that were begun, in the order
-of their jobs, and candidates that nobody has trained; what it says are students and the epochs to train them to.
+A policy is asked whenever all that it asked for is done. What it sees and what it says stand in `_trainings.py`.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -17,102 +13,16 @@ import numpy.typing as npt
 
 from avatar_optuna.configurations import ConfigurationTable
 from avatar_optuna.exceptions import StudyError
-from avatar_optuna.indicator import CurveModel, Indicator, IndicatorUnion, LearningCurves, StudyIndicator
-from avatar_optuna.pareto import CostGrid, crowding_distances, fronts
+from avatar_optuna.indicator import CurveModel, Indicator, IndicatorUnion, StudyIndicator
+from avatar_optuna.pareto import crowding_distances, fronts
 from avatar_optuna.space_union import StudySpace
-from avatar_optuna.students import Configuration
+from avatar_optuna.study._trainings import FINISHED_BEFORE_FIT, Step, Trainings
 
 Array = npt.NDArray[np.float64]
 
-_FINISHED_BEFORE_FIT = 2
 _LEVELS = (0.02, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.98)
 _FACTOR = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """What a policy asks for.
-
-    Args:
-        student: Its place among the students.
-        epochs: To train it to.
-    """
-
-    student: int
-    epochs: int
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Trainings:
-    """What a policy sees.
-
-    Args:
-        students: Those that were begun, then candidates.
-        curves: What is known of each.
-        is_lost: Whose training failed for good; shape (students,).
-        costs: Of each, to be minimised; shape (students, costs).
-        rungs: Epochs after which a training may stop, ascending; the last is a full training.
-        left: Student-epochs that may be spent.
-    """
-
-    students: Sequence[Configuration]
-    curves: LearningCurves
-    is_lost: npt.NDArray[np.bool_]
-    costs: Array
-    rungs: tuple[int, ...]
-    left: int
-
-    @property
-    def epochs(self) -> npt.NDArray[np.int64]:
-        """That each is trained; shape (students,)."""
-        return self.curves.epochs
-
-    @property
-    def missing(self) -> npt.NDArray[np.int64]:
-        """Epochs to the end of each; shape (students,)."""
-        return self.rungs[-1] - self.epochs
-
-    @property
-    def finished(self) -> npt.NDArray[np.int64]:
-        """Places of those that are trained to the end."""
-        return np.flatnonzero(self.missing == 0)
-
-    @property
-    def is_open(self) -> npt.NDArray[np.bool_]:
-        """Which can be trained further; shape (students,)."""
-        return (self.missing > 0) & ~self.is_lost
-
-    @cached_property
-    def best(self) -> Array:
-        """The best figure of each so far, 0 where there is none; shape (students,)."""
-        return np.asarray(np.nan_to_num(self.curves.figures, nan=0.0).max(axis=1))
-
-    @cached_property
-    def grid(self) -> CostGrid:
-        """Over the costs of all students."""
-        return CostGrid(self.costs)
-
-    def next_rung(self, student: int) -> int:
-        """The epochs that it is trained to next."""
-        return next(rung for rung in self.rungs if rung > self.epochs[student])
-
-    def to_finish_of_each_family(self) -> list[Step]:
-        """The same in the families, in their order, that have fewer than two students trained to the end."""
-        for name in dict.fromkeys(student.family.name for student in self.students):
-            is_own = np.asarray([student.family.name == name for student in self.students])
-            if is_own[self.finished].sum() < _FINISHED_BEFORE_FIT and (steps := self.to_finish(is_own)):
-                return steps
-        return []
-
-    def to_finish(self, among: npt.NDArray[np.bool_] | None = None) -> list[Step]:
-        """Train to the end whoever adds most hypervolume an epoch with what it has reached, of those that can be."""
-        is_able = self.is_open & (self.epochs > 0) & (self.missing <= self.left)
-        able = np.flatnonzero(is_able if among is None else is_able & among)
-        if not len(able):
-            return []
-        attained = self.grid.attained(self.finished, self.best[self.finished])
-        gains = self.grid.gains(able, self.best[able], attained) / self.missing[able]
-        return [Step(student=int(able[np.argmax(gains)]), epochs=self.rungs[-1])]
+_LEAST_PRICE = 1e-9  # of students that are trained to the end, which nobody asks for
 
 
 class Policy(Protocol):
@@ -126,9 +36,10 @@ class RandomPolicy:
     """Candidates in their order, each to the end."""
 
     def next(self, trainings: Trainings) -> list[Step]:
-        full = trainings.rungs[-1]
-        waiting = np.flatnonzero(trainings.is_open & (trainings.epochs == 0))
-        return [Step(student=int(one), epochs=full) for one in waiting[: trainings.left // full]]
+        if trainings.prices is not None and not trainings.prices.is_measured:
+            return trainings.openings(least=0)
+        steps = [Step(student=int(one), epochs=trainings.rungs[-1]) for one in np.flatnonzero(trainings.is_open)]
+        return trainings.ahead(trainings.affordable(steps))
 
 
 class SuccessiveHalving:
@@ -136,21 +47,35 @@ class SuccessiveHalving:
 
     def next(self, trainings: Trainings) -> list[Step]:
         rungs, epochs = trainings.rungs, trainings.epochs
-        if not (epochs > 0).any() and not trainings.is_lost.any():
-            gaps = np.diff((0, *rungs))
-            a_student = float((gaps / _FACTOR ** np.arange(len(rungs))).sum())
-            count = max(1, int(trainings.left / a_student))
-            return [Step(student=one, epochs=rungs[0]) for one in range(min(count, len(trainings.students)))]
+        if steps := self._begin(trainings):
+            return steps
         for rung, following in itertools.pairwise(rungs):
             reached = np.flatnonzero((epochs >= rung) | trainings.is_lost)
             if (epochs >= following).any() or not len(reached):
                 continue
             alive = np.flatnonzero((epochs == rung) & ~trainings.is_lost)
             wanted = alive[_by_sorting(trainings, alive)][: max(1, -(-len(reached) // _FACTOR))]
-            steps = _affordable(trainings, [Step(student=int(one), epochs=following) for one in wanted])
+            steps = trainings.affordable([Step(student=int(one), epochs=following) for one in wanted])
             if steps:
                 return steps
         return trainings.to_finish()
+
+    def _begin(self, trainings: Trainings) -> list[Step]:
+        """The first rung of as many as can be followed to the end; with a budget of time, of some at a time."""
+        rungs, prices = trainings.rungs, trainings.prices
+        begun = np.flatnonzero((trainings.epochs > 0) | trainings.is_lost)
+        if (trainings.epochs > rungs[0]).any() or (prices is None and len(begun)):
+            return []
+        if prices is not None and not prices.is_measured:
+            return trainings.openings(least=0)
+        shares = 1 / _FACTOR ** np.arange(len(rungs))
+        a_student, spent = float((np.diff((0, *rungs)) * shares).sum()), 0.0
+        if prices is not None:
+            a_student = a_student * float(np.median(prices.epoch)) + prices.step * float(shares.sum())
+            spent = float(len(begun) * prices.step + rungs[0] * prices.epoch[begun].sum())
+        count = max(1, int((trainings.left + spent) / a_student)) - len(begun)
+        waiting = np.flatnonzero(trainings.is_open & (trainings.epochs == 0))[: max(0, count)]
+        return trainings.ahead([Step(student=int(one), epochs=rungs[0]) for one in waiting])
 
 
 class RoundsPolicy:
@@ -165,7 +90,7 @@ class RoundsPolicy:
         self.model, self._at_once = model, at_once
 
     def next(self, trainings: Trainings) -> list[Step]:
-        if self.model is None or trainings.left < trainings.rungs[-1]:
+        if self.model is None or trainings.room < trainings.full_price:
             return trainings.to_finish()
         grid, best = trainings.grid, trainings.best
         everyone = np.arange(len(trainings.students))
@@ -173,14 +98,14 @@ class RoundsPolicy:
         attained = grid.attained(trainings.finished, best[trainings.finished])
         is_open, steps = trainings.is_open.copy(), list[Step]()
         for _ in range(self._at_once):
-            promised = grid.gains(everyone, figures, attained) / np.maximum(trainings.missing, 1)
+            promised = grid.gains(everyone, figures, attained) / np.maximum(trainings.prices_to_end, _LEAST_PRICE)
             student = int(np.argmax(np.where(is_open, promised, -1.0)))
             if not is_open[student] or promised[student] <= 0:
                 break
             steps.append(Step(student=student, epochs=trainings.next_rung(student)))
             is_open[student] = False
             attained = grid.with_student(attained, student, float(means[student]))
-        return _affordable(trainings, steps) or trainings.to_finish()
+        return trainings.affordable(steps) or trainings.to_finish()
 
 
 class FinalModel:
@@ -200,7 +125,7 @@ class FinalModel:
         for member in space.members:
             is_own = np.asarray([student.family is member.family for student in trainings.students])
             begun = np.flatnonzero(is_own & (trainings.epochs > 0))
-            if np.isin(begun, trainings.finished).sum() < _FINISHED_BEFORE_FIT:
+            if np.isin(begun, trainings.finished).sum() < FINISHED_BEFORE_FIT:
                 return None
             columns = ConfigurationTable.from_students([trainings.students[one] for one in begun.tolist()])
             try:
@@ -237,14 +162,3 @@ def _by_sorting(trainings: Trainings, students: npt.NDArray[np.int64]) -> npt.ND
     for rank in np.unique(ranks):
         distances[ranks == rank] = crowding_distances(values[ranks == rank])
     return np.lexsort((-distances, ranks))
-
-
-def _affordable(trainings: Trainings, steps: Sequence[Step]) -> list[Step]:
-    """The steps in their order, those left out that what is left does not pay for."""
-    left, chosen = trainings.left, []
-    for step in steps:
-        cost = step.epochs - int(trainings.epochs[step.student])
-        if cost <= left:
-            chosen.append(step)
-            left -= cost
-    return chosen
