@@ -119,6 +119,11 @@ def _run(options: Namespace, console: Console) -> None:
     from avatar_optuna.renderers import front_table
 
     slots = parse_devices(options.devices, workers=options.workers) if options.workers != 0 else ()
+    if options.dry_run:
+        _dry_run(options, console, slots)
+        return
+    if options.format != "table":
+        raise InputError("-f json goes with --dry-run: a run prints sentences, and `front -f json` what it found")
     run = _begin(options, console, slots)
     if not run.everything():
         say(console, f"all is done: the study {run.study.name} has nothing left to do")
@@ -128,6 +133,20 @@ def _run(options: Namespace, console: Console) -> None:
         raise StudyError(
             f"jobs failed for good: {numbers}; `avatar-optuna status --study-name {run.study.name}` says why"
         )
+
+
+def _dry_run(options: Namespace, console: Console, slots: Sequence[Slot]) -> None:
+    from avatar_optuna.pipeline import dry_run
+
+    planned = dry_run(
+        load_study_file(options.study_file),
+        storage_url=storage_url(options.storage),
+        cache_dir=cache_folder(options.cache),
+        slots=slots,
+        progress=Progress(_beside(options, console)),
+    )
+    if not _has_printed_json(options, console, planned.to_dict()):
+        _render.dry_run(planned, console)
 
 
 def _create(options: Namespace, console: Console) -> None:

@@ -152,7 +152,16 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
     ),
     "run": (
         "everything: teacher, samples, search, distillation; resumable",
-        (_STUDY_FILE, _STORAGE, _ARTIFACTS, _CACHE, _WORKERS, _DEVICES),
+        (
+            *(_STUDY_FILE, _STORAGE, _ARTIFACTS, _CACHE, _WORKERS, _DEVICES),
+            _flag("--dry-run", "only say what would be done, what it would take, and what is done already"),
+            _argument(
+                "-f/--format",
+                "how to print what --dry-run says (default: table)",
+                choices=("table", "json"),
+                default="table",
+            ),
+        ),
     ),
     "distil": (
         "make a student of one prediction of the search",

@@ -17,6 +17,7 @@ from avatar_optuna.storage import StudySummary
 
 if TYPE_CHECKING:
     from avatar_optuna.feasibility import TightenedSpace
+    from avatar_optuna.pipeline import DryRun, PlannedPhase
     from avatar_optuna.pool import PoolStatus
     from avatar_optuna.study import TimeBudget
 
@@ -124,9 +125,67 @@ def status(study_name: str, status: PoolStatus, budget: TimeBudget | None, conso
         say(console, f"  job {failure.number} ({failure.key}) failed: {failure.reason}")
 
 
+def dry_run(planned: DryRun, console: Console) -> None:
+    """What a run would do, phase by phase, and what it would take."""
+    state = "new: nothing is stored of it" if planned.is_new else "stored, and would be gone on with"
+    say(console, f"study        {planned.study} is {state}; policy {planned.policy}")
+    for phase in planned.phases:
+        say(console, f"{phase.name:<12} {phase.what}: {_state(phase)}")
+    if planned.budget is not None:
+        used, left = planned.budget["used_minutes"], planned.budget["left_minutes"]
+        say(console, f"budget       {used:.1f} of {planned.budget['minutes']:g} minutes used, {left:.1f} left")
+    left_out = ", ".join(planned.not_estimated)
+    workers = f"{planned.workers} worker" + ("s" if planned.workers != 1 else "")
+    say(
+        console,
+        f"time         about {_duration(planned.seconds)} with {workers}"
+        + (f", and what is not estimated: {left_out}" if left_out else ""),
+    )
+    say(
+        console,
+        f"             an estimate: {_duration(planned.epoch_seconds)} an epoch and {_duration(planned.step_seconds)} "
+        f"besides for each training, in the mean, by {planned.estimated_from}",
+    )
+    checkpoint = f" and {_bytes(planned.checkpoint_bytes)} of its checkpoint" if planned.checkpoint_bytes else ""
+    say(
+        console,
+        f"disk         about {_bytes(planned.disk_bytes)} of artifacts, {_bytes(planned.stored_bytes)} of them "
+        f"stored: {_bytes(planned.student_bytes)} a student{checkpoint}; the cache (the teacher's answers, "
+        "tokenizers) is not estimated",
+    )
+    if planned.host_memory_bytes is not None:
+        say(
+            console,
+            f"memory       this process had {_bytes(planned.host_memory_bytes)} at its peak, with the data and the "
+            "students that were timed; a worker also has the teacher",
+        )
+    if planned.device_memory_bytes is not None:
+        say(console, f"             of the GPU, {_bytes(planned.device_memory_bytes)} in the largest training")
+    say(console, "nothing was written; without --dry-run, all this is done")
+
+
+def _state(phase: PlannedPhase) -> str:
+    if phase.is_done:
+        return "done"
+    parts = []
+    if phase.trainings_done:
+        of_all = f" of about {phase.trainings}" if phase.trainings is not None else ""
+        parts.append(f"{phase.trainings_done}{of_all} trainings are done ({phase.epochs_done} epochs)")
+    if phase.epochs is not None:
+        parts.append(f"{phase.epochs - phase.epochs_done} epochs to do")
+    parts.append(f"about {_duration(phase.seconds)}" if phase.seconds is not None else "time not estimated")
+    return ", ".join(parts)
+
+
+def _bytes(size_bytes: int) -> str:
+    if size_bytes < 1e6:
+        return f"{size_bytes / 1e3:.0f} kB"
+    return f"{size_bytes / 1e6:,.1f} MB" if size_bytes < 1e9 else f"{size_bytes / 1e9:,.1f} GB"
+
+
 def _duration(seconds: float) -> str:
     if seconds < 100:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.0f} s" if seconds >= 10 or not seconds else f"{seconds:.2g} s"
     return f"{seconds / 60:.0f} min" if seconds < 6_000 else f"{seconds / 3_600:.1f} h"
 
 

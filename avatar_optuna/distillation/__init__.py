@@ -41,7 +41,7 @@ from avatar_optuna.distillation._networks import (
 )
 from avatar_optuna.distillation._padding import settle_padding
 from avatar_optuna.distillation._pooling import default_pooling
-from avatar_optuna.distillation._recipe import EpochRecord, Examples, Judge, OnEpoch, Recipe
+from avatar_optuna.distillation._recipe import EpochRecord, Examples, Judge, OnEpoch, Recipe, SoftLabels
 from avatar_optuna.distillation._sentence_encoder import (
     ACTIVATIONS,
     POOLING_KEYS,

@@ -15,3 +15,4 @@ from avatar_optuna.measurement._flips import count_flips
 from avatar_optuna.measurement._latency import computing_threads, describe_device, require_device, use_threads
 from avatar_optuna.measurement._random_students import CALIBRATION_REPEATS, CALIBRATION_STUDENTS, calibrate
 from avatar_optuna.measurement._student import Measurement, measure, measure_objectives
+from avatar_optuna.measurement._timed_training import TimedTraining, spread, time_training

@@ -2,7 +2,13 @@
 
 from avatar_optuna.study._hypervolume_share import HypervolumeShare, hypervolume_share
 from avatar_optuna.study._numbers import meaning
-from avatar_optuna.study._open import AvatarStudy, create_study, store_cost_model, stored_cost_models
+from avatar_optuna.study._open import (
+    AvatarStudy,
+    create_study,
+    require_same_settings,
+    store_cost_model,
+    stored_cost_models,
+)
 from avatar_optuna.study._policies import FinalModel, Policy, RandomPolicy, RoundsPolicy, SuccessiveHalving
 from avatar_optuna.study._search import choose_students, measured_students, pareto_indices, search, searched
 from avatar_optuna.study._time_budget import (

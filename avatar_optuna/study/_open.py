@@ -153,6 +153,18 @@ def provenance() -> dict[str, Any]:
     }
 
 
+def require_same_settings(settings: StudySettings, attributes: Mapping[str, Any]) -> None:
+    """Refuse (`InputError`) settings with which a stored study cannot be gone on with.
+
+    Args:
+        attributes: User attributes of the search study.
+    """
+    if SETTINGS in attributes:
+        _refuse_other_settings(
+            replace(settings, task=with_labels(settings.task)), StudySettings.from_dict(attributes[SETTINGS])
+        )
+
+
 def _refuse_other_settings(wanted: StudySettings, stored: StudySettings) -> None:
     differing = [
         f"{key} was {before!r} and is now {now!r}"
