@@ -21,7 +21,7 @@ from avatar_optuna.distillation import StudentConfig, StudentForSequenceClassifi
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.students import Configuration
 from avatar_optuna.students.transformer import ACTIVATIONS, POSITION_EMBEDDING_TYPES, TRANSFORMER
-from avatar_optuna.students.transformer.network import Dropout, SelfAttention, skew
+from avatar_optuna.students.transformer._encoder import Dropout, SelfAttention, skew
 from tests.strategies import small_students
 
 FORMS = st.builds(TaskShape, arity=st.sampled_from([1, 2]), num_labels=st.sampled_from([2, 5]))

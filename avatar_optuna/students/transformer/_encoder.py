@@ -1,0 +1,234 @@
+"""The encoder of a transformer student: embeddings and layers of attention, with one of three kinds of positions.
+
+Shapes beside the lines: n functions in a batch, t tokens in the longest of them, w hidden_size, h heads of size
+d = w / h, i intermediate_size.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.activations import ACT2FN
+
+from avatar_optuna.exceptions import InputError
+from avatar_optuna.students.packing import PackedTokens
+from avatar_optuna.students.transformer._config import PAD_TOKEN_ID, StudentConfig
+from avatar_optuna.students.transformer._family import POSITION_EMBEDDING_TYPES, POSITION_OFFSET
+
+
+class Dropout(nn.Module):
+    """Dropout that a CPU can afford.
+
+    torch's own draws one number an element on a CPU, a third of a small student's training step; here eight elements
+    share the bytes of one draw, so a probability is met to 1/256 (and scaled by what was met).
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    @property
+    def is_active(self) -> bool:
+        """Whether anything is dropped now."""
+        return self.training and self.probability > 0.0
+
+    def forward(self, values: Tensor) -> Tensor:
+        if not self.is_active:
+            return values
+        if values.device.type != "cpu":
+            return functional.dropout(values, self.probability)
+        dropped = round(256 * self.probability)
+        draws = torch.empty((values.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
+        kept = draws.view(torch.uint8)[: values.numel()].view(values.shape) >= dropped
+        return values * kept.to(values.dtype).mul_(256 / (256 - dropped))
+
+
+class Embeddings(nn.Module):
+    """Tokens (and absolute positions, where the student has them) to vectors."""
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.word_embeddings = nn.Embedding(config.vocab_size, width, padding_idx=PAD_TOKEN_ID)
+        if config.position_embedding_type == "absolute":
+            self.position_embeddings = nn.Embedding(config.max_position_embeddings, width, padding_idx=PAD_TOKEN_ID)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, width)
+        self.LayerNorm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.dropout = Dropout(config.hidden_dropout_prob)
+        self.has_positions = config.position_embedding_type == "absolute"
+
+    def forward(self, input_ids: Tensor, positions: Tensor | None = None) -> Tensor:
+        # input_ids (n, t), or (t,) with the position of each token in its function
+        vectors = self.word_embeddings(input_ids) + self.token_type_embeddings.weight[0]  # (n, t, w)
+        if self.has_positions:
+            if positions is None:
+                # RoBERTa counts the tokens that are not padding, from 2; padding itself sits at row 1.
+                real = (input_ids != PAD_TOKEN_ID).long()  # (n, t)
+                rows = real.cumsum(dim=1) * real + PAD_TOKEN_ID  # (n, t)
+            else:
+                rows = positions + POSITION_OFFSET  # (t,)
+            vectors = vectors + self.position_embeddings(rows)  # (n, t, w)
+        return self.dropout(self.LayerNorm(vectors))  # type: ignore[no-any-return]  # (n, t, w)
+
+
+def skew(products: Tensor) -> Tensor:
+    """Read row r of a (..., t, 2t-1) table of products from column t-1-r on: out[..., r, c] = in[..., r, t-1-r+c].
+
+    Flat, the element lies at (t - 1) + r (2t - 2) + c, so that a slice, a view and a cut do it without a gather.
+    """
+    tokens = products.shape[-2]
+    if tokens == 1:
+        return products
+    leading = products.shape[:-2]
+    flat = products.reshape(*leading, tokens * (2 * tokens - 1))  # (..., t (2t-1))
+    rows = flat[..., tokens - 1 : -1].reshape(*leading, tokens, 2 * tokens - 2)
+    return rows[..., :tokens]  # (..., t, t)
+
+
+class SelfAttention(nn.Module):
+    """Attention over one function's tokens; relative kinds add products with a table of distance vectors.
+
+    A query at position l and a key at r lie at distance l - r, row l - r + L - 1 of the table (L the longest
+    sequence). relative_key adds q_l . e(l - r) to the score q_l . k_r, relative_key_query adds k_r . e(l - r) as well
+    (Huang et al., 2020, methods 2 and 4, as BERT had them in transformers 4), all divided by the root of d.
+    """
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.num_heads = config.num_attention_heads
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.dropout = Dropout(config.attention_probs_dropout_prob)
+        self.num_distance_products = POSITION_EMBEDDING_TYPES.index(config.position_embedding_type)
+        self.longest = config.max_sequence_length
+        if self.num_distance_products:
+            self.distance_embedding = nn.Embedding(2 * self.longest - 1, width // self.num_heads)
+
+    def forward(self, vectors: Tensor, bias: Tensor | PackedTokens | None) -> Tensor:
+        # vectors (n, t, w), bias (n, 1, 1, t) or None; or (t, w), with the functions that these tokens are of
+        if isinstance(bias, PackedTokens):
+            return self._packed(vectors, bias)
+        query = self._split(self.query(vectors))  # (n, h, t, d)
+        key = self._split(self.key(vectors))  # (n, h, t, d)
+        value = self._split(self.value(vectors))  # (n, h, t, d)
+        if self.num_distance_products:
+            scores = self._distance_scores(query, key)  # (n, h, t, t)
+            bias = scores if bias is None else scores + bias  # (n, h, t, t)
+        if bias is not None:
+            bias = bias.to(query.dtype)  # under autocast the queries are narrower than the bias
+        if self.dropout.is_active and query.device.type == "cpu":
+            # Here scaled_dot_product_attention has no fused kernel, and would draw torch's slow dropout.
+            products = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5  # (n, h, t, t)
+            weights = (products if bias is None else products + bias).softmax(dim=-1)  # (n, h, t, t)
+            mixed = self.dropout(weights) @ value  # (n, h, t, d)
+        else:
+            dropout = self.dropout.probability if self.training else 0.0
+            mixed = functional.scaled_dot_product_attention(query, key, value, bias, dropout)  # (n, h, t, d)
+        return mixed.transpose(1, 2).reshape(vectors.shape)  # type: ignore[no-any-return]  # (n, t, w)
+
+    def _packed(self, vectors: Tensor, tokens: PackedTokens) -> Tensor:
+        """Attention of each function's tokens among themselves, (t, w), on a GPU."""
+        from avatar_optuna.students._attention_kernels import PackedAttention  # Triton is there on GPU machines alone
+
+        table = self.distance_embedding.weight if self.num_distance_products else None
+        dropout = self.dropout.probability if self.dropout.is_active else 0.0
+        seed = torch.randint(2**31, (1,), device=vectors.device) if dropout else tokens.starts
+        given = (self.query(vectors), self.key(vectors), self.value(vectors), table, tokens.starts, tokens.lengths)
+        options = (seed, self.longest, self.num_heads, self.num_distance_products, dropout)
+        return PackedAttention.apply(*given, *options)  # type: ignore[no-any-return, no-untyped-call]
+
+    def _split(self, vectors: Tensor) -> Tensor:
+        heads = vectors.unflatten(-1, (self.num_heads, -1))  # (n, t, h, d)
+        return heads.transpose(1, 2)  # type: ignore[no-any-return]  # (n, h, t, d)
+
+    def _distance_scores(self, query: Tensor, key: Tensor) -> Tensor:
+        tokens, size = query.shape[-2:]
+        if tokens > self.longest:
+            raise InputError(f"a sequence may hold at most {self.longest} tokens, got {tokens}")
+        # Row c holds distance c - (t - 1).
+        table = self.distance_embedding.weight[self.longest - tokens : self.longest + tokens - 1]  # (2t-1, d)
+        # Row l of the queries wants distance l - r in column r: the table backwards, skewed.
+        scores = skew(query @ table.flip(0).T)  # (n, h, t, t)
+        if self.num_distance_products == 2:
+            # Row r of the keys wants distance l - r in column l: the table forwards, skewed, then transposed.
+            scores = scores + skew(key @ table.T).transpose(-1, -2)  # (n, h, t, t)
+        return scores * float(size) ** -0.5  # type: ignore[no-any-return]
+
+
+class Residual(nn.Module):
+    """A projection back to the width, added to what went in, then normed."""
+
+    def __init__(self, inner: int, config: StudentConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(inner, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = Dropout(config.hidden_dropout_prob)
+
+    def forward(self, inner: Tensor, vectors: Tensor) -> Tensor:
+        # inner (n, t, inner), vectors (n, t, w)
+        return self.LayerNorm(self.dropout(self.dense(inner)) + vectors)  # type: ignore[no-any-return]  # (n, t, w)
+
+
+class Attention(nn.Module):
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        self.self = SelfAttention(config)
+        self.output = Residual(config.hidden_size, config)
+
+    def forward(self, vectors: Tensor, bias: Tensor | PackedTokens | None) -> Tensor:
+        return self.output(self.self(vectors, bias), vectors)  # type: ignore[no-any-return]  # (n, t, w)
+
+
+class Intermediate(nn.Module):
+    """The wide half of the feed-forward."""
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.activation = ACT2FN[config.hidden_act]
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return self.activation(self.dense(vectors))  # type: ignore[no-any-return]  # (n, t, i)
+
+
+class Layer(nn.Module):
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        self.attention = Attention(config)
+        self.intermediate = Intermediate(config)
+        self.output = Residual(config.intermediate_size, config)
+
+    def forward(self, vectors: Tensor, bias: Tensor | PackedTokens | None) -> Tensor:
+        vectors = self.attention(vectors, bias)  # (n, t, w)
+        return self.output(self.intermediate(vectors), vectors)  # type: ignore[no-any-return]  # (n, t, w)
+
+
+class Encoder(nn.Module):
+    """Embeddings and layers, under the names of transformers' RobertaModel."""
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        self.embeddings = Embeddings(config)
+        layers = nn.ModuleList([Layer(config) for _ in range(config.num_hidden_layers)])
+        self.encoder = nn.ModuleDict({"layer": layers})
+
+    def packed(self, tokens: PackedTokens) -> Tensor:
+        """Vectors (t, w) of the tokens of packed functions, on a GPU."""
+        vectors = self.embeddings(tokens.ids, tokens.positions)  # (t, w)
+        for layer in self.encoder["layer"]:  # type: ignore[attr-defined]
+            vectors = layer(vectors, tokens)  # (t, w)
+        return vectors  # type: ignore[no-any-return]
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        # input_ids (n, t), attention_mask (n, t) or None where no token is padding
+        vectors = self.embeddings(input_ids)  # (n, t, w)
+        bias = None
+        if attention_mask is not None:
+            hidden = ~attention_mask.bool()[:, None, None, :]  # (n, 1, 1, t)
+            bias = torch.zeros_like(hidden, dtype=vectors.dtype).masked_fill(hidden, torch.finfo(vectors.dtype).min)
+        for layer in self.encoder["layer"]:  # type: ignore[attr-defined]
+            vectors = layer(vectors, bias)  # (n, t, w)
+        return vectors  # type: ignore[no-any-return]
