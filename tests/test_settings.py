@@ -155,3 +155,11 @@ def test_what_needs_a_predictor_is_known(tmp_path: Path) -> None:
 def test_a_country_without_a_grid_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StudyFileError, match=r"measurement\.country must be a country whose grid .* got 'XYZ'"):
         load_study_file(_write(tmp_path, MINIMAL + '[measurement]\ncountry = "XYZ"'))
+
+
+@pytest.mark.parametrize(
+    "file", sorted((Path(__file__).parents[1] / "studies").glob("*.toml")), ids=lambda file: file.stem
+)
+def test_study_files_of_the_project_are_read(file: Path) -> None:
+    """A study is named as its file is; its data is not looked at."""
+    assert load_study_file(file).name == file.stem.replace("_", "-")
