@@ -185,7 +185,8 @@ class Trainings:
         """The first rung of candidates in their order; none once a student is trained further.
 
         With a budget of epochs, of as many as it pays for, at once. With one of time, of those that a quarter of it
-        pays for, or of the least: of one for each worker first, which say what a training takes.
+        pays for, or of the least, as long as one of them can be trained to its end afterwards: of one for each worker
+        first, which say what a training takes.
 
         Args:
             least: How many are begun all the same.
@@ -200,10 +201,12 @@ class Trainings:
         if not self.prices.is_measured:
             return self.ahead(steps) if self.left > 0 and len(begun) < _TRIES * self.prices.workers else []
         spent = float(len(begun) * self.prices.step + first * self.prices.epoch[begun].sum())
-        chosen = []
+        to_end = self.prices_to_end[begun[self.is_open[begun]]]
+        room, chosen = self.left - float(min(to_end, default=0.0)), list[Step]()
         for count, step in enumerate(self.affordable(steps), start=len(begun)):
-            spent += self.prices.step + first * float(self.prices.epoch[step.student])
-            if count >= least and spent > _OPENING_SHARE * (self.left + spent):
+            price = self.prices.step + first * float(self.prices.epoch[step.student])
+            spent, room = spent + price, room - price
+            if room < 0 or (count >= least and spent > _OPENING_SHARE * (self.left + spent)):
                 break
             chosen.append(step)
         return self.ahead(chosen)

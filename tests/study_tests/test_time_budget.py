@@ -153,18 +153,22 @@ def test_no_policy_spends_more_time_than_there_is(
     epoch_s = data.draw(st.lists(st.floats(0.1, 10), min_size=12, max_size=12))
     clock = _Clock(students, epoch_s, step_s=data.draw(st.floats(0, 5)), left_s=data.draw(st.floats(20, 2000)))
     if isinstance(policy, RoundsPolicy):
+        clock.do(clock.trainings().openings(least=4))
+        can_end = clock.trainings().prices_to_end[0] <= clock.left_s
         while steps := clock.trainings().openings(least=4):
             clock.do(steps)
     while steps := policy.next(clock.trainings()):
         clock.do(steps)
         assert clock.left_s >= -1e-6
     assert clock.trainings().to_finish() == []  # nothing that was begun and could be ended was left
+    if isinstance(policy, RoundsPolicy) and can_end:
+        assert (clock.epochs == 20).any()
 
 
 def test_first_rungs_take_a_quarter_of_the_time_once_one_is_measured(students: list[Configuration]) -> None:
-    """By hand: 3 s each of 48 s, so four; where six are needed at least, six."""
-    for least, begun in ((0, 4), (6, 6)):
-        clock, sizes = _Clock(students, [2.0] * 12, step_s=1.0, left_s=48.0), []
+    """By hand: 3 s each of 96 s, so eight; where ten are needed at least, ten. Of 48 s, 39 s are kept to end one."""
+    for left_s, least, begun in ((96, 0, 8), (96, 10, 10), (48, 6, 3)):
+        clock, sizes = _Clock(students, [2.0] * 12, step_s=1.0, left_s=left_s), []
         while steps := clock.trainings().openings(least=least):
             sizes.append(len(steps))
             clock.do(steps)
