@@ -16,8 +16,9 @@ from avatar_optuna.objectives import OBJECTIVES, written
 from avatar_optuna.progress import say
 from avatar_optuna.renderers._values import like_previous
 from avatar_optuna.schema import Flips, TeacherRecord
-from avatar_optuna.verdict import verdict_of
+from avatar_optuna.verdict import as_good_as_best, verdict_of
 from avatar_optuna.view import DistilledStudent, PredictedStudent, Prediction, StudyView
+from avatar_optuna.words import listed, points
 
 _PREDICTED_ROWS = 10
 _MEASURED = ("size_bytes", "flops", "latency_ms")
@@ -71,8 +72,21 @@ def _distilled(view: StudyView, console: Console) -> None:
         "tokenization apart; smaller, faster: than the teacher, timed by turns; *: on the front"
         f"{_flips_legend(view)}{provisional}.",
     )
-    for sentence in _decision_words(view, further):
+    for sentence in (*_decision_words(view, further), *_ties(view)):
         say(console, sentence)
+
+
+def _ties(view: StudyView) -> list[str]:
+    """Which students the validation split cannot tell from the best, where there are any."""
+    found = as_good_as_best(view.students, view.metric)
+    if found is None or len(found.students) == 1:
+        return []
+    numbers = listed([str(student.job) for student in found.students])
+    return [
+        f"students {numbers} cannot be told apart on validation: they lie within one standard error "
+        f"({points(found.error)}) of the best, student {found.best.job}; the fastest of them is student "
+        f"{found.cheapest.job}."
+    ]
 
 
 _FLIPS, _AS_TEACHER, _THRESHOLD = "flips", "as teacher", "threshold"

@@ -9,14 +9,15 @@ from typing import IO, Any
 
 from avatar_optuna.indicator import StudyIndicator
 from avatar_optuna.schema import Flips
-from avatar_optuna.verdict import verdict_of
+from avatar_optuna.verdict import as_good_as_best, verdict_of
 from avatar_optuna.view import DistilledStudent, PredictedStudent, StudyView
 
 
 def front_values(view: StudyView) -> dict[str, Any]:
     """Distilled students, the predicted front and the teacher, as values that JSON has."""
     indicator, predicted, verdict = view.indicator, view.predicted_front, verdict_of(view)
-    recommended = verdict.recommendation
+    recommended, as_good = verdict.recommendation, as_good_as_best(view.students, view.metric)
+    like_best = {student.job for student in as_good.students if student is not as_good.best} if as_good else set()
     return {
         "study": view.name,
         "effectiveness": view.metric,
@@ -30,7 +31,9 @@ def front_values(view: StudyView) -> dict[str, Any]:
         "teacher": view.teacher.to_dict() if view.teacher is not None else None,
         "baseline": view.baseline,
         **({"teacher_flips": _flips(flips)} if (flips := view.flips("teacher")) is not None else {}),
-        "students": [_distilled(student) for student in view.students],
+        "students": [
+            {**_distilled(student), "told_from_best": student.job not in like_best} for student in view.students
+        ],
         "predicted": [
             {**_predicted(student), "told_from_previous": not is_like_previous}
             for student, is_like_previous in zip(predicted, like_previous(predicted, indicator), strict=True)

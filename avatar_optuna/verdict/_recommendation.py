@@ -41,6 +41,41 @@ def better_than(students: Sequence[DistilledStudent], *, chance: float, baseline
     return [student for student in students if is_better(student)]
 
 
+@dataclass(frozen=True, kw_only=True)
+class AsGood:
+    """The students that a validation split cannot tell from the best of them.
+
+    Args:
+        best: The most effective on validation; of equally effective ones the smallest.
+        students: At most one standard error of the best's figure below it, itself included, in the order given.
+        error: The standard error, a fraction; 0 where the figure has no interval.
+    """
+
+    best: DistilledStudent
+    students: tuple[DistilledStudent, ...]
+    error: float
+
+    @property
+    def cheapest(self) -> DistilledStudent:
+        """The fastest of them, and of two equally fast the smaller."""
+        return min(self.students, key=lambda student: (student.latency_ms, student.size_bytes))
+
+
+def as_good_as_best(students: Sequence[DistilledStudent], metric: str) -> AsGood | None:
+    """Who is as good as the best on validation; None where there is no student.
+
+    Args:
+        students: Distilled.
+        metric: What counts as effectiveness; its interval says the standard error.
+    """
+    if not students:
+        return None
+    best = max(students, key=lambda student: (student.effectiveness, -student.size_bytes))
+    error = _standard_error(best, metric)
+    as_good = tuple(student for student in students if student.effectiveness >= best.effectiveness - error)
+    return AsGood(best=best, students=as_good, error=error)
+
+
 def recommend(students: Sequence[DistilledStudent], metric: str) -> Recommendation | None:
     """The one-standard-error rule (Breiman et al. 1984): of those as good as the best, the cheapest.
 
@@ -54,13 +89,10 @@ def recommend(students: Sequence[DistilledStudent], metric: str) -> Recommendati
     Returns:
         None where there is none.
     """
-    if not students:
+    if (found := as_good_as_best(students, metric)) is None:
         return None
-    best = max(students, key=lambda student: (student.effectiveness, -student.size_bytes))
-    error = _standard_error(best, metric)
-    as_good = [student for student in students if student.effectiveness >= best.effectiveness - error]
-    chosen = min(as_good, key=lambda student: (student.latency_ms, student.size_bytes))
-    return Recommendation(student=chosen, reason=_reason(chosen, best, as_good, students, error))
+    chosen = found.cheapest
+    return Recommendation(student=chosen, reason=_reason(chosen, found.best, found.students, students, found.error))
 
 
 def _reason(

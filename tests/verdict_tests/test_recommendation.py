@@ -10,7 +10,7 @@ from hypothesis import given
 
 from avatar_optuna.schema import JobResult
 from avatar_optuna.students import Configuration
-from avatar_optuna.verdict import better_than, recommend
+from avatar_optuna.verdict import as_good_as_best, better_than, recommend
 from avatar_optuna.view import DistilledStudent
 from tests.strategies import small_students
 
@@ -64,6 +64,10 @@ def test_it_is_the_fastest_within_one_standard_error_of_the_best(
     found = recommend(students, "accuracy")
     assert found is not None
     best = max(valid for valid, _, _ in figures)
+    as_good = as_good_as_best(students, "accuracy")
+    assert as_good is not None
+    assert as_good.best.effectiveness == best
+    assert {s.job for s in as_good.students} == {s.job for s in students if s.effectiveness >= best - _ERROR}
     allowed = [(ms, job) for job, (valid, ms, _) in enumerate(figures) if valid >= best - _ERROR]
     assert found.student.job == min(allowed)[1]
     upside_down = [
@@ -80,6 +84,7 @@ def test_without_an_interval_the_most_effective_is_it(student: Configuration) ->
     assert found is not None
     assert found.student.job == 1
     assert recommend([], "f1") is None
+    assert as_good_as_best([], "f1") is None
 
 
 def test_only_students_that_are_better_beyond_noise_remain(student: Configuration) -> None:
