@@ -173,9 +173,10 @@ class PolicyPhases:
     def _end_without_indicator(self, samples: Sequence[_Begun], round_: int) -> None:
         """What the time suffices for, where it does not for the students that the indicator needs."""
         self._follow(lambda _: RoundsPolicy(None, at_once=1), samples, round_=round_)
-        self.workforce.progress.say(
-            "indicator  none: the budget has no time for the students that it is fitted on, so nothing is searched"
-        )
+        if self.did_something:
+            self.workforce.progress.say(
+                "indicator  none: the budget has no time for the students that it is fitted on, so nothing is searched"
+            )
 
     def _fit(self, trainings: Trainings) -> FinalModel | None:
         return FinalModel.fit(trainings, space=self.workforce.study.settings.space)
