@@ -2,10 +2,14 @@
 
     python -m benchmarks.measurement --study-name NAME --storage URL [--device cuda] [--times 5]
     python -m benchmarks.measurement --kind clone-detection --data DIR --teacher DIR --students NAME=DIR ...
+    python -m benchmarks.measurement --study-name NAME --storage URL --twins [--device cuda] [--times 5]
 
 Students, their teacher and the CodeBERT architecture take turns in one process, on real test inputs at their real
 lengths, and all of it is done `--times` times over: the spread over these repeats is what a figure is worth. Energy is
 there only where a counter can be read. Prints Markdown.
+
+With `--twins` one student is timed under two names beside its teacher and CodeBERT, in a fixed order (first and last in
+it), in one that is drawn anew for each turn, and in warm blocks: identical code should not be told apart.
 """
 
 from __future__ import annotations
@@ -17,11 +21,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation import Classifier
 from avatar_optuna.feasibility import Feasibility, draw
 from avatar_optuna.measurement import AUDITED_STUDENTS, CODEBERT_NAME, TEACHER, audit_stand_ins, compare
+from avatar_optuna.measurement._latency import computing_threads, median_interval, timed_blocks, timed_turns
+from avatar_optuna.measurement._models import CodebertArchitecture, classifier_runs
 from avatar_optuna.schema import Comparison
 from avatar_optuna.settings import MeasurementSettings, StudySettings, TaskSettings
 from avatar_optuna.space import SearchSpace
@@ -34,6 +41,7 @@ from avatar_optuna.view import read_view
 from benchmarks.headline import device_name
 
 Models = Mapping[str, Classifier]
+Array = npt.NDArray[np.float64]
 
 
 def main() -> None:
@@ -43,6 +51,9 @@ def main() -> None:
         models, split, space = studied(options, Path(folder)) if options.study_name else given(options)
         teacher = models.get(TEACHER)
         students = {name: model for name, model in models.items() if name != TEACHER}
+        if options.twins:
+            print(twins(students, teacher, split, options))
+            return
         runs = []
         for turn in range(options.times):
             settings = MeasurementSettings(repeats=options.repeats, device=options.device)
@@ -71,6 +82,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--audit", type=int, nargs="?", const=AUDITED_STUDENTS, help="audit FLOPs over so many students"
     )
+    parser.add_argument("--twins", action="store_true", help="time one student under two names")
     return parser.parse_args()
 
 
@@ -101,6 +113,54 @@ def given(options: argparse.Namespace) -> tuple[Models, Split, SearchSpace]:
         for name, directory in directories.items()
     }
     return models, task.test, SearchSpace.paper()
+
+
+def twins(students: Models, teacher: Classifier | None, split: Split, options: argparse.Namespace) -> str:
+    """One student under two names: what each is timed at, and how often the two are told apart."""
+    name, student = next(iter(students.items()))
+    reference = CodebertArchitecture(options.device)
+    makers = {
+        "first": classifier_runs(student, split),
+        **({TEACHER: classifier_runs(teacher, split)} if teacher is not None else {}),
+        "second": classifier_runs(student, split),
+        CODEBERT_NAME: reference.runs(student, split),
+    }
+    places = [list(makers).index(twin) for twin in ("first", "second")]
+    found: dict[str, list[tuple[Array, Array]]] = {}
+    with computing_threads(options.device, None):
+        for time in range(options.times):
+            runs = [make(1) for make in makers.values()]
+            for order, seed in (("fixed order: after CodeBERT, after the teacher", None), ("random order", time)):
+                turns = timed_turns(runs, repeats=options.repeats, device=options.device, seed=seed)
+                add_times(found, order, [turns.times_ms[place] for place in places])
+                if turns.computed_ms is not None:
+                    add_times(found, f"{order}, thread time", [turns.computed_ms[place] for place in places])
+            blocks = timed_blocks(runs, repeats=options.repeats, device=options.device, seed=time)
+            add_times(found, "warm blocks", [blocks[place].times_ms[0] for place in places])
+    lines = [
+        f"### {name} under two names, {options.times} times {options.repeats} passes, {device_name(options.device)}\n",
+        "| order | first, ms | second, ms | second / first, lowest to highest | told apart |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for order, pairs in found.items():
+        first, second = (np.asarray([np.median(pair[index]) for pair in pairs]) for index in (0, 1))
+        ratios = second / first
+        apart = sum(are_apart(*pair) for pair in pairs)
+        cells = [f"{np.median(first):.3f}", f"{np.median(second):.3f}"]
+        cells += [f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})", f"{apart} of {len(pairs)}"]
+        lines.append(f"| {order} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def add_times(found: dict[str, list[tuple[Array, Array]]], order: str, pair: Sequence[Array]) -> None:
+    """Keep the times of both twins."""
+    found.setdefault(order, []).append((pair[0], pair[1]))
+
+
+def are_apart(first: Array, second: Array) -> bool:
+    """Whether the 95 % intervals of two medians do not overlap."""
+    (low, high), (other_low, other_high) = median_interval(first), median_interval(second)
+    return high < other_low or other_high < low
 
 
 def figures(runs: Sequence[Comparison], name: str) -> Iterator[tuple[str, list[float]]]:

@@ -22,6 +22,8 @@ Run = Callable[[], object]
 """One pass."""
 
 _WARM_UPS = 3
+_BLOCK_MS = 1_000.0
+_LEAST_PASSES = 5
 
 
 def describe_device(device: str) -> dict[str, Any]:
@@ -78,22 +80,27 @@ def synchronize(device: str) -> None:
 def interleaved_latencies(
     models: Mapping[str, Callable[[int], Run]], settings: MeasurementSettings, *, device: str
 ) -> dict[str, tuple[Latency, ...]]:
-    """Time several models by turns, so that whatever else the machine does falls on all of them alike.
+    """Time several models by turns, then each in a warm block of its own.
+
+    The order is drawn anew for each turn, so that whatever else the machine does falls on all of them alike, and so do
+    the caches that another model left cold.
 
     Args:
         models: By name, what makes passes over prepared inputs of a batch size; each call is timed.
         settings: Batch sizes, to which batch 1 is added, and timed passes of each model and batch size.
 
     Returns:
-        By name, one for each batch size, in ascending order.
+        By name, one for each batch size, in ascending order. A single model has no warm block: its turns are one.
     """
     about = describe_device(device)
     latencies: dict[str, tuple[Latency, ...]] = dict.fromkeys(models, ())
     repeats = settings.repeats
     for batch_size in sorted({1, *settings.batch_sizes}):
-        turns = timed_turns([make(batch_size) for make in models.values()], repeats=repeats, device=device)
-        for name, times_ms in zip(models, turns.times_ms, strict=True):
-            median_ms, p95_ms = (float(value) for value in np.percentile(times_ms, [50, 95]))
+        runs = [make(batch_size) for make in models.values()]
+        turns = timed_turns(runs, repeats=repeats, device=device)
+        blocks = timed_blocks(runs, repeats=repeats, device=device) if len(runs) > 1 else [None] * len(runs)
+        for index, (name, block) in enumerate(zip(models, blocks, strict=True)):
+            median_ms, p95_ms = (float(value) for value in np.percentile(turns.times_ms[index], [50, 95]))
             latencies[name] += (
                 Latency(
                     batch_size=batch_size,
@@ -101,10 +108,25 @@ def interleaved_latencies(
                     p95_ms=p95_ms,
                     repeats=repeats,
                     device=about,
-                    interval_ms=median_interval(times_ms),
+                    interval_ms=median_interval(turns.times_ms[index]),
+                    thread_ms=_median(turns.computed_ms[index]) if turns.computed_ms is not None else None,
+                    **(_warm(block) if block is not None else {}),
                 ),
             )
     return latencies
+
+
+def _warm(block: Turns) -> dict[str, Any]:
+    """Fields of `Latency`."""
+    return {
+        "warm_ms": _median(block.times_ms[0]),
+        "warm_interval_ms": median_interval(block.times_ms[0]),
+        "warm_thread_ms": _median(block.computed_ms[0]) if block.computed_ms is not None else None,
+    }
+
+
+def _median(values: npt.NDArray[np.float64]) -> float:
+    return float(np.median(values))
 
 
 def median_interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
@@ -121,7 +143,7 @@ def median_interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Turns:
-    """Several models, timed by turns.
+    """Several models, timed by turns, or one in a block.
 
     Args:
         times_ms: Shape (models, repeats).
@@ -134,22 +156,64 @@ class Turns:
 
 
 def timed_turns(
-    runs: Sequence[Run], *, repeats: int, device: str, on_turn: Callable[[int], None] | None = None
+    runs: Sequence[Run],
+    *,
+    repeats: int,
+    device: str,
+    on_turn: Callable[[int], None] | None = None,
+    seed: int | None = 0,
 ) -> Turns:
-    """Warm each model up, then time a pass of each by turns; `on_turn` is called with the number of turns done."""
+    """Warm each model up, then time a pass of each by turns.
+
+    Args:
+        runs: A pass of each model.
+        repeats: Turns.
+        on_turn: Called with the number of turns done.
+        seed: Of the order, drawn anew for each turn: a model that always runs after the same other one pays for what
+            that one left in the caches. None keeps the order of the runs.
+    """
     for run in runs:
         for _ in range(_WARM_UPS):
             run()
-    times, computed = np.zeros((len(runs), repeats)), np.zeros((len(runs), repeats))
+    rng = np.random.default_rng(seed)
+    times = np.zeros((2, len(runs), repeats))
     for turn in range(repeats):
-        for index, run in enumerate(runs):
-            synchronize(device)
-            begun, computing = time.perf_counter(), time.thread_time()
-            run()
-            synchronize(device)
-            times[index, turn] = (time.perf_counter() - begun) * 1000
-            computed[index, turn] = (time.thread_time() - computing) * 1000
+        for index in range(len(runs)) if seed is None else rng.permutation(len(runs)).tolist():
+            times[:, index, turn] = _timed(runs[index], device)
         if on_turn is not None:
             on_turn(turn + 1)
+    return _turns(times, device)
+
+
+def timed_blocks(runs: Sequence[Run], *, repeats: int, device: str, seed: int = 0) -> list[Turns]:
+    """Time each model in a block of its own, one pass after another, its caches as warm as they get.
+
+    Args:
+        runs: A pass of each model.
+        repeats: Timed passes of each; of a slow one no more than fit into a second, but five.
+        seed: Of the order of the blocks.
+    """
+    blocks: dict[int, Turns] = {}
+    for index in np.random.default_rng(seed).permutation(len(runs)).tolist():
+        for _ in range(_WARM_UPS):
+            runs[index]()
+        passes: list[tuple[float, float]] = []
+        while len(passes) < repeats and (len(passes) < _LEAST_PASSES or sum(ms for ms, _ in passes) < _BLOCK_MS):
+            passes.append(_timed(runs[index], device))
+        blocks[index] = _turns(np.asarray(passes).T[:, None, :], device)
+    return [blocks[index] for index in range(len(runs))]
+
+
+def _timed(run: Run, device: str) -> tuple[float, float]:
+    """Milliseconds that a pass took, and those in which this thread had a processor."""
+    synchronize(device)
+    begun, computing = time.perf_counter(), time.thread_time()
+    run()
+    synchronize(device)
+    return (time.perf_counter() - begun) * 1000, (time.thread_time() - computing) * 1000
+
+
+def _turns(times: npt.NDArray[np.float64], device: str) -> Turns:
+    """Of wall times and thread times, shape (2, models, repeats)."""
     is_alone = device == "cpu" and torch.get_num_threads() == 1
-    return Turns(times_ms=times, computed_ms=computed if is_alone else None)
+    return Turns(times_ms=times[0], computed_ms=times[1] if is_alone else None)

@@ -15,7 +15,7 @@ from avatar_optuna.indicator import StudyIndicator
 from avatar_optuna.objectives import OBJECTIVES, written
 from avatar_optuna.progress import say
 from avatar_optuna.renderers._values import like_previous
-from avatar_optuna.schema import Flips, TeacherRecord
+from avatar_optuna.schema import Flips, Latency, TeacherRecord
 from avatar_optuna.verdict import as_good_as_best, verdict_of
 from avatar_optuna.view import DistilledStudent, PredictedStudent, Prediction, StudyView
 from avatar_optuna.words import listed, points
@@ -54,14 +54,15 @@ def _distilled(view: StudyView, console: Console) -> None:
     table = Table(box=None)
     units = [OBJECTIVES.get(name).unit for name in names]
     further = _decided(view)
-    for heading in ("student", "", *kinds, "predicted", "valid", "test", *further, *units, "smaller", "faster"):
+    times = _timings(view)
+    for heading in ("student", "", *kinds, "predicted", "valid", "test", *further, *units, *times, "smaller", "faster"):
         table.add_column(heading, justify="left" if heading == "" else "right")
     for student in view.students:
-        number, mark, *cells = _student_cells(student, view.metric, names, further)
+        number, mark, *cells = _student_cells(student, view.metric, names, further, times)
         shown = student.hyperparameters.shown
         table.add_row(number, mark, *(str(shown[kind]) for kind in kinds), *cells)
     if view.teacher is not None:
-        number, mark, *cells = _teacher_cells(view, view.teacher, names, further)
+        number, mark, *cells = _teacher_cells(view, view.teacher, names, further, times)
         table.add_row(number, mark, *("" for _ in kinds), *cells)
     console.print(table)
     are_compared = all(student.is_compared for student in view.students)
@@ -69,7 +70,7 @@ def _distilled(view: StudyView, console: Console) -> None:
     say(
         console,
         "student: its number, for `export --student`; ms: median latency of one input and its 95 % interval, "
-        "tokenization apart; smaller, faster: than the teacher, timed by turns; *: on the front"
+        f"tokenization apart, {_timing_words(view)}; smaller, faster: than the teacher; *: on the front"
         f"{_flips_legend(view)}{provisional}.",
     )
     for sentence in (*_decision_words(view, further), *_ties(view)):
@@ -87,6 +88,32 @@ def _ties(view: StudyView) -> list[str]:
         f"({points(found.error)}) of the best, student {found.best.job}; the fastest of them is student "
         f"{found.cheapest.job}."
     ]
+
+
+_WARM, _THREAD = "warm", "thread"
+
+
+def _timings(view: StudyView) -> list[str]:
+    """Columns for the further figures of a latency, where any student has them."""
+    own = [student.timed for student in view.students if student.timed is not None]
+    known = {_WARM: any(timed.warm_ms for timed in own), _THREAD: any(timed.thread_ms for timed in own)}
+    return [name for name, is_known in known.items() if is_known]
+
+
+def _timing(timed: Latency | None, name: str) -> str:
+    """A latency in a warm block, or the time of the thread by turns; nothing where it is not known."""
+    value = None if timed is None else timed.warm_ms if name == _WARM else timed.thread_ms
+    return written("latency_ms", value) if value is not None else ""
+
+
+def _timing_words(view: StudyView) -> str:
+    """How models were timed, which earlier versions did in one order."""
+    if view.compared is None:
+        return "by its own worker"
+    is_random = all(model.is_in_random_order for model in view.compared.models.values())
+    order = "by turns in random order" if is_random else "by turns in one order"
+    words = {_WARM: "warm: a block of that model alone", _THREAD: "thread: of ms, the time that it had a processor"}
+    return "; ".join([order, *(words[name] for name in _timings(view))])
 
 
 _FLIPS, _AS_TEACHER, _THRESHOLD = "flips", "as teacher", "threshold"
@@ -148,7 +175,9 @@ def _further(students: Sequence[DistilledStudent] | Sequence[PredictedStudent]) 
     return [name for name in names if name not in _PLACED]
 
 
-def _student_cells(student: DistilledStudent, metric: str, names: Sequence[str], further: Sequence[str]) -> list[str]:
+def _student_cells(
+    student: DistilledStudent, metric: str, names: Sequence[str], further: Sequence[str], timings: Sequence[str]
+) -> list[str]:
     times = student.times_less_than.get("teacher", {})
     after = {"latency_ms": _latency_error(student) + ("" if student.is_compared else " p")}
     fidelity = student.fidelity
@@ -165,6 +194,7 @@ def _student_cells(student: DistilledStudent, metric: str, names: Sequence[str],
         _reached(student.result.test, metric),
         *(decided[name] for name in further),
         *(f"{written(name, student.figures[name])}{after.get(name, '')}" for name in names),
+        *(_timing(student.timed, name) for name in timings),
         *(f"{times[key]:.0f}x" if key in times else "" for key in ("size", "latency")),
     ]
 
@@ -189,7 +219,9 @@ def _threshold(decision: Decision | None) -> str:
     return f"{decision.threshold:.3g}{' !' if decision.missed is not None else ''}"
 
 
-def _teacher_cells(view: StudyView, teacher: TeacherRecord, names: Sequence[str], further: Sequence[str]) -> list[str]:
+def _teacher_cells(
+    view: StudyView, teacher: TeacherRecord, names: Sequence[str], further: Sequence[str], timings: Sequence[str]
+) -> list[str]:
     compared = view.model("teacher")
     decided = {_FLIPS: _share(view.flips("teacher")), _AS_TEACHER: "", _THRESHOLD: _threshold(teacher.decision)}
     figures = {
@@ -205,6 +237,7 @@ def _teacher_cells(view: StudyView, teacher: TeacherRecord, names: Sequence[str]
         _reached(teacher.test, view.metric),
         *(decided[name] for name in further),
         *(written(name, value) if (value := figures.get(name)) is not None else "" for name in names),
+        *(_timing(compared.of_one_input if compared is not None else None, name) for name in timings),
         "",
         "",
     ]

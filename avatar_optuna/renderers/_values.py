@@ -63,6 +63,7 @@ def _predicted(student: PredictedStudent) -> dict[str, Any]:
 def _distilled(student: DistilledStudent) -> dict[str, Any]:
     prediction, decision = student.prediction, student.result.decision
     low_ms, high_ms = student.latency_interval_ms or (None, None)
+    timed = student.timed
     return {
         "trial": student.trial,
         "job": student.job,
@@ -80,6 +81,9 @@ def _distilled(student: DistilledStudent) -> dict[str, Any]:
         "latency_ms": student.latency_ms,
         "latency_low_ms": low_ms,
         "latency_high_ms": high_ms,
+        "latency_thread_ms": timed.thread_ms if timed is not None else None,
+        "latency_warm_ms": timed.warm_ms if timed is not None else None,
+        "latency_warm_thread_ms": timed.warm_thread_ms if timed is not None else None,
         "energy_j": student.figures.get("energy_j"),
         "times_less_than": {name: dict(ratios) for name, ratios in student.times_less_than.items()},
         "latency_is_provisional": not student.is_compared,

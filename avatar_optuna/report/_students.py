@@ -8,12 +8,14 @@ from typing import Any
 from avatar_optuna.decision import Decision
 from avatar_optuna.objectives import EFFECTIVENESS, OBJECTIVES
 from avatar_optuna.report._content import Content
+from avatar_optuna.schema import Latency
 from avatar_optuna.view import METRIC_TITLES, DistilledStudent
 from avatar_optuna.words import count, figure, interval, times
 
 _REFERENCES = {"teacher": "the teacher", "codebert": "CodeBERT"}
 _AS_TEACHER, _THRESHOLD = "as teacher, %", "threshold"
 _MOST_LABELS, _MOST_CONFUSIONS = 10, 12
+_TIMINGS = {"warm_ms": "ms warm", "thread_ms": "ms of thread", "warm_thread_ms": "warm, of thread"}
 _RATIOS = {"size": "smaller", "latency": "faster", "energy": "less J"}
 
 Cell = str | tuple[str, str]
@@ -29,6 +31,17 @@ def costs(content: Content) -> list[str]:
 def units(content: Content) -> list[str]:
     """Headings of these columns."""
     return [OBJECTIVES.get(name).unit for name in costs(content)]
+
+
+def timings(content: Content) -> list[str]:
+    """Headings of the further figures of a latency, where any student has them."""
+    own = [student.timed for student in content.students if student.timed is not None]
+    return [title for name, title in _TIMINGS.items() if any(getattr(timed, name) is not None for timed in own)]
+
+
+def _timing_cells(content: Content, timed: Latency | None) -> list[Cell]:
+    values = {title: getattr(timed, name, None) for name, title in _TIMINGS.items()}
+    return [figure("latency_ms", values[title]) for title in timings(content)]
 
 
 def answers(content: Content) -> list[str]:
@@ -155,6 +168,7 @@ def _row(content: Content, student: DistilledStudent) -> list[Cell]:
         _with_interval(result.test, content.metric),
         *_answer_cells(content, student.decision, student.metrics("test")),
         *(_cost(student, name) for name in costs(content)),
+        *_timing_cells(content, student.timed),
         *(
             times(ratio[name][key]) if key in ratio.get(name, {}) else ""
             for name in _compared(content)
@@ -203,6 +217,7 @@ def _reference(content: Content, name: str, width: int) -> list[Cell]:
         _with_interval(teacher.test if teacher is not None else None, content.metric),
         *_answer_cells(content, teacher.decision if teacher is not None else None, {}),
         *(figure(name, figures.get(name)) for name in costs(content)),
+        *_timing_cells(content, model.of_one_input if model is not None else None),
     ]
     return cells + [""] * (width - len(cells))
 

@@ -21,6 +21,13 @@ class Latency:
         device: `{"name", "model", "threads"}`.
         precision: Of the weights and the arithmetic.
         interval_ms: 95 % interval of the median; None where an earlier version timed it.
+        thread_ms: Median of the time in which the passes had a processor: what a quiet machine would take. None on a
+            GPU, with several threads, and where an earlier version timed it.
+        warm_ms: Median in a block of this model alone, where `median_ms` is of turns with others, whose order is drawn
+            anew for each turn. None where it was timed alone, and where an earlier version timed it, whose turns all
+            had the same order.
+        warm_interval_ms: 95 % interval of that.
+        warm_thread_ms: As `thread_ms`, in that block.
     """
 
     batch_size: int
@@ -30,6 +37,10 @@ class Latency:
     device: Mapping[str, Any]
     precision: str = "float32"
     interval_ms: tuple[float, float] | None = None
+    thread_ms: float | None = None
+    warm_ms: float | None = None
+    warm_interval_ms: tuple[float, float] | None = None
+    warm_thread_ms: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +171,11 @@ class ComparedModel:
     fidelity: Fidelity | None = None
     differences: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)
     disagreements: tuple[Disagreement, ...] = ()
+
+    @property
+    def is_in_random_order(self) -> bool:
+        """Whether it took its turns in an order that was drawn anew each time, and then had a warm block."""
+        return self.of_one_input.warm_ms is not None
 
     @property
     def of_one_input(self) -> Latency:

@@ -174,6 +174,7 @@ class _Reader:
         comparison = self.compared.of(str(trial.number)) if self.compared is not None else None
         models = comparison.models if comparison is not None else {}
         own = models.get(str(trial.number))
+        timed = _of_one_input(own.latency if own is not None else result.latency)
         energy = own.energy if own is not None else None
         return DistilledStudent(
             job=trial.number,
@@ -193,7 +194,8 @@ class _Reader:
                 **result.measured,
             },
             predicted_costs=self._predicted_costs(job.hyperparameters),
-            latency_interval_ms=_interval_ms(own.latency if own is not None else result.latency),
+            latency_interval_ms=timed.interval_ms if timed is not None else None,
+            timed=timed,
             is_compared=own is not None,
             energy=energy,
             flips=own.flips if own is not None else None,
@@ -213,8 +215,8 @@ class _Reader:
 _REFERENCES = ("teacher", "codebert")
 
 
-def _interval_ms(latencies: Sequence[Latency]) -> tuple[float, float] | None:
-    return next((latency.interval_ms for latency in latencies if latency.batch_size == 1), None)
+def _of_one_input(latencies: Sequence[Latency]) -> Latency | None:
+    return next((latency for latency in latencies if latency.batch_size == 1), None)
 
 
 def _marked(students: Sequence[DistilledStudent]) -> tuple[DistilledStudent, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avatar_optuna.decision import Decision
-from avatar_optuna.schema import Difference, Disagreement, Energy, Fidelity, Flips, JobResult, Purpose
+from avatar_optuna.schema import Difference, Disagreement, Energy, Fidelity, Flips, JobResult, Latency, Purpose
 from avatar_optuna.students import Configuration
 
 
@@ -78,6 +78,7 @@ class DistilledStudent:
             `size`, `latency`, and where known `flops` and `energy`.
         fidelity: How alike it and its teacher answer the test inputs, from the comparison; None before it, where the
             teacher's answers are not known, and in earlier versions.
+        timed: That latency with what else is known of it; None where it was not timed at batch 1.
         differences: By split and by the other model ("teacher", "baseline"): how much better it is on the same inputs;
             empty before the comparison and in earlier versions.
         disagreements: Test inputs that it and its teacher give different labels, from the comparison.
@@ -100,6 +101,7 @@ class DistilledStudent:
     on_front: bool = False
     latency_interval_ms: tuple[float, float] | None = None
     flips: Flips | None = None
+    timed: Latency | None = None
     differences: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)
     disagreements: tuple[Disagreement, ...] = ()
 
