@@ -153,7 +153,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("indicator", "tasks", "data_audit", "storage"),
     },
     "words": {"carbon", "objectives"},
-    "verdict": {"schema", "view", "words"},
+    "verdict": {"settings", "schema", "view", "words"},
     "renderers": {
         "verdict",
         "decision",

@@ -77,7 +77,7 @@ from avatar_optuna.study import (
 )
 from avatar_optuna.tasks import Task, load_task, task_shape_of
 from avatar_optuna.teachers import load_teacher
-from avatar_optuna.verdict import weaknesses
+from avatar_optuna.verdict import proposal, weaknesses
 
 _FINDINGS_SAID = 3  # of the data audit, while a study runs
 
@@ -459,6 +459,8 @@ class Run(Workforce):
         self.study.set_attribute(AUDIT, audit.to_dict())
         self.did_something = True
         self.progress.say(f"audit      {audit.verdict}")
+        if (proposed := proposal(settings, audit)) is not None:
+            self.progress.say(f"audit      {proposed}")
 
 
 def drawn_samples(feasibility: StudyFeasibility, settings: StudySettings) -> list[Configuration]:

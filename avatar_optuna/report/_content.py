@@ -12,7 +12,7 @@ from avatar_optuna.objectives import OBJECTIVES, signs
 from avatar_optuna.pareto import hypervolume, non_dominated
 from avatar_optuna.schema import SearchResult
 from avatar_optuna.students import Configuration
-from avatar_optuna.verdict import Recommendation, Verdict, better_than, chance_of, floor_of, verdict_of
+from avatar_optuna.verdict import Recommendation, Verdict, better_than, chance_of, floor_of, proposal, verdict_of
 from avatar_optuna.view import DistilledStudent, StudyView
 from avatar_optuna.words import count
 
@@ -73,6 +73,11 @@ class Content(StudyView):
         if self.recommendation is not None:
             return self.recommendation.student
         return self.students[0] if self.students else None
+
+    @property
+    def proposal(self) -> str | None:
+        """How to search by latency where FLOPs do not stand in for it."""
+        return proposal(self.settings, self.audit) if self.audit is not None else None
 
     @property
     def label_names(self) -> Sequence[str]:

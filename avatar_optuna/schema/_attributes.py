@@ -27,7 +27,7 @@ EDITS = "avatar:edits"  # training functions, and how many of them cannot be edi
 COMPARISON = "avatar:comparison"  # students, teacher and CodeBERT timed side by side (Comparison)
 POWER = "avatar:power"  # EstimatedPower, where the device has no counter
 COST = "avatar:cost"  # StudyCost
-PROVENANCE = "avatar:provenance"  # {"versions", "host", "system", "begun_utc"}
+PROVENANCE = "avatar:provenance"  # {"versions", "commit", "host", "system", "begun_utc", "licenses"}
 DATA_AUDIT = "avatar:data_audit"  # DataAudit, without baselines
 DATA = "avatar:data"  # {"fingerprint": SHA-256, "inputs": {"train": ..., "valid": ..., "test": ...}}
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from avatar_optuna.codec import Stored
 
+_MOST_MISORDERED = 0.10
+
 
 @dataclass(frozen=True, kw_only=True)
 class AuditedStudent:
@@ -104,6 +106,11 @@ class Audit(Stored):
     waited_share: float | None
     seconds: float
     measured_utc: str
+
+    @property
+    def orders_wrongly(self) -> bool:
+        """Whether FLOPs order more than a tenth of the pairs wrongly."""
+        return self.misordered_share > _MOST_MISORDERED
 
     @property
     def misordered_share(self) -> float:

@@ -28,6 +28,7 @@ from avatar_optuna.schema import (
 )
 from avatar_optuna.settings import StudySettings
 from avatar_optuna.storage import Storage, study_attributes
+from avatar_optuna.study._sources import source_commit, stated_license
 from avatar_optuna.tasks import with_labels
 
 # Settings that a resumed study may change: budgets that add to what is there, and how failures are met.
@@ -130,7 +131,7 @@ def create_study(settings: StudySettings, storage: Storage, *, artifacts: str | 
         search.set_metric_names(metric_names(objectives))
         distilled.set_metric_names(distilled_metric_names(objectives))
         search.set_user_attr(ARTIFACTS, artifacts_location(artifacts))
-        search.set_user_attr(PROVENANCE, provenance())
+        search.set_user_attr(PROVENANCE, provenance(settings))
     if stored != settings.to_dict():
         search.set_user_attr(SETTINGS, settings.to_dict())
     return AvatarStudy(storage, settings.name)
@@ -143,13 +144,18 @@ def _created_or_loaded(storage: Storage, name: str, objectives: Sequence[str]) -
     return optuna.create_study(study_name=name, storage=storage, directions=directions(objectives), load_if_exists=True)
 
 
-def provenance() -> dict[str, Any]:
-    """Where and with what a study was begun: versions, host, system, time in UTC."""
+def provenance(settings: StudySettings) -> dict[str, Any]:
+    """Where and with what a study was begun: versions, commit, host, system, time in UTC, licences where stated."""
     return {
         "versions": {"python": platform.python_version(), **package_versions(_VERSIONS)},
+        "commit": source_commit(),
         "host": platform.node(),
         "system": platform.platform(),
         "begun_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "licenses": {
+            "data": stated_license(settings.task.data),
+            "teacher": stated_license(next(iter(settings.teacher.options.values()), None)),
+        },
     }
 
 
