@@ -15,7 +15,7 @@ from avatar_optuna.words import count, figure, interval, times
 _REFERENCES = {"teacher": "the teacher", "codebert": "CodeBERT"}
 _AS_TEACHER, _THRESHOLD = "as teacher, %", "threshold"
 _MOST_LABELS, _MOST_CONFUSIONS = 10, 12
-_TIMINGS = {"warm_ms": "ms warm", "thread_ms": "ms of thread", "warm_thread_ms": "warm, of thread"}
+_TIMINGS = {"warm_ms": "warm", "thread_ms": "thread"}
 _RATIOS = {"size": "smaller", "latency": "faster", "energy": "less J"}
 
 Cell = str | tuple[str, str]
