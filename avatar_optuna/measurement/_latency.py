@@ -22,7 +22,7 @@ Run = Callable[[], object]
 """One pass."""
 
 _WARM_UPS = 3
-_BLOCK_MS = 1_000.0
+_BLOCK_MS, _MOST_WARMING_MS = 1_000.0, 300.0
 _LEAST_PASSES = 5
 
 
@@ -195,8 +195,11 @@ def timed_blocks(runs: Sequence[Run], *, repeats: int, device: str, seed: int = 
     """
     blocks: dict[int, Turns] = {}
     for index in np.random.default_rng(seed).permutation(len(runs)).tolist():
+        warming_ms = 0.0
         for _ in range(_WARM_UPS):
-            runs[index]()
+            warming_ms += _timed(runs[index], device)[0]
+            if warming_ms > _MOST_WARMING_MS:
+                break
         passes: list[tuple[float, float]] = []
         while len(passes) < repeats and (len(passes) < _LEAST_PASSES or sum(ms for ms, _ in passes) < _BLOCK_MS):
             passes.append(_timed(runs[index], device))
