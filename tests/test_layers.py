@@ -164,6 +164,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "schema",
         "indicator",
         "view",
+        "words",
     },
     "report": {
         "decision",
