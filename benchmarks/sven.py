@@ -4,9 +4,9 @@
 
 Logistic regressions on TF-IDF of tokens or words, on single functions, or on these and the differences of each function
 before and after its fix. The one that orders most pairs of validation right is the teacher; ROC-AUC decides among
-equals. It answers for validation and test; for training, five of its kind answer, each for commits that it has not seen: what a
-model says of the functions that it was fitted on is their label. Writes `soft_labels_SPLIT.npy`, which `[teacher]
-soft_labels` reads. Prints each model on validation, then the chosen one and the baseline on test, once.
+equals. It answers for validation and test; for training, five of its kind answer, each for commits that it has not
+seen: what a model says of the functions that it was fitted on is their label. Writes `soft_labels_SPLIT.npy`, which
+`[teacher] soft_labels` reads. Prints each model on validation, then the chosen one and the baseline on test, once.
 """
 
 from __future__ import annotations

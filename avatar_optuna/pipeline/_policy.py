@@ -100,7 +100,8 @@ class PolicyPhases:
                 self._follow(lambda _: policy, samples, round_=settings.search.rounds - 1)
         students = [job for job, _ in self._done() if job.purpose == "front"]
         if (budget := self._time_budget()) is not None and self.did_something:
-            self.workforce.progress.say(f"budget     {budget}; {len(students)} students trained to the end")
+            ended = f"{len(students)} student{'s' if len(students) != 1 else ''}"
+            self.workforce.progress.say(f"budget     {budget}; {ended} trained to the end")
         if not students:
             raise StudyError(f"no student of {study.name} was trained to the end: {self._remedy(budget)}")
         return self.did_something
