@@ -92,6 +92,7 @@ def test_parts_of_draws_are_those_of_all_at_once(monkeypatch: pytest.MonkeyPatch
     np.testing.assert_array_equal(np.concatenate(list(weights(inputs))), whole)
 
 
+@pytest.mark.slow
 def test_intervals_of_inputs_cover_what_they_say() -> None:
     rng, covered = np.random.default_rng(0), {"roc_auc": 0, "mcc": 0}
     for _ in range(200):
@@ -104,6 +105,7 @@ def test_intervals_of_inputs_cover_what_they_say() -> None:
     assert all(0.90 <= count / 200 <= 0.99 for count in covered.values()), covered
 
 
+@pytest.mark.slow
 def test_intervals_of_pairs_cover_though_pairs_share_functions() -> None:
     """Each function is hard or easy, so that its pairs err together; Wilson's interval would cover 60 to 70 %."""
     rng, covered, wilson_covered = np.random.default_rng(1), 0, 0

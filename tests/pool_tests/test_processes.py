@@ -211,6 +211,7 @@ def test_a_worker_that_dies_at_its_start_is_given_up_however_slow_its_start_is(
         keep_alive_to_the_end(processes)
 
 
+@pytest.mark.slow
 def test_deaths_after_a_claim_are_not_held_against_a_worker(
     sqlite_pool: Pool, jobs: MakeJobs, sqlite_url: str, tmp_path: Path
 ) -> None:
