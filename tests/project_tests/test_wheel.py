@@ -67,4 +67,4 @@ def test_it_runs_on_the_lowest_versions(wheel: Path, tmp_path: Path) -> None:
             shutil.copytree(ROOT / folder, tmp_path / folder)
         words = ["-m", "pytest", "-m", "not slow", "-c", str(ROOT / "pyproject.toml")]
         paths = [f"tests/{name}" for name in CORE_TESTS]
-        environment.run("python", *words, "--rootdir", str(tmp_path), *paths, cwd=tmp_path, timeout_s=900)
+        environment.run("python", *words, "--rootdir", str(tmp_path), *paths, cwd=tmp_path, timeout_s=1500)
