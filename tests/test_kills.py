@@ -144,18 +144,27 @@ def _policy(name: str) -> dict[str, str]:
 
 
 def _once(plan: Plan) -> Plan:
-    """Each signal in each phase on one database, by turns; and every disturbance, and every kill of a worker."""
-    by_kill: dict[tuple[str, str], list[tuple[str, Step]]] = {}
+    """Each signal in each phase on one database, by turns; and every disturbance, and every kill of a worker.
+
+    Steps stay in their order: a phase that has ended does not come again.
+    """
+    by_kill: dict[tuple[str, str], list[tuple[str, int]]] = {}
     for database, steps in plan.steps.items():
-        for step in steps:
-            by_kill.setdefault((step.phase, step.signal), []).append((database, step))
-    chosen: dict[str, list[Step]] = {database: [] for database in plan.steps}
-    for turn, own in enumerate(by_kill.values()):
-        plain = [(database, step) for database, step in own if not (step.disturbance or step.workers)]
-        others = [both for both in own if both not in plain]
-        for database, step in others or [plain[turn % len(plain)]]:
-            chosen[database].append(step)
-    return Plan(changes=plan.changes, steps={name: tuple(own) for name, own in chosen.items()}, workers=plan.workers)
+        for place, step in enumerate(steps):
+            by_kill.setdefault((step.phase, step.signal), []).append((database, place))
+    chosen: set[tuple[str, int]] = set()
+    for turn, places in enumerate(by_kill.values()):
+        special = [(name, place) for name, place in places if _is_special(plan.steps[name][place])]
+        chosen.update(special or [places[turn % len(places)]])
+    kept = {
+        name: tuple(step for place, step in enumerate(steps) if (name, place) in chosen)
+        for name, steps in plan.steps.items()
+    }
+    return Plan(changes=plan.changes, steps=kept, workers=plan.workers)
+
+
+def _is_special(step: Step) -> bool:
+    return bool(step.disturbance or step.workers)
 
 
 PLANS = {"paper": _paper(), "rounds": _rounds(), "successive_halving": _successive_halving()}

@@ -179,7 +179,7 @@ def test_the_measured_figure_is_stored_and_shown(study: StrangerStudy) -> None:
 def test_tables_and_report_show_family_task_and_objectives(study: StrangerStudy) -> None:
     _, table, csv, _ = study.shown
     header = table.splitlines()[1].split()
-    assert header[-6:] == ["ms", "kB", "ECE", "%", "smaller", "faster"]
+    assert header[-8:] == ["ms", "kB", "ECE", "%", "warm", "thread", "smaller", "faster"]
     columns = csv.splitlines()[0].split(",")
     assert {"activation_bytes", "calibration_error", "vocab_size", "width", "depth"} <= set(columns)
     page = (study.folder / "report.html").read_text()
