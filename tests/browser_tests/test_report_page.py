@@ -89,8 +89,10 @@ def test_a_trace_can_be_hidden_and_a_part_be_seen_larger(watched: Watched, page_
     assert watched.errors == []
 
 
-def test_students_can_be_sorted(watched: Watched, page_path: Path) -> None:
+def test_students_can_be_sorted_also_after_the_window_was_resized(watched: Watched, page_path: Path) -> None:
     _open(watched, page_path)
+    watched.page.set_viewport_size({"width": 900, "height": 700})
+    watched.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     heading = watched.page.locator("#students thead tr:last-child th", has_text="MB")
     for order, name in ((-1, "descending"), (1, "ascending")):
         heading.click()

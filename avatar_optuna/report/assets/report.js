@@ -84,29 +84,7 @@
   window.addEventListener("resize", () => {
     if (document.documentElement.clientWidth === width || print.matches) return;
     width = document.documentElement.clientWidth;
-    // The rows of a table by one of its columns: a click or Enter on its heading, another one turns the order round.
-  const sortBy = (heading) => {
-    const table = heading.closest("table"), body = table.tBodies[0], { cellIndex } = heading;
-    const isAscending = heading.getAttribute("aria-sort") === "descending";
-    const number = (row) => parseFloat(row.cells[cellIndex].firstChild?.textContent.replaceAll(",", ""));
-    const rows = [...body.rows].filter((row) => row.cells.length > cellIndex);
-    const compare = (a, b) => {
-      const [left, right] = [number(a), number(b)];
-      if (Number.isNaN(left) || Number.isNaN(right)) return Number.isNaN(left) - Number.isNaN(right);
-      return isAscending ? left - right : right - left;
-    };
-    table.querySelectorAll("th[aria-sort]").forEach((other) => other.removeAttribute("aria-sort"));
-    heading.setAttribute("aria-sort", isAscending ? "ascending" : "descending");
-    body.append(...rows.sort(compare));
-  };
-  document.querySelectorAll("#students thead tr:last-child th, #metrics thead tr:last-child th").forEach((heading) => {
-    heading.classList.add("sortable");
-    heading.tabIndex = 0;
-    heading.addEventListener("click", () => sortBy(heading));
-    heading.addEventListener("keydown", (event) => { if (event.key === "Enter") sortBy(heading); });
-  });
-
-  drawAll();
+    drawAll();
   });
   print.addEventListener("change", () => drawAll());
   window.addEventListener("beforeprint", () => {
