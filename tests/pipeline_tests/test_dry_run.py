@@ -109,15 +109,18 @@ def _files(folder: Path) -> dict[str, tuple[int, int]]:
 
 def test_a_finished_study_and_one_that_is_extended(finished_study: FinishedStudy, tmp_path: Path) -> None:
     """The students of a third round are left, and its search; jobs that are done say how long that takes."""
-    before = _files(finished_study.folder)
-    plan = json.loads(finished_study.command("run", "study.toml", "--dry-run", "-f", "json"))
+    # A copy: another process of the tests may read the study meanwhile, and SQLite then keeps files beside it.
+    study = FinishedStudy(folder=tmp_path / "study")
+    shutil.copytree(finished_study.folder, study.folder, ignore=shutil.ignore_patterns("*-wal", "*-shm"))
+    before = _files(study.folder)
+    plan = json.loads(study.command("run", "study.toml", "--dry-run", "-f", "json"))
     assert not plan["is_new"]
     assert all(phase["is_done"] for phase in plan["phases"])
     assert plan["seconds"] == 0
     extended = tmp_path / "extended.toml"
-    text = (finished_study.folder / "study.toml").read_text().replace("rounds = 2", "rounds = 3")
-    extended.write_text(text.replace('data = "data"', f'data = "{finished_study.folder}/data"'))
-    plan = json.loads(finished_study.command("run", str(extended), "--dry-run", "-f", "json"))
+    text = (study.folder / "study.toml").read_text().replace("rounds = 2", "rounds = 3")
+    extended.write_text(text.replace('data = "data"', f'data = "{study.folder}/data"'))
+    plan = json.loads(study.command("run", str(extended), "--dry-run", "-f", "json"))
     phases = {phase["name"]: phase for phase in plan["phases"]}
     assert [name for name, phase in phases.items() if not phase["is_done"]] == ["search", "distillation", "measurement"]
     front = phases["distillation"]
@@ -125,10 +128,10 @@ def test_a_finished_study_and_one_that_is_extended(finished_study: FinishedStudy
     assert phases["search"]["seconds"] > 0
     assert "jobs of the study took" in plan["estimated_from"]
     assert plan["stored_bytes"] > 0
-    said = finished_study.command("run", str(extended), "--dry-run")
+    said = study.command("run", str(extended), "--dry-run")
     assert "120 are scored" in said
     assert said.endswith("nothing was written; without --dry-run, all this is done\n")
-    assert _files(finished_study.folder) == before
+    assert _files(study.folder) == before
 
 
 def test_what_a_run_would_refuse_is_refused(finished_study: FinishedStudy, tmp_path: Path) -> None:
