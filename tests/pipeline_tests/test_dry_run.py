@@ -112,14 +112,15 @@ def test_a_finished_study_and_one_that_is_extended(finished_study: FinishedStudy
     # A copy: another process of the tests may read the study meanwhile, and SQLite then keeps files beside it.
     study = FinishedStudy(folder=tmp_path / "study")
     shutil.copytree(finished_study.folder, study.folder, ignore=shutil.ignore_patterns("*-wal", "*-shm"))
+    text = (study.folder / "study.toml").read_text().replace('data = "data"', f'data = "{finished_study.folder}/data"')
+    (study.folder / "study.toml").write_text(text)
     before = _files(study.folder)
     plan = json.loads(study.command("run", "study.toml", "--dry-run", "-f", "json"))
     assert not plan["is_new"]
     assert all(phase["is_done"] for phase in plan["phases"])
     assert plan["seconds"] == 0
     extended = tmp_path / "extended.toml"
-    text = (study.folder / "study.toml").read_text().replace("rounds = 2", "rounds = 3")
-    extended.write_text(text.replace('data = "data"', f'data = "{study.folder}/data"'))
+    extended.write_text(text.replace("rounds = 2", "rounds = 3"))
     plan = json.loads(study.command("run", str(extended), "--dry-run", "-f", "json"))
     phases = {phase["name"]: phase for phase in plan["phases"]}
     assert [name for name, phase in phases.items() if not phase["is_done"]] == ["search", "distillation", "measurement"]
