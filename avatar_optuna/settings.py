@@ -327,6 +327,7 @@ class SearchSettings(_Section):
     policy: str | None = _setting(_optional(_one_of(*POLICIES)), None)
     rungs: tuple[int, ...] | None = _setting(_optional(_each(_whole(1, 10_000))), None)
     at_once: int = _setting(_whole(1, 10_000), 4)
+    asynchronous: bool = _setting(_truth, False)
     budget_minutes: float | None = _setting(_optional(_real(0.01, 1e6)), None)
 
     def __post_init__(self) -> None:
@@ -341,6 +342,8 @@ class SearchSettings(_Section):
                 f"policy must be one of {others} where budget_minutes is given, since the paper's way has fixed "
                 "numbers of samples and students, got 'paper'"
             ]
+        if self.asynchronous and self.policy not in ("rounds", "successive_halving"):
+            return [f"asynchronous is for the policies rounds and successive_halving, got policy {self.policy!r}"]
         if self.objectives[0] != EFFECTIVENESS or len(self.searched_objectives) < 2:
             return [
                 "objectives must be effectiveness and at least one cost that needs no distilled student, got "

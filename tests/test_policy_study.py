@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
 
+from avatar_optuna.exceptions import AvatarError
 from avatar_optuna.schema import Job, JobResult
 from avatar_optuna.storage import open_storage
 from avatar_optuna.study import AvatarStudy
 from tests.commands import run_command
 from tests.finished_study import write_study
-from tests.test_run import _process_output
+from tests.test_run import _command, _process_output
 
 NAME = "policy"
 
@@ -73,6 +75,45 @@ def test_policies_without_an_indicator_end_with_students(tmp_path: Path, policy:
     assert (len(begun), len(ended)) == ((0, 4) if policy == "random" else (len(begun), 3))
     assert run_command(folder, "front", "--study-name", NAME).exit_code == 0
     assert run_command(folder, "report", "--study-name", NAME, "--out", "report.html").exit_code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("policy", ["rounds", "successive_halving"])
+def test_without_a_wait_a_killed_study_goes_on_and_spends_its_epochs_once(tmp_path: Path, policy: str) -> None:
+    """Killed while both workers train; what they hand back is trained by the next run, beside what it decides."""
+    folder = _written(tmp_path / policy, policy)
+    path = folder / "study.toml"
+    path.write_text(path.read_text().replace("at_once = 2\n", "asynchronous = true\n"))
+    process = _command(folder, "run", "study.toml", "--workers", "2")
+    deadline = time.monotonic() + 240
+    while not _has_done(folder, 3) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.kill()
+    process.communicate()
+    assert _has_done(folder, 3)
+    _process_output(folder, "run", "study.toml", "--workers", "2")
+    outcome = _outcome(folder)
+    keys = [key for key, _ in outcome]
+    assert len(keys) == len(set(keys))
+    reached: dict[str, int] = {}
+    for key, curve in outcome:
+        name = key.rpartition("/")[2]
+        reached[name] = max(len(curve), reached.get(name, 0))
+    assert 14 <= sum(reached.values()) <= 18  # what is left does not pay for a student's way to its end
+    assert sum(key.startswith("front/") for key in keys) >= 2
+    assert run_command(folder, "run", "study.toml").stdout.startswith("all is done")
+
+
+def _has_done(folder: Path, count: int) -> bool:
+    if not (folder / "storage/studies.db").exists():
+        return False
+    try:
+        study = _study(folder)
+        trials = study.distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    except (KeyError, AvatarError):  # nothing is stored yet
+        return False
+    return len(trials) >= count
 
 
 def _with_budget(folder: Path, minutes: float, policy: str = "") -> Path:

@@ -84,17 +84,19 @@ def counted(study: AvatarStudy, phase: str, device: str) -> Iterator[None]:
     add(study, phase, meter.spent())
 
 
-def add_jobs(study: AvatarStudy, phase: str, purpose: Purpose, meter: Meter) -> None:
+def add_jobs(study: AvatarStudy, phase: str, purpose: Purpose, meter: Meter, *, share: float = 1.0) -> None:
     """Add the jobs of a purpose that were done: the time of them all by their own records, joules by the counters.
 
     Args:
         meter: Runs since the jobs of this run began, on the devices of its own workers.
+        share: Of the joules that it counted.
     """
     trials = study.distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     seconds = [JobResult.from_trial(t).seconds for t in trials if Job.from_trial(t).purpose == purpose]
     before = _stored(study).phases.get(phase, PhaseCost(seconds=0.0))
     spent = meter.spent(jobs=len(seconds) - before.jobs)
-    add(study, phase, replace(spent, seconds=sum(seconds) - before.seconds))
+    energy_j = spent.energy_j if spent.energy_j is None else share * spent.energy_j
+    add(study, phase, replace(spent, seconds=sum(seconds) - before.seconds, energy_j=energy_j))
 
 
 def _stored(study: AvatarStudy) -> StudyCost:

@@ -7,7 +7,7 @@ decision: a run that was stopped anywhere finishes what was queued, and goes on 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,10 @@ from avatar_optuna.indicator import MIN_SAMPLES, LearningCurves, StudyIndicator,
 from avatar_optuna.objectives import EFFECTIVENESS, formulas
 from avatar_optuna.pipeline._workforce import Workforce
 from avatar_optuna.pool import Pool
-from avatar_optuna.schema import INDICATOR, Job, JobResult, SearchResult
+from avatar_optuna.schema import INDICATOR, Job, JobResult, Purpose, SearchResult
 from avatar_optuna.students import Configuration
 from avatar_optuna.study import (
+    AsynchronousHalving,
     FinalModel,
     Pace,
     Policy,
@@ -42,6 +43,11 @@ from avatar_optuna.study import (
 _CANDIDATES = 64
 _CANDIDATES_OF_TIME = 256
 """Students that are drawn for a policy without a search where time decides how many of them are trained."""
+_PURPOSES: tuple[tuple[Purpose, str, str], ...] = (
+    ("indicator", "rungs", "samples"),
+    ("front", "students", "distillation"),
+)
+"""Of jobs; what they are called; the phase that their cost is kept under."""
 _SAID_EVERY = 0.1
 """Of a budget of time: how much of it is used between two sentences about it."""
 
@@ -54,6 +60,7 @@ class _Begun:
         name: Unique in the study: the number of the search trial that proposed it, or "sample-" and a number.
         student: Its configuration.
         asked_for: Epochs that its jobs ask for.
+        is_running: Whether a job of it waits or runs.
         is_lost: Whether a job of it failed for good.
         result: Of its longest job that is done.
     """
@@ -61,6 +68,7 @@ class _Begun:
     name: str
     student: Configuration
     asked_for: int = 0
+    is_running: bool = False
     is_lost: bool = False
     result: JobResult | None = None
 
@@ -89,14 +97,15 @@ class PolicyPhases:
         """
         study, settings = self.workforce.study, self.workforce.study.settings
         with self.workforce.kept_workers():
-            self._finish_queued()
+            if not settings.search.asynchronous:
+                self._finish_queued()
             first = draw(self.feasibility, self._num_first(), seed=settings.search.seed)
             samples = [_Begun(name=f"sample-{index}", student=student) for index, student in enumerate(first)]
             if settings.search.policy == "rounds":
                 for round_ in range(settings.search.rounds):
                     self._round(round_, samples)
             else:
-                policy: Policy = RandomPolicy() if settings.search.policy == "random" else SuccessiveHalving()
+                policy = self._policy_without_indicator()
                 self._follow(lambda _: policy, samples, round_=settings.search.rounds - 1)
         students = [job for job, _ in self._done() if job.purpose == "front"]
         if (budget := self._time_budget()) is not None and self.did_something:
@@ -105,6 +114,12 @@ class PolicyPhases:
         if not students:
             raise StudyError(f"no student of {study.name} was trained to the end: {self._remedy(budget)}")
         return self.did_something
+
+    def _policy_without_indicator(self) -> Policy:
+        search = self.workforce.study.settings.search
+        if search.policy == "random":
+            return RandomPolicy()
+        return AsynchronousHalving() if search.asynchronous else SuccessiveHalving()
 
     def _remedy(self, budget: TimeBudget | None) -> str:
         if budget is None or any(trial.state is TrialState.FAIL for trial in self._trials()):
@@ -156,7 +171,8 @@ class PolicyPhases:
         scored = self.search(indicator, round_)
         chosen = choose_students(scored, study.settings.search.searched_objectives, _CANDIDATES)
         proposed = [_Begun(name=str(scored.numbers[index]), student=scored.students[index]) for index in chosen]
-        at_once = study.settings.search.at_once
+        search = study.settings.search
+        at_once = 1 if search.asynchronous else search.at_once
         self._follow(
             lambda trainings: RoundsPolicy(self._fit(trainings), at_once=at_once), [*samples, *proposed], round_=round_
         )
@@ -183,14 +199,28 @@ class PolicyPhases:
         return FinalModel.fit(trainings, space=self.workforce.study.settings.space)
 
     def _follow(self, policy_of: Callable[[Trainings], Policy], candidates: Sequence[_Begun], *, round_: int) -> None:
+        """Do what a policy says until it says nothing more.
+
+        Steps are done together before it is asked again; asynchronously it is asked whenever a worker is free.
+        """
+        is_asynchronous = self.workforce.study.settings.search.asynchronous
         while True:
             trainings, students = self._trainings(candidates, round_)
+            if len(trainings.running) >= self.workforce.num_workers:
+                self._wait_for_any()
+                continue
             policy = policy_of(trainings)
             steps = policy.next(trainings)
-            if not steps:
+            if not steps and not trainings.running:
                 return
-            means = policy.model.predict(trainings) if isinstance(policy, RoundsPolicy) and policy.model else None
-            self._do(steps, students, means, round_)
+            if steps:
+                means = policy.model.predict(trainings) if isinstance(policy, RoundsPolicy) and policy.model else None
+                jobs = self._enqueue(steps, students, means, round_)
+            if not is_asynchronous:
+                self._wait_for(jobs)
+                self._say_time()
+            elif not steps:
+                self._wait_for_any()
 
     # What is stored ---------------------------------------------------------------------------------------------------
 
@@ -219,6 +249,7 @@ class PolicyPhases:
                 name=name,
                 student=job.hyperparameters,
                 asked_for=max(before.asked_for, job.epochs),
+                is_running=before.is_running or not trial.state.is_finished(),
                 is_lost=before.is_lost or trial.state is TrialState.FAIL,
                 result=result if is_longer else before.result,
             )
@@ -241,7 +272,10 @@ class PolicyPhases:
             rungs=settings.rungs,
             left=left,
             prices=prices,
+            running={row: one.asked_for for row, one in enumerate(students) if one.is_running},
         )
+        if prices is not None:
+            trainings = replace(trainings, left=trainings.left - trainings.price_of_running)
         return trainings, students
 
     # Budget -----------------------------------------------------------------------------------------------------------
@@ -284,6 +318,11 @@ class PolicyPhases:
 
     def _do(self, steps: Sequence[Step], students: Sequence[_Begun], predicted: Any, round_: int) -> None:
         """Queue the steps together, and wait until they are done."""
+        self._wait_for(self._enqueue(steps, students, predicted, round_))
+        self._say_time()
+
+    def _enqueue(self, steps: Sequence[Step], students: Sequence[_Begun], predicted: Any, round_: int) -> list[Job]:
+        """Queue the steps together."""
         full = self.workforce.study.settings.rungs[-1]
         jobs = []
         for step in steps:
@@ -305,15 +344,23 @@ class PolicyPhases:
                 )
             )
         Pool(self.workforce.study.storage, self.workforce.study.name).enqueue(jobs)
-        self._wait_for(jobs)
-        self._say_time()
+        return jobs
+
+    def _queued(self) -> list[Job]:
+        """Jobs that wait or run."""
+        return [Job.from_trial(trial) for trial in self._trials() if not trial.state.is_finished()]
 
     def _finish_queued(self) -> None:
         """What a run before this one asked for and did not see done."""
-        self._wait_for([Job.from_trial(trial) for trial in self._trials() if not trial.state.is_finished()])
+        self._wait_for(self._queued())
+
+    def _wait_for_any(self) -> None:
+        self.did_something = True
+        self.workforce.wait_for_any(self._queued(), {purpose: phase for purpose, _, phase in _PURPOSES})
+        self._say_time()
 
     def _wait_for(self, jobs: Sequence[Job]) -> None:
-        for purpose, what, phase in (("indicator", "rungs", "samples"), ("front", "students", "distillation")):
+        for purpose, what, phase in _PURPOSES:
             own = [job for job in jobs if job.purpose == purpose]
             if own:
                 self.did_something |= self.workforce.work(own, what, phase=phase, may_fail=True)

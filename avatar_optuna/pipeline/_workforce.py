@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from avatar_optuna.exceptions import StudyError
 from avatar_optuna.pipeline._cost import Meter, add_jobs
 from avatar_optuna.pool import Patience, Pool, Slot, WorkerProcesses, pool_status
 from avatar_optuna.progress import Progress
-from avatar_optuna.schema import FAILED, Job
+from avatar_optuna.schema import FAILED, Job, Purpose
 from avatar_optuna.study import AvatarStudy
 
 _POLL_S = 0.5
@@ -72,13 +73,35 @@ class Workforce:
             save_figures(self.study)
             self.progress.say(f"{what:<10} {len(jobs)} distilled in {time.monotonic() - begun:.0f} s")
         trials = self._trials(keys)
+        failed = self._say_failed(trials, what)
+        if trials and failed == len(trials) and not may_fail:
+            raise StudyError(f"all {failed} {what} failed; `avatar-optuna status` tells why")
+        return had_work
+
+    def wait_for_any(self, jobs: Sequence[Job], phases: Mapping[Purpose, str]) -> None:
+        """Wait until at least one of some queued jobs is done.
+
+        Args:
+            phases: What the cost of jobs of each purpose is kept under.
+        """
+        keys = {job.key for job in jobs}
+        meter = Meter.start([slot.name for slot in self.slots])
+        with self.progress.busy(f"{len(jobs)} trainings wait or run"):
+            self._wait(keys, lambda _: None, rest=len(keys) - 1)
+        ended = [trial for trial in self._trials(keys) if trial.state.is_finished()]
+        self._say_failed(ended, "trainings")
+        purposes = Counter(Job.from_trial(trial).purpose for trial in ended)
+        for purpose, count in purposes.items():
+            add_jobs(self.study, phases[purpose], purpose, meter, share=count / len(ended))
+        _patiently(lambda: write_notes(self.study))
+
+    def _say_failed(self, trials: Sequence[FrozenTrial], what: str) -> int:
+        """Say of each that failed why it did; returns how many."""
         failed = [trial for trial in trials if trial.state is TrialState.FAIL]
         for trial in failed:
             reason = trial.user_attrs.get(FAILED, "for no stated reason")
             self.progress.say(f"{what:<10} job {trial.number} failed: {reason}")
-        if trials and len(failed) == len(trials) and not may_fail:
-            raise StudyError(f"all {len(failed)} {what} failed; `avatar-optuna status` tells why")
-        return had_work
+        return len(failed)
 
     def _noting(self, update: Callable[[int], None]) -> Callable[[int], None]:
         """Writes the dashboard's notes whenever a job was done."""
@@ -103,18 +126,19 @@ class Workforce:
             finally:
                 self._stack = self._kept = None
 
-    def _wait(self, keys: set[str], update: Callable[[int], None]) -> None:
+    def _wait(self, keys: set[str], update: Callable[[int], None], *, rest: int = 0) -> None:
+        """Until at most `rest` of the jobs are left."""
         if not self.slots:
-            while left := self._left(keys):
+            while (left := self._left(keys)) > rest:
                 update(len(keys) - left)
                 time.sleep(_POLL_S)
         elif self._stack is not None:
             if self._kept is None:
                 self._kept = self._stack.enter_context(self._workers(until_empty=False))
-            self._wait_for(self._kept, keys, update)
+            self._wait_for(self._kept, keys, update, rest)
         else:
             with self._workers(until_empty=True) as workers:
-                self._wait_for(workers, keys, update)
+                self._wait_for(workers, keys, update, rest)
 
     def _workers(self, *, until_empty: bool) -> WorkerProcesses:
         return WorkerProcesses(
@@ -126,10 +150,10 @@ class Workforce:
             artifacts=self.study.artifacts,
         )
 
-    def _wait_for(self, workers: WorkerProcesses, keys: set[str], update: Callable[[int], None]) -> None:
-        while left := self._left(keys):
+    def _wait_for(self, workers: WorkerProcesses, keys: set[str], update: Callable[[int], None], rest: int) -> None:
+        while (left := self._left(keys)) > rest:
             update(len(keys) - left)
-            if not workers.keep_alive() and self._left(keys):
+            if not workers.keep_alive() and self._left(keys) > rest:
                 workers.begin()  # the last one was told to end, or a job came back since
             time.sleep(_POLL_S)
 

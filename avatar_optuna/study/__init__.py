@@ -9,7 +9,14 @@ from avatar_optuna.study._open import (
     store_cost_model,
     stored_cost_models,
 )
-from avatar_optuna.study._policies import FinalModel, Policy, RandomPolicy, RoundsPolicy, SuccessiveHalving
+from avatar_optuna.study._policies import (
+    AsynchronousHalving,
+    FinalModel,
+    Policy,
+    RandomPolicy,
+    RoundsPolicy,
+    SuccessiveHalving,
+)
 from avatar_optuna.study._search import choose_students, measured_students, pareto_indices, search, searched
 from avatar_optuna.study._time_budget import (
     PAUSE_S,

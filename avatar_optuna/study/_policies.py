@@ -62,20 +62,35 @@ class SuccessiveHalving:
 
     def _begin(self, trainings: Trainings) -> list[Step]:
         """The first rung of as many as can be followed to the end; with a budget of time, of some at a time."""
-        rungs, prices = trainings.rungs, trainings.prices
-        begun = np.flatnonzero((trainings.epochs > 0) | trainings.is_lost)
-        if (trainings.epochs > rungs[0]).any() or (prices is None and len(begun)):
+        prices = trainings.prices
+        has_begun = bool(((trainings.epochs > 0) | trainings.is_lost).any())
+        if (trainings.epochs > trainings.rungs[0]).any() or (prices is None and has_begun):
             return []
         if prices is not None and not prices.is_measured:
             return trainings.openings(least=0)
-        shares = 1 / _FACTOR ** np.arange(len(rungs))
-        a_student, spent = float((np.diff((0, *rungs)) * shares).sum()), 0.0
-        if prices is not None:
-            a_student = a_student * float(np.median(prices.epoch)) + prices.step * float(shares.sum())
-            spent = float(len(begun) * prices.step + rungs[0] * prices.epoch[begun].sum())
-        count = max(1, int((trainings.left + spent) / a_student)) - len(begun)
-        waiting = np.flatnonzero(trainings.is_open & (trainings.epochs == 0))[: max(0, count)]
-        return trainings.ahead([Step(student=int(one), epochs=rungs[0]) for one in waiting])
+        return trainings.ahead(_next_candidates(trainings))
+
+
+class AsynchronousHalving:
+    """Successive halving without a wait: a student goes on as soon as it is among the best third of its rung so far.
+
+    Where nobody can go on, the next candidate is begun, as many as the budget can follow to the end. After Li et al.,
+    "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020), with non-dominated sorting in place of one
+    figure.
+    """
+
+    def next(self, trainings: Trainings) -> list[Step]:
+        """One step: it is asked again for every worker that is free."""
+        rungs = trainings.rungs
+        if trainings.prices is not None and not trainings.prices.is_measured:
+            return [] if trainings.running else trainings.openings(least=0)
+        for rung, following in reversed(list(itertools.pairwise(rungs))):
+            steps = trainings.affordable([Step(student=one, epochs=following) for one in _promotable(trainings, rung)])
+            if steps:
+                return steps[:1]
+        if steps := trainings.affordable(_next_candidates(trainings))[:1]:
+            return steps
+        return [] if trainings.running else trainings.to_finish()
 
 
 class RoundsPolicy:
@@ -96,6 +111,8 @@ class RoundsPolicy:
         everyone = np.arange(len(trainings.students))
         means, figures = self.model.predict(trainings)
         attained = grid.attained(trainings.finished, best[trainings.finished])
+        for student in trainings.running:
+            attained = grid.with_student(attained, student, float(means[student]))
         is_open, steps = trainings.is_open.copy(), list[Step]()
         for _ in range(self._at_once):
             promised = grid.gains(everyone, figures, attained) / np.maximum(trainings.prices_to_end, _LEAST_PRICE)
@@ -155,9 +172,34 @@ class FinalModel:
         return np.asarray(expit(means)), np.asarray(expit(means + stds * ndtri(_LEVELS)[:, None]))
 
 
-def _by_sorting(trainings: Trainings, students: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Places in `students`, best first: rank, then crowding distance."""
-    values = np.column_stack([-trainings.best[students], trainings.costs[students]])
+def _next_candidates(trainings: Trainings) -> list[Step]:
+    """The first rung of those that are still to be begun: of all, as many as the whole budget follows to the end."""
+    rungs, prices, epochs = trainings.rungs, trainings.prices, trainings.epochs
+    shares = 1 / _FACTOR ** np.arange(len(rungs))
+    a_student = float((np.diff((0, *rungs)) * shares).sum())
+    if prices is not None:
+        a_student = a_student * float(np.median(prices.epoch)) + prices.step * float(shares.sum())
+    is_begun = (epochs > 0) | trainings.is_lost
+    is_begun[list(trainings.running)] = True
+    count = max(1, int((trainings.left + trainings.spent) / a_student)) - int(is_begun.sum())
+    waiting = np.flatnonzero(trainings.is_open & (epochs == 0))[: max(0, count)]
+    return [Step(student=int(one), epochs=rungs[0]) for one in waiting]
+
+
+def _promotable(trainings: Trainings, rung: int) -> list[int]:
+    """Who stands at a rung and is among the best third of those that reached it; the best first."""
+    reached = np.flatnonzero((trainings.epochs >= rung) & ~trainings.is_lost)
+    best = reached[_by_sorting(trainings, reached, epochs=rung)][: len(reached) // _FACTOR]
+    is_able = trainings.is_open & (trainings.epochs == rung)
+    return [int(one) for one in best if is_able[one]]
+
+
+def _by_sorting(
+    trainings: Trainings, students: npt.NDArray[np.int64], *, epochs: int | None = None
+) -> npt.NDArray[np.int64]:
+    """Places in `students`, best first (rank, then crowding distance); by their first epochs, or all."""
+    best = trainings.best if epochs is None else trainings.best_after(epochs)
+    values = np.column_stack([-best[students], trainings.costs[students]])
     ranks, distances = fronts(values), np.zeros(len(students))
     for rank in np.unique(ranks):
         distances[ranks == rank] = crowding_distances(values[ranks == rank])

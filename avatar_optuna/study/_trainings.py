@@ -6,8 +6,8 @@ says of them are steps: students, and the epochs to train them to.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -69,6 +69,7 @@ class Trainings:
         rungs: Epochs after which a training may stop, ascending; the last is a full training.
         left: Student-epochs that may be spent; with prices, seconds of workers.
         prices: Where the budget is time; None where it is student-epochs.
+        running: Epochs that a student is being trained to, by its place; what they take is no longer part of `left`.
     """
 
     students: Sequence[Configuration]
@@ -78,6 +79,7 @@ class Trainings:
     rungs: tuple[int, ...]
     left: float
     prices: Prices | None = None
+    running: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def epochs(self) -> npt.NDArray[np.int64]:
@@ -119,13 +121,43 @@ class Trainings:
 
     @property
     def is_open(self) -> npt.NDArray[np.bool_]:
-        """Which can be trained further; shape (students,)."""
-        return (self.missing > 0) & ~self.is_lost
+        """Which can be trained further now; shape (students,)."""
+        is_open = (self.missing > 0) & ~self.is_lost
+        is_open[list(self.running)] = False
+        return is_open
+
+    @property
+    def ending(self) -> list[int]:
+        """Places of those that are being trained to the end."""
+        return [place for place, epochs in self.running.items() if epochs == self.rungs[-1]]
 
     @cached_property
     def best(self) -> Array:
         """The best figure of each so far, 0 where there is none; shape (students,)."""
-        return np.asarray(np.nan_to_num(self.curves.figures, nan=0.0).max(axis=1))
+        return self.best_after(self.rungs[-1])
+
+    def best_after(self, epochs: int) -> Array:
+        """The best figure of each in its first epochs, 0 where there is none; shape (students,)."""
+        return np.asarray(np.nan_to_num(self.curves.figures[:, :epochs], nan=0.0).max(axis=1))
+
+    @property
+    def price_of_running(self) -> float:
+        """Of what is being trained, as if it began now, in the unit of `left`."""
+        return sum(float(self.price(np.asarray([place]), epochs)[0]) for place, epochs in self.running.items())
+
+    @property
+    def spent(self) -> float:
+        """What the trainings so far took, and what the running ones will take, in the unit of `left`.
+
+        Jobs are counted as if each rung up to a student's last had been one.
+        """
+        epochs = np.where(self.is_lost, np.maximum(self.epochs, self.rungs[0]), self.epochs)
+        for place, asked in self.running.items():
+            epochs[place] = asked
+        if self.prices is None:
+            return float(epochs.sum())
+        jobs = (epochs[:, None] >= np.asarray(self.rungs)).sum(axis=1)
+        return float((jobs * self.prices.step + epochs * self.prices.epoch).sum())
 
     @cached_property
     def grid(self) -> CostGrid:
@@ -140,7 +172,8 @@ class Trainings:
         """The same in the families, in their order, that have fewer than two students trained to the end."""
         for name in dict.fromkeys(student.family.name for student in self.students):
             is_own = np.asarray([student.family.name == name for student in self.students])
-            if is_own[self.finished].sum() < FINISHED_BEFORE_FIT and (steps := self.to_finish(is_own)):
+            num_ended = is_own[self.finished].sum() + is_own[self.ending].sum()
+            if num_ended < FINISHED_BEFORE_FIT and (steps := self.to_finish(is_own)):
                 return steps
         return []
 
@@ -150,7 +183,8 @@ class Trainings:
         able = np.flatnonzero(is_able if among is None else is_able & among)
         if not len(able):
             return []
-        attained = self.grid.attained(self.finished, self.best[self.finished])
+        ended = [*self.finished.tolist(), *self.ending]
+        attained = self.grid.attained(ended, self.best[ended])
         gains = self.grid.gains(able, self.best[able], attained) / self.prices_to_end[able]
         return [Step(student=int(able[np.argmax(gains)]), epochs=self.rungs[-1])]
 

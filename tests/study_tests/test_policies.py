@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,16 @@ from avatar_optuna.indicator import LearningCurves
 from avatar_optuna.pareto import CostGrid, hypervolume
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.students import Configuration
-from avatar_optuna.study import FinalModel, RandomPolicy, RoundsPolicy, Step, SuccessiveHalving, Trainings
+from avatar_optuna.study import (
+    AsynchronousHalving,
+    FinalModel,
+    Policy,
+    RandomPolicy,
+    RoundsPolicy,
+    Step,
+    SuccessiveHalving,
+    Trainings,
+)
 
 SPACE = SearchSpace.paper()
 RUNGS = (1, 4, 20)
@@ -29,7 +40,14 @@ def _curve(student: Configuration) -> np.ndarray:
     return np.asarray(0.5 + (final - 0.5) * (1 - np.exp(-np.arange(1, 21) / 4)))
 
 
-def _trainings(students: list[Configuration], epochs: list[int], *, left: int, lost: tuple[int, ...] = ()) -> Trainings:
+def _trainings(
+    students: list[Configuration],
+    epochs: list[int],
+    *,
+    left: int,
+    lost: tuple[int, ...] = (),
+    running: dict[int, int] | None = None,
+) -> Trainings:
     figures = np.stack([_curve(student) for student in students])
     known = np.arange(20) < np.asarray(epochs)[:, None]
     figures = np.where(known, figures, np.nan)
@@ -40,7 +58,30 @@ def _trainings(students: list[Configuration], epochs: list[int], *, left: int, l
         costs=np.asarray([[float(s.values["hidden_size"]), float(s.values["num_hidden_layers"])] for s in students]),
         rungs=RUNGS,
         left=left,
+        running=running or {},
     )
+
+
+def _asynchronous(
+    students: list[Configuration], policy_of: Callable[[Trainings], Policy], *, left: int, workers: int
+) -> list[list[Step]]:
+    """Follow a policy with workers that end in a random order; returns what ran at once, decision by decision."""
+    rng = np.random.default_rng(0)
+    epochs, running, history = [0] * len(students), dict[int, int](), []
+    while True:
+        trainings = _trainings(students, epochs, left=left, running=running)
+        steps = policy_of(trainings).next(trainings)[:1] if len(running) < workers else []
+        for step in steps:
+            assert step.student not in running
+            left -= step.epochs - epochs[step.student]
+            assert left >= 0
+            running[step.student] = step.epochs
+        if not steps:
+            if not running:
+                return history
+            history.append([Step(student=student, epochs=rung) for student, rung in running.items()])
+            ended = int(rng.choice(list(running)))
+            epochs[ended] = running.pop(ended)
 
 
 def test_random_trains_candidates_to_the_end_while_the_budget_lasts(students: list[Configuration]) -> None:
@@ -65,6 +106,36 @@ def test_successive_halving_promotes_the_better_third_of_each_rung(students: lis
     promoted = {index for index, done in enumerate(epochs) if done >= 4}
     better = {index for index in range(10) if students[index].values["learning_rate"] == 1e-3}
     assert promoted & better or not better
+
+
+def test_halving_without_a_wait_keeps_workers_busy_and_promotes_the_better_ones(students: list[Configuration]) -> None:
+    history = _asynchronous(students, lambda _: AsynchronousHalving(), left=90, workers=4)
+    assert [len(running) for running in history[:12]] == [4] * 12
+    asked = {(step.student, step.epochs) for running in history for step in running}
+    begun = {student for student, rung in asked if rung == 1}
+    promoted = {student for student, rung in asked if rung == 4}
+    ended = {student for student, rung in asked if rung == 20}
+    assert begun >= promoted >= ended
+    assert len(begun) > 2 * len(promoted) > 2 * len(ended) > 0
+    assert any({step.epochs for step in running} >= {1, 4} for running in history)  # nobody waits for a rung to be full
+
+
+def test_rounds_without_a_wait_take_what_runs_for_what_is_expected_of_it(students: list[Configuration]) -> None:
+    epochs = [20] * 6 + [1] * 8 + [0] * 10
+    alone = _trainings(students, epochs, left=300)
+    model = FinalModel.fit(alone, space=SPACE)
+    first, second, third = RoundsPolicy(model, at_once=3).next(alone)
+    running = {step.student: step.epochs for step in (first, second)}
+    beside = _trainings(students, epochs, left=300, running=running)
+    assert RoundsPolicy(model, at_once=1).next(beside) == [third]
+
+
+def test_rounds_without_a_wait_train_two_to_the_end_for_the_indicator(students: list[Configuration]) -> None:
+    nobody, one, two = ({}, {0: 20}, {0: 20, 1: 20})
+    for running, asked in ((nobody, 1), (one, 1), (two, 0)):
+        steps = _trainings(students[:8], [1] * 8, left=200, running=running).to_finish_of_each_family()
+        assert len(steps) == asked
+        assert not {step.student for step in steps} & set(running)
 
 
 def test_a_lost_student_is_never_asked_for_again(students: list[Configuration]) -> None:
