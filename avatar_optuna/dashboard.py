@@ -1,4 +1,5 @@
-"""optuna-dashboard behind a guard: it has no authentication of its own, and an unasked DELETE would remove a study."""
+"""optuna-dashboard and the live pages behind a guard: the dashboard has no authentication of its own, and an unasked
+DELETE would remove a study."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.live import PREFIX, LivePages
 from avatar_optuna.pareto import non_dominated
 from avatar_optuna.storage import artifact_store, open_storage
 
@@ -147,10 +149,22 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or (address is not None and address.is_loopback)
 
 
+class Beside:
+    """Live pages below `PREFIX`, the dashboard everywhere else."""
+
+    def __init__(self, dashboard: Application, pages: Application) -> None:
+        self._dashboard, self._pages = dashboard, pages
+
+    def __call__(self, environment: Environment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environment.get("PATH_INFO", "")
+        is_live = path == PREFIX or path.startswith(f"{PREFIX}/")
+        return (self._pages if is_live else self._dashboard)(environment, start_response)
+
+
 def guarded_dashboard(
     storage_url: str, *, artifacts: str | None, host: str, token: str | None, allowed_hosts: Iterable[str] = ()
 ) -> Application:
-    """The dashboard of a database, guarded.
+    """The dashboard of a database, and the pages that show its studies while they run, guarded.
 
     Args:
         storage_url: The database.
@@ -164,7 +178,8 @@ def guarded_dashboard(
 
     _app.get_pareto_front_trials = pareto_front_trials
     store = artifact_store(artifacts) if artifacts is not None else None
-    application: Application = wsgi(open_storage(storage_url, create=False), artifact_store=store)
+    storage = open_storage(storage_url, create=False)
+    application = Beside(wsgi(storage, artifact_store=store), LivePages(storage.engine))
     hosts = {"localhost", "127.0.0.1", "::1", host, *allowed_hosts}
     return Guard(application, hosts=hosts, any_address=not is_loopback(host), token=token)
 
@@ -208,4 +223,5 @@ def serve(
     if not is_loopback(host):
         say(f"warning: everybody who can reach {host} can read the studies; there is no password")
     say(f"dashboard at {address}dashboard" + (" (read-only)" if token is None else f"?token={token}"))
+    say(f"studies as they run at {address}{PREFIX.removeprefix('/')}/")
     server.run()

@@ -206,7 +206,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         ),
         *("report", "dashboard_notes", "objectives", "verdict"),
     },
-    "dashboard": {"exceptions", "schema", "pareto", "storage", "study", "report", "progress"},
+    "live": {
+        *("exceptions", "objectives", "pareto", "pool", "report", "schema", "settings", "storage", "study"),
+        *("templates", "verdict", "view", "words"),
+    },
+    "dashboard": {"exceptions", "schema", "pareto", "storage", "study", "report", "progress", "live"},
     "sources": {"exceptions", "files", "data_files", "languages"},
     "inference": {"decision", "exceptions", "files", "manifest", "runtimes", "sources", "distillation"},
     "scan": {"exceptions", "files", "progress", "templates", "languages", "syntax", "manifest", "inference"},

@@ -231,7 +231,7 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
         (*_STORED_STUDY, _argument("--out", "the file (default: NAME-report.html)", type=path, metavar="FILE")),
     ),
     "dashboard": (
-        "optuna-dashboard, read-only unless told otherwise",
+        "pages that follow studies, beside optuna-dashboard; read-only unless told otherwise",
         (
             *(_STORAGE, _ARTIFACTS),
             _argument("--host", "address to listen on (default: 127.0.0.1)", default="127.0.0.1"),

@@ -5,5 +5,5 @@ from avatar_optuna.pool._patience import Patience
 from avatar_optuna.pool._processes import DISTILLATION, WorkerProcesses, run_workers
 from avatar_optuna.pool._queue import Pool
 from avatar_optuna.pool._slots import Slot, parse_devices
-from avatar_optuna.pool._status import PoolStatus, pool_status
+from avatar_optuna.pool._status import FailedStatus, PoolStatus, RunningStatus, WorkerStatus, pool_status, status_of
 from avatar_optuna.pool._worker import PoolTiming, Worker

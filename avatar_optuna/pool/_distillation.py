@@ -48,6 +48,7 @@ class Distiller:
         self._refuse_foreign(job)
         task, teacher = self._task_and_teacher()
         loading_s = time.monotonic() - begun
+        metric = self._settings.measurement.effectiveness
         student = distil(
             hyperparameters=job.hyperparameters,
             task=task,
@@ -59,8 +60,8 @@ class Distiller:
             out_dir=context.folder / "student",
             cache_dir=self._cache_dir,
             checkpoint=context.checkpoints,
-            on_epoch=lambda record: context.report(record.epoch),
-            metric=self._settings.measurement.effectiveness,
+            on_epoch=lambda record: context.report(record.epoch, record.valid.get(metric)),
+            metric=metric,
         )
         classifier = Classifier.load(student.directory, task_shape=task.shape, device=self._device)
         settings = self._settings.measurement

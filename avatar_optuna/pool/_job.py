@@ -19,6 +19,17 @@ from avatar_optuna.storage import Claim, JobQueue, Storage, download_directory, 
 logger = logging.getLogger(__name__)
 
 
+class Report(Protocol):
+    """Says how far a job is."""
+
+    def __call__(self, epoch: int, reached: float | None = None) -> None:
+        """Say that so many epochs are done, and what the last reached on validation, in the study's metric.
+
+        Raises:
+            JobLostError: The job was taken back.
+        """
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobContext:
     """What a job runs with.
@@ -29,7 +40,7 @@ class JobContext:
         slot: Where it runs.
         folder: An empty folder of this attempt, removed afterwards.
         checkpoints: Keeps the last epoch's checkpoint for whoever goes on.
-        report: Called with the number of epochs done; raises `JobLostError` where the job was taken back.
+        report: Called after each epoch.
     """
 
     number: int
@@ -37,7 +48,7 @@ class JobContext:
     slot: Slot
     folder: Path
     checkpoints: ArtifactCheckpoints
-    report: Callable[[int], None]
+    report: Report
 
 
 @dataclass(frozen=True, kw_only=True)

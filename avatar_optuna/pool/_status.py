@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,10 +13,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from avatar_optuna.pool._identity import is_certainly_gone
 from avatar_optuna.schema import ATTEMPTS, FAILED, KEY, distilled_name
-from avatar_optuna.storage import JobDuration, JobQueue, RunningJob, WorkerRecord, WorkerRegistry
+from avatar_optuna.storage import JobDuration, JobQueue, ProgressSnapshot, RunningJob, WorkerRecord, WorkerRegistry
 
 _SILENT_S = 60.0
 _RATE_WINDOW_S = 600.0
+_NEWEST = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class RunningStatus:
         since: When this attempt began, ISO 8601 in UTC.
         attempt: How many times it was begun.
         heartbeat_age_s: Seconds since its last heartbeat.
+        is_lost: Whether its worker is gone, or was not heard for a minute: another takes the job up.
     """
 
     number: int
@@ -39,6 +41,7 @@ class RunningStatus:
     since: str | None
     attempt: int
     heartbeat_age_s: float
+    is_lost: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,20 +106,66 @@ def pool_status(storage: BaseStorage, study_name: str) -> PoolStatus:
     """What the pool of a study is doing; an `InputError` where there is no such study."""
     queue = JobQueue(storage, distilled_name(study_name))
     counts = queue.counts()
-    running = queue.running()
-    records = WorkerRegistry(storage, distilled_name(study_name)).workers()
+    return _made(
+        counts=counts,
+        running=queue.running(),
+        records=WorkerRegistry(storage, distilled_name(study_name)).workers(),
+        failed=queue.failed() if counts[TrialState.FAIL] else (),
+        durations=queue.durations(),
+        epochs_queued=queue.epochs_queued(),
+    )
+
+
+def status_of(progress: ProgressSnapshot) -> PoolStatus:
+    """The same of a study that was read whole."""
+    jobs = progress.jobs or ()
+    by_state = {state: [job for job in jobs if job.state is state] for state in TrialState}
+    return _made(
+        counts={state: len(own) for state, own in by_state.items()},
+        running=progress.running,
+        records=progress.workers,
+        failed=by_state[TrialState.FAIL],
+        durations=_durations(by_state[TrialState.COMPLETE]),
+        epochs_queued=sum(job.user_attrs.get("epochs", 0) for job in by_state[TrialState.WAITING]),
+    )
+
+
+def _made(
+    *,
+    counts: Mapping[TrialState, int],
+    running: Sequence[RunningJob],
+    records: Sequence[WorkerRecord],
+    failed: Sequence[FrozenTrial],
+    durations: Sequence[JobDuration],
+    epochs_queued: int,
+) -> PoolStatus:
     alive = [r for r in records if r.heard_s < _SILENT_S and not is_certainly_gone(r.about.get("process", {}))]
-    durations = queue.durations()
     jobs = {job.progress.get("worker"): job.number for job in running}
     return PoolStatus(
         queued=counts[TrialState.WAITING],
         running=tuple(map(_running, running)),
         done=counts[TrialState.COMPLETE],
-        failed=tuple(map(_failed, queue.failed())) if counts[TrialState.FAIL] else (),
+        failed=tuple(map(_failed, failed)),
         workers=tuple(_worker(record, jobs.get(record.worker)) for record in alive),
         jobs_per_minute=_rate(durations),
-        seconds_to_go=_seconds_to_go(durations, running, queue.epochs_queued(), max(len(alive), len(running))),
+        seconds_to_go=_seconds_to_go(durations, running, epochs_queued, max(len(alive), len(running))),
     )
+
+
+def _durations(done: Sequence[FrozenTrial]) -> list[JobDuration]:
+    """Of the jobs done last, newest first."""
+    timed = [(job.datetime_complete, job) for job in done if job.datetime_start and job.datetime_complete]
+    newest = sorted(timed, key=lambda pair: pair[0], reverse=True)[:_NEWEST]
+    return [
+        JobDuration(begun_utc=_utc(job.datetime_start), done_utc=_utc(end), epochs=job.user_attrs.get("epochs", 1))
+        for end, job in newest
+    ]
+
+
+def _utc(local: datetime | None) -> datetime:
+    """A naive time of a trial, which is local, as naive UTC."""
+    assert local is not None
+    return local.astimezone(UTC).replace(tzinfo=None)
 
 
 def _running(job: RunningJob) -> RunningStatus:
@@ -127,6 +176,7 @@ def _running(job: RunningJob) -> RunningStatus:
         epochs=job.epochs,
         attempt=job.attempt,
         heartbeat_age_s=round(job.heartbeat_age_s, 1),
+        is_lost=job.heartbeat_age_s > _SILENT_S or is_certainly_gone(job.progress.get("process", {})),
     )
 
 

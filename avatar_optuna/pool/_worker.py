@@ -8,7 +8,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ from avatar_optuna.pool._identity import is_certainly_gone, this_process
 from avatar_optuna.pool._job import ArtifactCheckpoints, Executor, JobContext, JobOutcome
 from avatar_optuna.pool._patience import Patience, StorePatience
 from avatar_optuna.pool._slots import Slot
-from avatar_optuna.schema import PROGRESS, Job, distilled_name
+from avatar_optuna.schema import CURVE, PROGRESS, Job, distilled_name
 from avatar_optuna.storage import (
     Claim,
     JobQueue,
@@ -44,6 +44,7 @@ T = TypeVar("T")
 
 _DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError)
 _LONGEST_REASON = 500
+_LONGEST_CURVE = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,11 +186,16 @@ class Worker:
         job = Job.from_trial(claim.trial)
         since = _utc_now()
 
-        def report(epoch: int) -> None:
+        curve: list[list[float]] = list(claim.trial.user_attrs.get(CURVE, ()))
+
+        def report(epoch: int, reached: float | None = None) -> None:
             if self._lost.is_set():
                 raise JobLostError(claim.trial.number)
-            progress = self._progress(epoch, since=since)
-            self._patiently(lambda: self._queue.set_attributes(claim, {PROGRESS: progress}))
+            said: dict[str, Any] = {PROGRESS: self._progress(epoch, since=since)}
+            if reached is not None:
+                curve[:] = extended(curve, epoch, reached)
+                said[CURVE] = curve
+            self._patiently(lambda: self._queue.set_attributes(claim, said))
             if self._is_interrupted:
                 raise _StoppedError
 
@@ -320,6 +326,17 @@ class Worker:
         if self._is_interruptible and self._lost.is_set() and self._claim is not None:
             self._is_interruptible = False
             raise JobLostError(self._claim.trial.number)
+
+
+def extended(curve: Sequence[Sequence[float]], epoch: int, reached: float) -> list[list[float]]:
+    """A curve, as pairs of epoch and figure, with one more epoch; what is known of later ones is dropped.
+
+    Of a long one every second epoch is left out: it is written anew after each epoch, and only looked at.
+    """
+    before = [list(point) for point in curve if point[0] < epoch]
+    if len(before) >= _LONGEST_CURVE:
+        before = before[::2]
+    return [*before, [epoch, round(reached, 5)]]
 
 
 def _sentence(error: Exception) -> str:

@@ -10,9 +10,9 @@ import numpy as np
 from avatar_optuna.data_audit import findings, mend
 from avatar_optuna.objectives import OBJECTIVES, signs
 from avatar_optuna.pareto import hypervolume, non_dominated
+from avatar_optuna.report._funnel import funnel_of
 from avatar_optuna.schema import SearchResult
-from avatar_optuna.students import Configuration
-from avatar_optuna.verdict import Recommendation, Verdict, better_than, chance_of, floor_of, proposal, verdict_of
+from avatar_optuna.verdict import Recommendation, Verdict, proposal, verdict_of
 from avatar_optuna.view import DistilledStudent, StudyView
 from avatar_optuna.words import count
 
@@ -44,28 +44,8 @@ class Content(StudyView):
 
     @property
     def funnel(self) -> list[tuple[str, int]]:
-        """How many configurations came how far, from all that were scored to those worth taking; what none came to is
-        left out."""
-        students = [*self.indicator_samples, *self.students]
-        epochs: dict[Configuration, int] = {}
-        for student in students:
-            epochs[student.hyperparameters] = max(student.epochs, epochs.get(student.hyperparameters, 0))
-        brief = {student.hyperparameters for student in self.indicator_samples}
-        least = min((student.epochs for student in self.indicator_samples), default=0)
-        is_rung_by_rung = self.settings.search.policy != "paper"
-        promoted = [student for student in brief if epochs[student] > least] if is_rung_by_rung else []
-        better = better_than(self.students, chance=chance_of(self), baseline=floor_of(self))
-        stages = [
-            ("feasible configurations scored by the indicator", sum(self.scored.values())),
-            ("on the predicted front of the last round", len(self.predicted_front)),
-            ("briefly trained", len(brief)),
-            ("of these promoted to a longer training", len(promoted)),
-            ("distilled to the end and measured", len(self.students)),
-            ("of these not dominated in what was measured", sum(student.on_front for student in self.students)),
-            ("better than chance and baseline beyond noise, on validation", len(better)),
-        ]
-        last = "better" if self.students else "briefly"
-        return [(title, number) for title, number in stages if number or title.startswith(last)]
+        """How many configurations came how far."""
+        return funnel_of(self, scored=sum(self.scored.values()), on_predicted_front=len(self.predicted_front))
 
     @property
     def shown_student(self) -> DistilledStudent | None:

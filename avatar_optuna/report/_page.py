@@ -53,8 +53,8 @@ def render(content: Content) -> str:
         .render(
             content=content,
             data=Markup(data),
-            style=Markup(_asset("report.css")),
-            script=Markup(_asset("plot.js") + _asset("report.js")),
+            style=Markup(asset("report.css")),
+            script=Markup(asset("plot.js") + asset("report.js")),
             version=__version__,
             written_utc=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
         )
@@ -167,5 +167,6 @@ def _shape(student: DistilledStudent | PredictedStudent) -> list[str]:
     return [f"{name.replace('_', ' ')}: {value}" for name, value in student.hyperparameters.shown.items()]
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a script or style sheet of the report."""
     return (files("avatar_optuna.report") / "assets" / name).read_text(encoding="utf-8")

@@ -16,6 +16,7 @@ from avatar_optuna.schema._attributes import (
     CONTINUES,
     COST,
     COST_MODELS,
+    CURVE,
     DATA,
     DATA_AUDIT,
     EARLIER,

@@ -41,6 +41,7 @@ INFEASIBLE = "infeasible"  # why a draw was PRUNED, as a sentence
 FAMILY = "family"  # of a job's student, where it is another than the default
 KEY = "key"
 PROGRESS = "progress"  # while RUNNING: {"epoch", "worker", "host", "device", "since"}
+CURVE = "curve"  # until it is finished: [epoch, the study's metric on validation] of the epochs that were trained
 FAILED = "failed"  # why the job failed, as a sentence
 ATTEMPTS = "attempts"  # how many times it was begun
 ERRORS = "errors"  # why each failed attempt failed, one sentence each

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, literal_column, or_, select, update
 
 from avatar_optuna.exceptions import JobLostError
-from avatar_optuna.schema import ATTEMPTS, CHECKPOINT, EARLIER, ERRORS, FAILED, LOSSES, PROGRESS
+from avatar_optuna.schema import ATTEMPTS, CHECKPOINT, CURVE, EARLIER, ERRORS, FAILED, LOSSES, PROGRESS
 from avatar_optuna.storage._attributes import delete_attribute, get_attributes, set_attributes
 from avatar_optuna.storage._database import engine_of, reading, study_id_of
 from avatar_optuna.storage._tables import (
@@ -219,31 +219,8 @@ class JobQueue:
 
     def running(self) -> list[RunningJob]:
         """The jobs that workers hold, those that plain Optuna runs (without a heartbeat of ours) left out."""
-        user, attempts = TRIAL_USER_ATTRIBUTES.alias("progress"), TRIAL_USER_ATTRIBUTES.alias("attempts")
-        epochs = _EPOCHS.scalar_subquery()
-        own = (TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.datetime_start)
-        statement = (
-            select(*own, attempts.c.value_json, epochs, user.c.value_json, self._age_s)
-            .join(TRIAL_HEARTBEATS, TRIAL_HEARTBEATS.c.trial_id == TRIALS.c.trial_id)
-            .join(attempts, and_(attempts.c.trial_id == TRIALS.c.trial_id, attempts.c.key == ATTEMPTS))
-            .join(user, and_(user.c.trial_id == TRIALS.c.trial_id, user.c.key == PROGRESS))
-            .where(self._in_state(TrialState.RUNNING))
-            .order_by(TRIALS.c.trial_id)
-        )
         with reading(self._engine) as connection:
-            rows = connection.execute(statement).all()
-        return [
-            RunningJob(
-                trial_id=trial_id,
-                number=number,
-                attempt=json.loads(attempt),
-                epochs=json.loads(asked_for) if asked_for is not None else None,
-                heartbeat_age_s=float(age_s),
-                progress=json.loads(progress),
-                begun_utc=begun,
-            )
-            for trial_id, number, begun, attempt, asked_for, progress, age_s in rows
-        ]
+            return running_jobs(connection, self._study_id)
 
     def take_back(self, job: RunningJob, *, max_losses: int) -> bool:
         """Make a job whose worker is gone WAITING again, unless it has beaten since `running` read it.
@@ -340,7 +317,8 @@ class JobQueue:
         connection.execute(update(TRIALS).where(TRIALS.c.trial_id == trial_id).values(values))
         delete_attribute(connection, TRIAL_USER_ATTRIBUTES, trial_id, PROGRESS)
         if state.is_finished():
-            delete_attribute(connection, TRIAL_USER_ATTRIBUTES, trial_id, CHECKPOINT)
+            for key in (CHECKPOINT, CURVE):
+                delete_attribute(connection, TRIAL_USER_ATTRIBUTES, trial_id, key)
 
     def _keep_attempt(self, connection: Connection, trial_id: int, ended: datetime) -> None:
         begun = connection.execute(select(TRIALS.c.datetime_start).where(TRIALS.c.trial_id == trial_id)).scalar()
@@ -353,6 +331,33 @@ class JobQueue:
     def _set_heartbeat(self, connection: Connection, trial_id: int) -> None:
         row = {"trial_id": trial_id, "heartbeat": self._now}
         connection.execute(self._dialect.upsert(TRIAL_HEARTBEATS, [row], key=["trial_id"], value="heartbeat"))
+
+
+def running_jobs(connection: Connection, study_id: int) -> list[RunningJob]:
+    """What `JobQueue.running` gives, of a study of jobs, in a transaction of the caller."""
+    user, attempts = TRIAL_USER_ATTRIBUTES.alias("progress"), TRIAL_USER_ATTRIBUTES.alias("attempts")
+    age_s: ColumnElement[Any] = literal_column(dialect_of(connection).heartbeat_age_s_sql)
+    own = (TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.datetime_start)
+    statement = (
+        select(*own, attempts.c.value_json, _EPOCHS.scalar_subquery(), user.c.value_json, age_s)
+        .join(TRIAL_HEARTBEATS, TRIAL_HEARTBEATS.c.trial_id == TRIALS.c.trial_id)
+        .join(attempts, and_(attempts.c.trial_id == TRIALS.c.trial_id, attempts.c.key == ATTEMPTS))
+        .join(user, and_(user.c.trial_id == TRIALS.c.trial_id, user.c.key == PROGRESS))
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.RUNNING)
+        .order_by(TRIALS.c.trial_id)
+    )
+    return [
+        RunningJob(
+            trial_id=trial_id,
+            number=number,
+            attempt=json.loads(attempt),
+            epochs=json.loads(asked_for) if asked_for is not None else None,
+            heartbeat_age_s=float(age),
+            progress=json.loads(progress),
+            begun_utc=begun,
+        )
+        for trial_id, number, begun, attempt, asked_for, progress, age in connection.execute(statement)
+    ]
 
 
 def _utc_now() -> datetime:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from optuna.storages import BaseStorage
-from sqlalchemy import ColumnElement, literal_column, select
+from sqlalchemy import ColumnElement, Connection, literal_column, select
 
 from avatar_optuna.storage._attributes import delete_attribute, set_attributes
 from avatar_optuna.storage._database import engine_of, reading, study_id_of
@@ -59,15 +59,20 @@ class WorkerRegistry:
 
     def workers(self) -> list[WorkerRecord]:
         """All that have said they are there and have not left; a dead one was heard long ago."""
-        columns = STUDY_SYSTEM_ATTRIBUTES.c
-        statement = select(columns.key, columns.value_json, self._clock).where(
-            columns.study_id == self._study_id, columns.key.startswith(WORKER_PREFIX, autoescape=True)
-        )
         with reading(self._engine) as connection:
-            rows = connection.execute(statement.order_by(columns.key)).all()
-        records = []
-        for key, text, now in rows:
-            value = json.loads(text)
-            worker = key.removeprefix(WORKER_PREFIX)
-            records.append(WorkerRecord(worker=worker, about=value["about"], heard_s=float(now) - value["heard"]))
-        return records
+            return worker_records(connection, self._study_id)
+
+
+def worker_records(connection: Connection, study_id: int) -> list[WorkerRecord]:
+    """What `WorkerRegistry.workers` gives, of a study of jobs, in a transaction of the caller."""
+    columns = STUDY_SYSTEM_ATTRIBUTES.c
+    clock: ColumnElement[Any] = literal_column(dialect_of(connection).epoch_s_sql)
+    statement = select(columns.key, columns.value_json, clock).where(
+        columns.study_id == study_id, columns.key.startswith(WORKER_PREFIX, autoescape=True)
+    )
+    records = []
+    for key, text, now in connection.execute(statement.order_by(columns.key)):
+        value = json.loads(text)
+        worker = key.removeprefix(WORKER_PREFIX)
+        records.append(WorkerRecord(worker=worker, about=value["about"], heard_s=float(now) - value["heard"]))
+    return records

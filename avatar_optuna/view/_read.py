@@ -48,7 +48,7 @@ from avatar_optuna.schema import (
     refuse_foreign,
 )
 from avatar_optuna.settings import StudySettings
-from avatar_optuna.storage import mask_url, read_snapshot
+from avatar_optuna.storage import ProgressSnapshot, mask_url, read_snapshot
 from avatar_optuna.tasks import task_shape_of
 from avatar_optuna.view._students import DistilledStudent, PredictedStudent, Prediction
 from avatar_optuna.view._view import SearchRound, StudyView
@@ -73,6 +73,21 @@ def read_view(storage: BaseStorage | Engine, study_name: str) -> StudyView:
     refuse_foreign(study_name, snapshot.names, snapshot.attributes)
     assert snapshot.jobs is not None, "a study that avatar_optuna made has jobs"
     return _Reader(study_name, snapshot.attributes).view(snapshot.scored, snapshot.jobs)
+
+
+def view_of_progress(progress: ProgressSnapshot, study_name: str) -> StudyView:
+    """A study without the rounds of its search, which are only counted there.
+
+    Args:
+        progress: Of the study.
+        study_name: The study, without "/distilled".
+
+    Raises:
+        InputError: The database holds no such study, or one that avatar_optuna did not create.
+    """
+    refuse_foreign(study_name, progress.names, progress.attributes)
+    assert progress.jobs is not None, "a study that avatar_optuna made has jobs"
+    return _Reader(study_name, progress.attributes).view((), progress.jobs)
 
 
 class _Reader:

@@ -94,7 +94,7 @@ def _distilled(folder: Path, threshold: str) -> tuple[JobOutcome, Task, Teacher]
         slot=slot,
         folder=folder / "job",
         checkpoints=None,  # type: ignore[arg-type]  # each epoch is kept in the folder alone
-        report=lambda epoch: None,
+        report=lambda epoch, reached=None: None,
     )
     job = Job(key="front/0/0", purpose="front", hyperparameters=HYPERPARAMETERS, epochs=3)
     outcome = distiller(job, context)

@@ -16,6 +16,7 @@ from optuna.artifacts import FileSystemArtifactStore
 from optuna.trial import TrialState
 
 from avatar_optuna.pool import ExecutorSettings, JobContext, JobOutcome, Pool, PoolTiming, Worker, parse_devices
+from avatar_optuna.pool._worker import extended
 from avatar_optuna.schema import Job, JobResult, distilled_name
 from avatar_optuna.storage import JobQueue, artifact_store, download_directory, open_storage
 from tests.pool_tests import executors
@@ -47,6 +48,37 @@ def test_jobs_are_done_and_students_stored(pool: Pool, distilled: optuna.Study, 
         assert "checkpoint" not in trial.user_attrs
         assert len(optuna.artifacts.get_all_artifact_meta(trial, storage=pool.storage)) == 1
     assert len(list((tmp_path / "artifacts").iterdir())) == 3  # the checkpoints are gone
+
+
+def test_the_curve_of_a_running_job_is_kept_until_it_is_done(
+    pool: Pool, distilled: optuna.Study, jobs: MakeJobs, tmp_path: Path
+) -> None:
+    """It outlives an attempt: the next goes on where that one was."""
+    pool.enqueue(jobs(1, epochs=3))
+    seen: list[Any] = []
+
+    class Reporting(executors.Epochs):
+        def __call__(self, job: Job, context: JobContext) -> JobOutcome:
+            for epoch in range(1 if context.attempt == 1 else 2, 4):
+                context.report(epoch, 0.5 + epoch / 100)
+                seen.append(distilled.trials[0].user_attrs["curve"])
+                if context.attempt == epoch == 1:
+                    raise ValueError("the first attempt fails")
+            return JobOutcome(result=executors.result([]))
+
+    assert _worker(pool, tmp_path, Reporting).run() == 1
+    assert seen == [[[1, 0.51]], [[1, 0.51], [2, 0.52]], [[1, 0.51], [2, 0.52], [3, 0.53]]]
+    assert "curve" not in distilled.trials[0].user_attrs
+
+
+def test_a_long_curve_is_thinned_and_what_is_trained_anew_is_replaced() -> None:
+    curve: list[list[float]] = []
+    for epoch in range(1, 1001):
+        curve = extended(curve, epoch, epoch / 1000)
+    assert len(curve) <= 201
+    assert curve[-1] == [1000, 1.0]
+    assert all(figure == pytest.approx(epoch / 1000) for epoch, figure in curve)
+    assert extended([[1, 0.5], [2, 0.6], [3, 0.7]], 2, 0.65) == [[1, 0.5], [2, 0.65]]
 
 
 def test_a_job_goes_on_from_what_another_one_left(
