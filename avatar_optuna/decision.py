@@ -67,6 +67,11 @@ class Decision:
     threshold: float | None = None
     missed: str | None = None
 
+    def mirrored(self) -> Decision:
+        """The same of two labels in the other order."""
+        threshold = None if self.threshold is None else 1 - self.threshold
+        return Decision(temperature=self.temperature, threshold=threshold, missed=self.missed)
+
     def probabilities(self, logits: npt.NDArray[Any]) -> Array:
         """Of each label, shape (n, labels), of logits (n, labels)."""
         scaled = logits.astype(np.float64) / self.temperature

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,10 +51,27 @@ def store_threshold(directory: Path, threshold: float) -> None:
 
 
 def store_decision(directory: Path, decision: Decision) -> None:
-    """Write into the manifest of a student how its logits become probabilities and labels."""
+    """Write into the manifest of a student or a teacher how its logits become probabilities and labels."""
     manifest = {**read_manifest(directory), "temperature": decision.temperature}
     threshold = {} if decision.threshold is None else {"threshold": decision.threshold}
     _write(directory, {**manifest, **threshold})
+
+
+def stored_decision(directory: Path) -> Decision | None:
+    """What `store_decision` wrote; None of a directory without a manifest, or whose manifest says nothing of it.
+
+    Raises:
+        InputError: The manifest is malformed, or a temperature or threshold is none.
+    """
+    if not (directory / MANIFEST_FILE).is_file():
+        return None
+    manifest = read_manifest(directory)
+    if "temperature" not in manifest and "threshold" not in manifest:
+        return None
+    return Decision(
+        temperature=float(manifest.get("temperature", DEFAULT_TEMPERATURE)),
+        threshold=float(manifest["threshold"]) if "threshold" in manifest else None,
+    )
 
 
 def renew_hashes(directory: Path) -> None:
@@ -93,12 +110,9 @@ def read_manifest(directory: Path, needed: Callable[[str], Sequence[str]] = lamb
         if not isinstance(names, list) or len(names) != task_shape.num_labels:
             raise ValueError("label_names must be a list of as many names as there are labels")
         _ = int(manifest["max_sequence_length"]), manifest["is_student"]
-        if not 0 <= float(manifest.get("threshold", DEFAULT_THRESHOLD)) <= 1:
-            raise ValueError("threshold must be from 0 to 1")
-        if not 0 < float(manifest.get("temperature", DEFAULT_TEMPERATURE)) < math.inf:
-            raise ValueError("temperature must be a number above 0")
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{directory}: {MANIFEST_FILE} must list form, length and hashes, it does not") from error
+    _check_decision(directory, manifest, task_shape.num_labels)
     for name in needed(family_name(manifest)):
         if name not in expected:
             raise InputError(f"{directory}: {MANIFEST_FILE} must list {name}, it does not")
@@ -109,6 +123,25 @@ def read_manifest(directory: Path, needed: Callable[[str], Sequence[str]] = lamb
                 f"{directory}: {name} must have the SHA-256 that {MANIFEST_FILE} lists, it is missing or changed"
             )
     return manifest
+
+
+def _check_decision(directory: Path, manifest: Mapping[str, Any], num_labels: int) -> None:
+    """Refuse (`InputError`) a temperature or a threshold that is none."""
+    place = f"{directory}: {MANIFEST_FILE}"
+    temperature = manifest.get("temperature", DEFAULT_TEMPERATURE)
+    if not (_is_number(temperature) and 0 < temperature < sys.float_info.max):
+        raise InputError(f"{place}: temperature must be a number above 0, got {temperature!r}")
+    if "threshold" not in manifest:
+        return
+    threshold = manifest["threshold"]
+    if not (_is_number(threshold) and 0 <= threshold <= 1):
+        raise InputError(f"{place}: threshold must be a number from 0 to 1, got {threshold!r}")
+    if num_labels != 2:
+        raise InputError(f"{place}: a threshold needs two labels, there are {num_labels}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _write(directory: Path, manifest: Mapping[str, Any]) -> None:

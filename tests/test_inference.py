@@ -177,7 +177,7 @@ def test_a_manifest_with_another_temperature_is_refused_in_one_line(folder: Path
     result = _predict(folder, "student", "src/a.c")
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 1
-    assert "avatar.json must list" in result.stderr
+    assert "avatar.json: temperature must be a number above 0, got" in result.stderr
 
 
 def test_long_functions_are_counted(folder: Path) -> None:

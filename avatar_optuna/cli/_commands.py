@@ -63,7 +63,6 @@ def _space(options: Namespace, console: Console) -> None:
 
 
 def _teacher(options: Namespace, console: Console) -> None:
-    from avatar_optuna.decision import decide
     from avatar_optuna.metrics import baseline, effectiveness
     from avatar_optuna.tasks import load_task
     from avatar_optuna.teachers import load_teacher, write_inputs
@@ -94,7 +93,7 @@ def _teacher(options: Namespace, console: Console) -> None:
     splits = [name for name in ("valid", "test") if teacher.has_logits(name)]
     aim = settings.distillation.aim
     with progress.busy("evaluating teacher and baseline"):
-        decision = decide(teacher.logits("valid"), task.valid.labels, aim)
+        decision = teacher.decide(aim)
         figures = {
             name: effectiveness(
                 task.splits[name].labels, decision.labels(teacher.logits(name)), num_labels=task.shape.num_labels
@@ -105,12 +104,14 @@ def _teacher(options: Namespace, console: Console) -> None:
     _render.teacher(teacher.source, figures, plain, console)
     if aim is not None:
         say(console, f"both at a threshold chosen on validation for {aim}: the teacher's is {decision.threshold:.3g}")
+    elif decision.threshold is not None:
+        say(console, f"the teacher at its own threshold of {decision.threshold:.3g}, the baseline at 0.5")
     if decision.missed is not None:
         raise InputError(f"distillation.threshold: {decision.missed}, by the teacher {teacher.source}")
     for warning in weaknesses(figures["valid"], plain["valid"], task.shape.num_labels):
         say(console, f"warning    {warning}")
     if options.save is not None:
-        save_teacher(teacher, options.save)
+        save_teacher(teacher, options.save, decision)
         say(console, f"the teacher is in {options.save}")
 
 

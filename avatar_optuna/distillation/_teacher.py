@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from avatar_optuna.decision import Aim, Decision, decide
 from avatar_optuna.distillation._classifier import Classifier, classify_all
 from avatar_optuna.distillation._recipe import SoftLabels
 from avatar_optuna.distillation._training import EVALUATION_BATCH
@@ -37,6 +38,7 @@ class Teacher:
         soft_labels: Logits by split, where there is no model.
         cache_dir: For function vectors, or the logits of a model that has none; None keeps them in memory alone.
         sampled_pairs: Pairs of training functions that a model without vectors is asked about besides the listed ones.
+        decision: Its own, which its directory keeps; None where it keeps none.
     """
 
     def __init__(
@@ -49,11 +51,13 @@ class Teacher:
         soft_labels: dict[str, npt.NDArray[np.float32]] | None = None,
         cache_dir: Path | None = None,
         sampled_pairs: int = 0,
+        decision: Decision | None = None,
     ) -> None:
         self.source = source
         self.fingerprint = fingerprint
         self.task = task
         self.classifier = classifier
+        self.decision = decision
         self._cache_dir, self._sampled_pairs = cache_dir, sampled_pairs
         self._vectors: dict[str, npt.NDArray[np.float32]] = {}
         self._logits = {name: self._checked(logits, name) for name, logits in (soft_labels or {}).items()}
@@ -88,6 +92,12 @@ class Teacher:
     def has_logits(self, split_name: str) -> bool:
         """Whether `logits` knows the answers for a split."""
         return self.classifier is not None or split_name in self._logits
+
+    def decide(self, aim: Aim | None) -> Decision:
+        """How its logits become labels: its own decision, unless there is an aim or it has none; then by validation."""
+        if aim is None and self.decision is not None:
+            return self.decision
+        return decide(self.logits("valid"), self.task.valid.labels, aim)
 
     def _checked(self, logits: npt.NDArray[np.float32], split_name: str) -> npt.NDArray[np.float32]:
         is_finite = np.isfinite(logits).all(axis=1)

@@ -53,6 +53,7 @@ def measure(
     settings: MeasurementSettings,
     *,
     aim: Aim | None = None,
+    decision: Decision | None = None,
     logits: Mapping[str, npt.NDArray[np.float32]] | None = None,
     has_device_alone: bool = True,
 ) -> Measurement:
@@ -61,13 +62,14 @@ def measure(
     Args:
         settings: Batch sizes and passes of the latency.
         aim: What the threshold is chosen for on validation; None: the likeliest labels count.
+        decision: How its logits become labels, where that is known already; `aim` is then not asked.
         logits: Of "valid" and "test", where they are known already.
         has_device_alone: Whether nothing else computes there: a counter cannot tell whose joules it counts.
     """
     runs, device = classifier_runs(classifier, task.test), str(classifier.device)
     latencies = interleaved_latencies({"model": runs}, settings, device=device)
     logits = logits or {name: split_logits(classifier, task.splits[name]) for name in ("valid", "test")}
-    decision = decide(logits["valid"], task.valid.labels, aim)
+    decision = decision or decide(logits["valid"], task.valid.labels, aim)
     return Measurement(
         energy=energy_of(runs(1), device) if has_device_alone else None,
         valid=_figures(classifier, task, task.valid, logits["valid"], decision),

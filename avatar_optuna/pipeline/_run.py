@@ -20,7 +20,7 @@ from avatar_optuna.cost_model import CostModel
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.dashboard_notes import save_figures, write_notes
 from avatar_optuna.data_audit import audit_data, findings
-from avatar_optuna.decision import Aim, Decision, decide
+from avatar_optuna.decision import Aim, Decision
 from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, edited_functions
 from avatar_optuna.edits import edited, num_unedited
 from avatar_optuna.exceptions import InputError, StudyError
@@ -487,9 +487,9 @@ def drawn_samples(feasibility: StudyFeasibility, settings: StudySettings) -> lis
 def teacher_record(study: AvatarStudy, task: Task, teacher: Teacher) -> TeacherRecord:
     """Measure the teacher; of one that is only soft labels, what these say."""
     settings, aim = study.settings.measurement, study.settings.distillation.aim
+    decision = teacher.decide(aim)
+    _require_reached(decision, teacher)
     if teacher.classifier is None:
-        decision = decide(teacher.logits("valid"), task.valid.labels, aim)
-        _require_reached(decision, teacher)
         return TeacherRecord(
             source=teacher.source,
             valid=_answer_figures(task, teacher, "valid", decision),
@@ -497,8 +497,7 @@ def teacher_record(study: AvatarStudy, task: Task, teacher: Teacher) -> TeacherR
             decision=decision,
         )
     logits = {name: teacher.logits(name) for name in ("valid", "test")}
-    measured = measure(teacher.classifier, task, settings, aim=aim, logits=logits)
-    _require_reached(measured.decision, teacher)
+    measured = measure(teacher.classifier, task, settings, decision=decision, logits=logits)
     return TeacherRecord(
         source=teacher.source,
         valid=measured.valid,
@@ -527,6 +526,8 @@ def _threshold_words(decision: Decision | None, aim: Aim | None) -> str:
     """`, at a threshold of 0.31 for f1`, or nothing where none was chosen."""
     if decision is None or decision.threshold is None:
         return ""
+    if aim is None:
+        return f", at its own threshold of {decision.threshold:.3g}"
     return f", at a threshold of {decision.threshold:.3g} for {aim}"
 
 

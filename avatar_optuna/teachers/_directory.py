@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from avatar_optuna.distillation import Classifier, FunctionInputs, Teacher, first_line, holds_pickled_weights
+from avatar_optuna.decision import Decision
+from avatar_optuna.distillation import (
+    Classifier,
+    FunctionInputs,
+    SingleClassifier,
+    Teacher,
+    first_line,
+    holds_pickled_weights,
+)
 from avatar_optuna.exceptions import InputError, is_failure
 from avatar_optuna.files import sha256_of
+from avatar_optuna.manifest import read_manifest, stored_decision
 from avatar_optuna.tasks import Task
 from avatar_optuna.teachers._kind import fingerprint
 
@@ -49,6 +59,31 @@ def classifier_of_directory(
     if max_sequence_length is not None and max_sequence_length < classifier.max_sequence_length:
         classifier = replace(classifier, max_sequence_length=max_sequence_length)
     return classifier
+
+
+def own_decision(
+    directory: Path, classifier: Classifier, task: Task, labels: Sequence[str] | None = None
+) -> Decision | None:
+    """The decision that a directory keeps, for the labels in the order of the task; None where it keeps none.
+
+    Args:
+        directory: A checkpoint, which may be a file.
+        labels: The label of each of its logits, where the study file says them.
+
+    Raises:
+        InputError: Its manifest is malformed, or a temperature or threshold is none.
+    """
+    kept = stored_decision(directory)
+    if kept is None or task.shape.num_labels != 2:
+        return kept
+    if labels is None and isinstance(classifier.network, SingleClassifier):  # others answer in the order of their files
+        labels = read_manifest(directory).get("label_names")
+    is_reversed = labels is not None and _folded(labels) == _folded(task.label_names)[::-1]
+    return kept.mirrored() if is_reversed else kept
+
+
+def _folded(names: Sequence[str]) -> list[str]:
+    return [name.casefold() for name in names]
 
 
 def require_answers(classifier: Classifier, source: str, task: Task) -> None:

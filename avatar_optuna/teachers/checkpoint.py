@@ -35,6 +35,7 @@ class _Checkpoint(PathKind):
         self, settings: TeacherSettings, task: Task, *, cache_dir: Path, device: str, on_epoch: OnEpoch | None
     ) -> Teacher:
         from avatar_optuna.distillation import DataFlowReader, SimilarityClassifier, Teacher
+        from avatar_optuna.teachers._directory import own_decision
 
         form, classifier = _classifier(settings, task, device)
         reading = form.reading
@@ -48,6 +49,7 @@ class _Checkpoint(PathKind):
             classifier=classifier,
             cache_dir=cache_dir,
             sampled_pairs=reading.sampled_pairs,
+            decision=own_decision(form.path, classifier, task, reading.labels),
         )
         if isinstance(classifier.network, SimilarityClassifier) and form.odds is None:
             _fit(teacher, classifier.network)

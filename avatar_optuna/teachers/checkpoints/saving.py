@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 from transformers import AutoModel, RobertaConfig
 
+from avatar_optuna.decision import Decision
 from avatar_optuna.distillation import (
     Classifier,
     CrossClassifier,
@@ -23,15 +24,18 @@ from avatar_optuna.distillation import (
 )
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import appearing
-from avatar_optuna.manifest import write_manifest
+from avatar_optuna.manifest import store_decision, write_manifest
 
 
-def save_teacher(teacher: Teacher, directory: Path) -> None:
+def save_teacher(teacher: Teacher, directory: Path, decision: Decision | None = None) -> None:
     """Write the model of a teacher into a new directory, which `[teacher] checkpoint` loads with the same logits.
 
     A classifier of single functions, and one that reads both functions of a pair in one input, is a sequence classifier
     of transformers; an encoder with a head of pairs has `pair_head.safetensors` beside it; vectors that are compared
-    are a directory of sentence-transformers. `avatar.json` says how pairs are read.
+    are a directory of sentence-transformers. `avatar.json` says how pairs are read, and keeps the decision.
+
+    Args:
+        decision: How its logits become probabilities and labels; None takes the one that it has, if it has one.
 
     Raises:
         InputError: Only the teacher's answers are known, or the directory holds something.
@@ -42,6 +46,9 @@ def save_teacher(teacher: Teacher, directory: Path) -> None:
     require_new(directory)
     with appearing(directory) as draft:
         save_classifier(classifier, draft, source=teacher.source, language=teacher.task.language)
+        if (kept := decision or teacher.decision) is not None:
+            is_reversed = _own_names(classifier) != list(classifier.label_names)
+            store_decision(draft, kept.mirrored() if is_reversed else kept)
 
 
 def save_classifier(classifier: Classifier, directory: Path, *, source: str, **more: Any) -> None:
