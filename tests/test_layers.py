@@ -153,7 +153,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("indicator", "tasks", "data_audit", "storage"),
     },
     "words": {"carbon", "objectives"},
-    "verdict": {"settings", "schema", "view", "words"},
+    "verdict": {"metrics", "settings", "schema", "view", "words"},
     "renderers": {
         "verdict",
         "decision",

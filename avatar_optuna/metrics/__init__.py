@@ -7,3 +7,4 @@ from avatar_optuna.metrics._fidelity import fidelity
 from avatar_optuna.metrics._figures import METRICS, Answers, available_metrics, figure, figures
 from avatar_optuna.metrics._resampling import share_interval
 from avatar_optuna.metrics._retrieval import map_at_r, ordered_pairs, retrieval_inputs
+from avatar_optuna.metrics._shrinkage import MIN_FIGURES, shrunk

@@ -16,9 +16,9 @@ from avatar_optuna.objectives import OBJECTIVES, written
 from avatar_optuna.progress import say
 from avatar_optuna.renderers._values import like_previous
 from avatar_optuna.schema import Flips, Latency, TeacherRecord
-from avatar_optuna.verdict import as_good_as_best, verdict_of
+from avatar_optuna.verdict import AsGood, as_good_as_best, verdict_of
 from avatar_optuna.view import DistilledStudent, PredictedStudent, Prediction, StudyView
-from avatar_optuna.words import listed, points
+from avatar_optuna.words import listed, percent, points
 
 _PREDICTED_ROWS = 10
 _MEASURED = ("size_bytes", "flops", "latency_ms")
@@ -73,14 +73,31 @@ def _distilled(view: StudyView, console: Console) -> None:
         f"tokenization apart, {_timing_words(view)}; smaller, faster: than the teacher; *: on the front"
         f"{_flips_legend(view)}{provisional}.",
     )
-    for sentence in (*_decision_words(view, further), *_ties(view)):
+    for sentence in (*_decision_words(view, further), *_selection(view)):
         say(console, sentence)
 
 
-def _ties(view: StudyView) -> list[str]:
-    """Which students the validation split cannot tell from the best, where there are any."""
+def _selection(view: StudyView) -> list[str]:
+    """Which students the validation split cannot tell from the best, and what the best owes to being the best."""
     found = as_good_as_best(view.students, view.metric)
-    if found is None or len(found.students) == 1:
+    return [*_ties(found), *_luck(found, len(view.students))] if found is not None else []
+
+
+def _luck(found: AsGood, count: int) -> list[str]:
+    if found.expected is None or found.best.effectiveness - found.expected < _LEAST_LUCK:
+        return []
+    luck = found.best.effectiveness - found.expected
+    return [
+        f"student {found.best.job}, the best of {count}, is it by luck too: on other inputs of the kind {points(luck)} "
+        f"less than on validation are to be expected, {percent(found.expected)}."
+    ]
+
+
+_LEAST_LUCK = 0.0005  # what is written as no points
+
+
+def _ties(found: AsGood) -> list[str]:
+    if len(found.students) == 1:
         return []
     numbers = listed([str(student.job) for student in found.students])
     return [

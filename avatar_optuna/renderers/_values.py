@@ -28,6 +28,14 @@ def front_values(view: StudyView) -> dict[str, Any]:
             "recommended": recommended.student.job if recommended is not None else None,
             "is_final": verdict.is_final,
         },
+        "best": {
+            "student": as_good.best.job,
+            "effectiveness": as_good.best.effectiveness,
+            "standard_error": as_good.error,
+            "expected": as_good.expected,
+        }
+        if as_good is not None
+        else None,
         "teacher": view.teacher.to_dict() if view.teacher is not None else None,
         "baseline": view.baseline,
         **({"teacher_flips": _flips(flips)} if (flips := view.flips("teacher")) is not None else {}),

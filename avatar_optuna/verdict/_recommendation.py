@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from avatar_optuna.metrics import MIN_FIGURES, shrunk
 from avatar_optuna.view import DistilledStudent
 from avatar_optuna.words import amount, percent, points
 
@@ -49,11 +50,14 @@ class AsGood:
         best: The most effective on validation; of equally effective ones the smallest.
         students: At most one standard error of the best's figure below it, itself included, in the order given.
         error: The standard error, a fraction; 0 where the figure has no interval.
+        expected: What the best is expected to reach on other inputs of the kind, since it is the best by luck too (see
+            `metrics.shrunk`); None where there are few students, or figures without intervals.
     """
 
     best: DistilledStudent
     students: tuple[DistilledStudent, ...]
     error: float
+    expected: float | None
 
     @property
     def cheapest(self) -> DistilledStudent:
@@ -73,7 +77,15 @@ def as_good_as_best(students: Sequence[DistilledStudent], metric: str) -> AsGood
     best = max(students, key=lambda student: (student.effectiveness, -student.size_bytes))
     error = _standard_error(best, metric)
     as_good = tuple(student for student in students if student.effectiveness >= best.effectiveness - error)
-    return AsGood(best=best, students=as_good, error=error)
+    return AsGood(best=best, students=as_good, error=error, expected=_expected(best, students, metric))
+
+
+def _expected(best: DistilledStudent, students: Sequence[DistilledStudent], metric: str) -> float | None:
+    errors = [_standard_error(student, metric) for student in students]
+    if len(students) < MIN_FIGURES or not all(errors):
+        return None
+    drawn_in = shrunk([student.effectiveness for student in students], errors)
+    return float(next(figure for student, figure in zip(students, drawn_in, strict=True) if student is best))
 
 
 def recommend(students: Sequence[DistilledStudent], metric: str) -> Recommendation | None:

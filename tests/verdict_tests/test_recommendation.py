@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given
 
 from avatar_optuna.schema import JobResult
@@ -94,3 +95,20 @@ def test_only_students_that_are_better_beyond_noise_remain(student: Configuratio
         students[index] = replace(students[index], result=replace(students[index].result, valid=valid))
     assert [found.job for found in better_than(students, chance=0.5, baseline=0.584)] == [2]
     assert better_than(students[:2], chance=0.5, baseline=0.584) == []
+
+
+def test_the_best_of_many_is_expected_to_reach_less(student: Configuration) -> None:
+    """Figures that differ by less than their errors are all luck; those that differ by much more are none."""
+    alike = as_good_as_best([_student(job, student, 0.80 + job / 100, 1.0, 0.5) for job in range(4)], "accuracy")
+    apart = as_good_as_best([_student(job, student, 0.50 + job / 10, 1.0, 0.5) for job in range(4)], "accuracy")
+    few = as_good_as_best([_student(job, student, 0.80 + job / 100, 1.0, 0.5) for job in range(3)], "accuracy")
+    assert alike is not None
+    assert apart is not None
+    assert few is not None
+    assert alike.expected == pytest.approx(0.815)
+    assert apart.expected is not None
+    assert 0.79 < apart.expected < 0.80
+    assert few.expected is None
+    without_interval = as_good_as_best(list(alike.students) * 2, "f1")
+    assert without_interval is not None
+    assert without_interval.expected is None
