@@ -79,6 +79,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         ),
     },
     "teachers": {
+        "decision",
         "exceptions",
         "data_flow",
         "languages",
