@@ -106,6 +106,8 @@ def load_pretrained(
 ) -> nn.Module:
     """A pretrained encoder with a new head, to be fine-tuned; an `InputError` where there is no such model.
 
+    Of a sequence classifier the head is kept, as far as it tells as many labels apart.
+
     Args:
         pooling: Of the vectors of pairs; None takes what is usual for the kind of model.
     """
@@ -114,6 +116,7 @@ def load_pretrained(
     if not task_shape.is_pair:
         names = dict(enumerate(label_names))
         options = {"num_labels": len(names), "id2label": names, "label2id": {v: k for k, v in names.items()}}
+        options["ignore_mismatched_sizes"] = True  # the last layer of a classifier of another number of labels
         return SingleClassifier(
             load_model(AutoModelForSequenceClassification, source, directory, may_lack=True, **options)
         )

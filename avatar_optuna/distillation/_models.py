@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,10 +100,20 @@ def read_model(auto: Any, place: str, *where: Any, **options: Any) -> tuple[PreT
             model, loading = auto.from_pretrained(*where, output_loading_info=True, **options)
     except Exception as error:  # of transformers, safetensors and torch
         raise InputError(f"{place} must hold the model of config.json: {first_line(error)}") from error
+    _require_fitting_encoder(place, model, loading["mismatched_keys"])
     has_unused_decoder = auto is AutoModel and getattr(model.config, "is_encoder_decoder", False)
     return model, sorted(
         key for key in loading["missing_keys"] if not (has_unused_decoder and key.startswith("decoder."))
     )
+
+
+def _require_fitting_encoder(place: str, model: PreTrainedModel, mismatched: Iterable[tuple[str, Any, Any]]) -> None:
+    """Refuse (`InputError`) weights of other shapes that transformers was told to make anew, save those of a head."""
+    body = f"{model.base_model_prefix}."
+    for key, held, wanted in sorted(mismatched, key=str):
+        if key.startswith(body):
+            shapes = f"{key} of shape {list(wanted)}, got {list(held)}"
+            raise InputError(f"{place} must hold the model of config.json: {shapes}")
 
 
 def model_of_tensors(auto: Any, place: str, config: Any, tensors: Mapping[str, Tensor]) -> PreTrainedModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from transformers import (
     T5Config,
 )
 
+from avatar_optuna.distillation import load_pretrained
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import TeacherSettings
 from avatar_optuna.tasks import Task
@@ -197,3 +199,26 @@ def test_labels_that_are_named_otherwise_are_said(
     settings = TeacherSettings(checkpoint=source, labels=["call_1", "call_0"], **options)
     load_teacher(settings, task, cache_dir=tmp_path)
     assert "names its labels" not in caplog.text
+
+
+def test_a_classifier_of_other_labels_is_fine_tuned_with_a_new_last_layer(tmp_path: Path) -> None:
+    task = small_task(num_labels=3)
+    source, model = write_classifier(tmp_path / "model", "roberta", task, num_labels=2)
+    settings = TeacherSettings(pretrained=source, epochs=1, max_sequence_length=48)
+    check_teacher(settings, task, cache_dir=tmp_path / "cache")
+    network = load_pretrained(source, task.shape, task.label_names)
+    weights, before = network.model.state_dict(), model.state_dict()
+    changed = {key for key, value in weights.items() if value.shape != before[key].shape}
+    assert changed == {"classifier.out_proj.weight", "classifier.out_proj.bias"}
+    assert all(torch.equal(weights[key], before[key]) for key in weights.keys() - changed)
+    assert load_teacher(settings, task, cache_dir=tmp_path / "cache").logits("valid").shape == (len(task.valid), 3)
+
+
+def test_an_encoder_of_other_shapes_than_its_configuration_is_refused(tmp_path: Path) -> None:
+    task = small_task(num_labels=3)
+    source, _ = write_classifier(tmp_path / "model", "roberta", task, num_labels=2)
+    config = tmp_path / "model" / "config.json"
+    values = json.loads(config.read_text(encoding="utf-8"))
+    config.write_text(json.dumps({**values, "intermediate_size": 2 * values["intermediate_size"]}), encoding="utf-8")
+    with pytest.raises(InputError, match=r"must hold the model of config.json: roberta.encoder.*of shape"):
+        check_teacher(TeacherSettings(pretrained=source), task, cache_dir=tmp_path / "cache")
