@@ -78,14 +78,22 @@ class Study:
         """Distilled students, and the configurations that are predicted to be on the Pareto front."""
         return Front(view=self.view())
 
-    def write_report(self, out: Path | str) -> Path:
+    def write_report(self, out: Path | str, *, beside: Study | None = None) -> Path:
         """Write the report, one HTML file that loads nothing else; a file that is there is replaced.
 
-        Raises:
-            InputError: The file cannot be written.
-        """
-        from avatar_optuna.report import write_report
+        Args:
+            out: The file.
+            beside: Another study, of this database or another: the file shows both side by side then.
 
+        Raises:
+            InputError: The file cannot be written, or the other study is this one.
+        """
+        from avatar_optuna.report import write_beside, write_report
+
+        if beside is not None:
+            if (beside.name, beside.storage) == (self.name, self.storage):
+                raise InputError(f"a report has another study beside it, got {self.name!r} twice")
+            return write_beside(self.view(), beside.view(), Path(out))
         return write_report(self.view(), Path(out))
 
     def export(self, student: int, out: Path | str, *, format_name: str = "hf", threshold: float | None = None) -> Path:

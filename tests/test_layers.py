@@ -181,6 +181,7 @@ MAY_IMPORT: dict[str, set[str]] = {
             "carbon",
             "tasks",
             "data_audit",
+            "metrics",
             "view",
             "words",
             "verdict",

@@ -294,13 +294,21 @@ def _front(options: Namespace, console: Console) -> None:
 
 
 def _report(options: Namespace, console: Console) -> None:
-    from avatar_optuna.report import write_report
+    from avatar_optuna.report import write_beside, write_report
 
+    if options.beside == options.study_name:
+        raise InputError(f"--beside must be another study than --study-name, got {options.beside!r} twice")
+    engine = open_for_reading(storage_url(options.storage))
     with Progress(console).busy("reading the study and drawing its report"):
-        view = _view(options)
-        path = write_report(view, options.out or Path(f"{view.name}-report.html"))
+        view = read_view(engine, options.study_name)
+        if options.beside is None:
+            what, path = view.name, write_report(view, options.out or Path(f"{view.name}-report.html"))
+        else:
+            other = read_view(engine, options.beside)
+            what = f"{view.name} beside {other.name}"
+            path = write_beside(view, other, options.out or Path(f"{view.name}-beside-{other.name}.html"))
     megabytes = path.stat().st_size / 1e6
-    say(console, f"report of {view.name} written to {path} ({megabytes:.1f} MB): open it in any browser")
+    say(console, f"report of {what} written to {path} ({megabytes:.1f} MB): open it in any browser")
 
 
 def _dashboard(options: Namespace, console: Console) -> None:

@@ -227,8 +227,14 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
         ),
     ),
     "report": (
-        "one HTML file that shows a study, finished or not",
-        (*_STORED_STUDY, _argument("--out", "the file (default: NAME-report.html)", type=path, metavar="FILE")),
+        "one HTML file that shows a study, finished or not, or two studies side by side",
+        (
+            *_STORED_STUDY,
+            _argument("--beside", "another study of the database: both side by side instead", metavar="NAME"),
+            _argument(
+                "--out", "the file (default: NAME-report.html, NAME-beside-NAME.html)", type=path, metavar="FILE"
+            ),
+        ),
     ),
     "dashboard": (
         "pages that follow studies, beside optuna-dashboard; read-only unless told otherwise",

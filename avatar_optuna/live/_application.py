@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from avatar_optuna import __version__
 from avatar_optuna.exceptions import AvatarError, InputError
 from avatar_optuna.live._look import Looks
-from avatar_optuna.report import asset, content_of, render
+from avatar_optuna.report import asset, content_of, render, render_beside
 from avatar_optuna.storage import describe_error
 from avatar_optuna.templates import environment_of
 from avatar_optuna.view import read_view
@@ -61,6 +61,7 @@ class LivePages:
             "/study": self._study,
             "/study.json": self._study_values,
             "/report": self._report,
+            "/compare": self._compare,
         }
 
     def __call__(self, environment: Environment, start_response: StartResponse) -> Iterable[bytes]:
@@ -73,7 +74,7 @@ class LivePages:
             return [b""]
         else:
             status, kind, body = self._answer(path, _query(environment))
-        policy = _REPORT_POLICY if path == "/report" and status.startswith("200") else _POLICY
+        policy = _REPORT_POLICY if path in ("/report", "/compare") and status.startswith("200") else _POLICY
         headers = [("Content-Type", kind), ("Content-Length", str(len(body))), ("Content-Security-Policy", policy)]
         start_response(status, [*headers, ("Cache-Control", "no-cache" if path.startswith("/assets/") else "no-store")])
         return [b"" if method == "HEAD" else body]
@@ -118,6 +119,13 @@ class LivePages:
     def _report(self, query: Mapping[str, str]) -> Answer:
         view = read_view(self._looks.engine, _required(query, "name"))
         return "200 OK", _HTML, render(content_of(view)).encode()
+
+    def _compare(self, query: Mapping[str, str]) -> Answer:
+        names = [_required(query, key) for key in ("first", "second")]
+        if names[0] == names[1]:
+            raise InputError(f"two studies must be compared, got {names[0]!r} twice")
+        first, second = (read_view(self._looks.engine, name) for name in names)
+        return "200 OK", _HTML, render_beside(first, second).encode()
 
 
 def address(page: str, **query: str) -> str:

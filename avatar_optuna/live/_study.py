@@ -231,7 +231,7 @@ def _counted(study: LiveStudy) -> list[tuple[str, int, int | None]]:
         phases += searched if search.policy == "rounds" else []
         phases.append(("Students trained to the end", len(full), None))
     compared = sum(student.is_compared for student in view.students)
-    phases.append(("Students timed beside the teacher", compared, len(view.students) or None))
+    phases.append(("Timed beside the teacher", compared, len(view.students) or None))
     if settings.measurement.audit:
         phases.append(("FLOPs held against time", int(view.audit is not None), 1))
     return phases

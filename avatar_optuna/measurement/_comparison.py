@@ -16,8 +16,8 @@ from avatar_optuna.measurement._flips import count_flips
 from avatar_optuna.measurement._latency import computing_threads, describe_device, interleaved_latencies
 from avatar_optuna.measurement._models import CodebertArchitecture, classifier_runs
 from avatar_optuna.measurement._student import split_logits
-from avatar_optuna.metrics import Answers, fidelity, paired_difference
-from avatar_optuna.schema import ComparedModel, Comparison, Difference, Disagreement, Fidelity
+from avatar_optuna.metrics import Answers, fidelity, paired_difference, resampled_figures
+from avatar_optuna.schema import ComparedModel, Comparison, Difference, Disagreement, Fidelity, ResampledFigure
 from avatar_optuna.settings import MeasurementSettings
 from avatar_optuna.tasks import Split, Task
 
@@ -76,6 +76,7 @@ def compare(
                 fidelity=beside.fidelity,
                 differences=beside.differences,
                 disagreements=beside.disagreements,
+                resampled=beside.resampled,
             )
         return Comparison(device=describe_device(device), repeats=settings.repeats, models=compared)
 
@@ -87,6 +88,7 @@ class Answered:
     fidelity: Fidelity | None = None
     differences: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)
     disagreements: tuple[Disagreement, ...] = ()
+    resampled: tuple[ResampledFigure, ...] = ()
 
 
 def measure_answers(
@@ -119,13 +121,16 @@ def measure_answers(
         }
         for split in asked
     }
+    figures = resampled_figures(own["test"], metric) if "test" in own else []
+    drawn = tuple(ResampledFigure(**{**figure, "draws": tuple(figure["draws"])}) for figure in figures)
     teacher = others.get(TEACHER, {}).get("test")
     if teacher is None:
-        return Answered(differences=differences)
+        return Answered(differences=differences, resampled=drawn)
     return Answered(
         fidelity=Fidelity.from_dict(fidelity(own["test"], teacher)),
         differences=differences,
         disagreements=disagreements(own["test"], teacher, task.label_names),
+        resampled=drawn,
     )
 
 

@@ -1,7 +1,7 @@
 """Figures of a classifier's answers, each with a 95 % interval: of all inputs, by label and by group."""
 
 from avatar_optuna.metrics._baseline import baseline, baseline_answers
-from avatar_optuna.metrics._difference import paired_difference
+from avatar_optuna.metrics._difference import difference_of_draws, paired_difference, resampled_figures
 from avatar_optuna.metrics._effectiveness import effectiveness, wilson
 from avatar_optuna.metrics._fidelity import fidelity
 from avatar_optuna.metrics._figures import METRICS, Answers, available_metrics, figure, figures

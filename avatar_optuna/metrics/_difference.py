@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from avatar_optuna.metrics._figures import METRICS, Answers, ranked_labels
-from avatar_optuna.metrics._resampling import interval, resampled
+from avatar_optuna.metrics._resampling import interval, resampled, weights
 
 _RANKINGS = ("roc_auc", "pr_auc")
 _RESAMPLED = ("accuracy", "balanced_accuracy", "f1", "macro_f1", "mcc", *_RANKINGS)
 _DEFAULT = "balanced_accuracy"
+_DIGESTED_DRAWS = 4
 
 
 def paired_difference(own: Answers, other: Answers, metric: str) -> dict[str, Any]:
@@ -34,6 +39,54 @@ def paired_difference(own: Answers, other: Answers, metric: str) -> dict[str, An
     assert below is not None
     drawn = _draws(own, metric) - _draws(other, metric)
     return {"metric": metric, "value": above - below, "interval": list(interval(drawn, above - below))}
+
+
+def resampled_figures(answers: Answers, metric: str) -> list[dict[str, Any]]:
+    """What a difference to another classifier is made of, where that answered the same inputs elsewhere.
+
+    Args:
+        answers: To the inputs of a split.
+        metric: Of `METRICS`; where it cannot be taken of single answers, there is the balanced accuracy alone.
+
+    Returns:
+        Of that metric and of the balanced accuracy: fields of `schema.ResampledFigure`.
+    """
+    digest = _digest(answers)
+    found = []
+    for name in dict.fromkeys((metric, _DEFAULT)):
+        value = METRICS[name](answers) if name in _RESAMPLED else None
+        if value is not None:
+            drawn = [float(f"{one:.6g}") if np.isfinite(one) else None for one in _draws(answers, name).tolist()]
+            found.append({"inputs": digest, "metric": name, "value": value, "draws": drawn})
+    return found
+
+
+def difference_of_draws(
+    own: tuple[float, Sequence[float | None]], other: tuple[float, Sequence[float | None]]
+) -> tuple[float, tuple[float, float]]:
+    """How far a figure lies above another, and its 95 % interval, as `paired_difference` gives them.
+
+    Args:
+        own: A figure, and what it is in each draw.
+        other: The same of another classifier, in the same draws.
+    """
+    value = own[0] - other[0]
+    drawn = np.asarray(own[1], dtype=np.float64) - np.asarray(other[1], dtype=np.float64)
+    return value, interval(drawn, value)
+
+
+def _digest(answers: Answers) -> str:
+    """Of the inputs, their labels, and the first draws: of another version of NumPy these may be others."""
+    split = answers.split
+    digest = hashlib.sha256()
+    for function in split.functions:
+        encoded = function.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "little") + encoded)
+    digest.update(split.inputs.astype("<i4").tobytes())
+    digest.update(split.labels.astype("<i8").tobytes())
+    for part in weights(split.inputs, draws=_DIGESTED_DRAWS):
+        digest.update(part.astype("<f8").tobytes())
+    return digest.hexdigest()
 
 
 def _draws(answers: Answers, metric: str) -> Any:

@@ -33,11 +33,16 @@ def write_report(view: StudyView, out: Path) -> Path:
     Raises:
         InputError: It is no file that can be written.
     """
+    return write_page(lambda: render(content_of(view)), out)
+
+
+def write_page(make: Callable[[], str], out: Path) -> Path:
+    """Write a page that is made once the file is known to be one that can be written."""
     if out.exists() and not out.is_file():
         raise InputError(f"--out must be a regular file, got {str(out)!r}, which is none")
     if not out.resolve().parent.is_dir():
         raise InputError(f"--out must be in a folder that is there, got {str(out)!r}")
-    page = render(content_of(view))
+    page = make()
     try:
         write_text(out.resolve(), page)
     except OSError as error:
@@ -46,17 +51,23 @@ def write_report(view: StudyView, out: Path) -> Path:
 
 
 def render(content: Content) -> str:
-    data = json.dumps(_data(content), separators=(",", ":")).replace("<", "\\u003c")
+    """The report of a study, as HTML."""
+    return filled("page.html", _data(content), content=content)
+
+
+def filled(template: str, data: Mapping[str, Any], **values: Any) -> str:
+    """A page of one of the templates, self-contained, with the data that its script draws from."""
+    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     return (
         _templates()
-        .get_template("page.html")
+        .get_template(template)
         .render(
-            content=content,
-            data=Markup(data),
+            data=Markup(text),
             style=Markup(asset("report.css")),
             script=Markup(asset("plot.js") + asset("report.js")),
             version=__version__,
             written_utc=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
+            **values,
         )
     )
 

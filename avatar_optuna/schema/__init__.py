@@ -54,6 +54,7 @@ from avatar_optuna.schema._comparison import (
     Fidelity,
     Flips,
     Latency,
+    ResampledFigure,
 )
 from avatar_optuna.schema._cost import PHASES, EstimatedPower, PhaseCost, StudyCost
 from avatar_optuna.schema._jobs import Job, JobResult, TeacherRecord

@@ -104,6 +104,26 @@ class Fidelity(Stored):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResampledFigure:
+    """A figure of a model's answers to the test inputs, as it is and in each draw of resampled functions.
+
+    Models that answered the same inputs have the same draws, so what is hard for both cancels out in their difference,
+    wherever each was measured.
+
+    Args:
+        inputs: SHA-256 of the inputs, their labels and the draws.
+        metric: Whose figure it is.
+        value: Of all inputs, a fraction.
+        draws: Of each draw; None where it says nothing.
+    """
+
+    inputs: str
+    metric: str
+    value: float
+    draws: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Difference:
     """How far a figure of a student lies above that of another model on the same inputs (see `paired_difference`).
 
@@ -158,8 +178,8 @@ class ComparedModel:
     `flops` is None for the CodeBERT architecture, `energy` where there is no counter, `flips` for that architecture and
     where the study does not ask for them, and `fidelity` for all but students whose teacher's answers to the test
     inputs are known. `differences` are those of a student, by split ("valid" and "test") and by the other model
-    ("teacher" and "baseline"), `disagreements` those with its teacher in which the two are surest. Earlier versions had
-    none of the last four.
+    ("teacher" and "baseline"), `disagreements` those with its teacher in which the two are surest, and `resampled` what
+    a difference to a student of another study is made of. Earlier versions had none of the last five.
     """
 
     parameters: int
@@ -171,6 +191,7 @@ class ComparedModel:
     fidelity: Fidelity | None = None
     differences: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)
     disagreements: tuple[Disagreement, ...] = ()
+    resampled: tuple[ResampledFigure, ...] = ()
 
     @property
     def is_in_random_order(self) -> bool:

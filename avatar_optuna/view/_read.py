@@ -217,6 +217,7 @@ class _Reader:
             fidelity=own.fidelity if own is not None else None,
             differences=own.differences if own is not None else {},
             disagreements=own.disagreements if own is not None else (),
+            resampled=own.resampled if own is not None else (),
             times_less_than={name: own.times_less_than(models[name]) for name in _REFERENCES if own and name in models},
         )
 

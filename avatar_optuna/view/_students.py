@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avatar_optuna.decision import Decision
-from avatar_optuna.schema import Difference, Disagreement, Energy, Fidelity, Flips, JobResult, Latency, Purpose
+from avatar_optuna.schema import (
+    Difference,
+    Disagreement,
+    Energy,
+    Fidelity,
+    Flips,
+    JobResult,
+    Latency,
+    Purpose,
+    ResampledFigure,
+)
 from avatar_optuna.students import Configuration
 
 
@@ -81,6 +91,8 @@ class DistilledStudent:
         timed: That latency with what else is known of it; None where it was not timed at batch 1.
         differences: By split and by the other model ("teacher", "baseline"): how much better it is on the same inputs;
             empty before the comparison and in earlier versions.
+        resampled: Its figures on test in each draw of resampled functions, from the comparison: what a difference to a
+            student of another study is made of; empty before it and in earlier versions.
         disagreements: Test inputs that it and its teacher give different labels, from the comparison.
         on_front: Whether no other distilled student of a front is at least as good in every figure that is compared.
     """
@@ -104,6 +116,7 @@ class DistilledStudent:
     timed: Latency | None = None
     differences: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)
     disagreements: tuple[Disagreement, ...] = ()
+    resampled: tuple[ResampledFigure, ...] = ()
 
     def difference(self, split: str, other: str) -> Difference | None:
         """How much better it is than the "teacher" or the "baseline" on "valid" or "test"; None where not known."""

@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.browser_tests.conftest import Watched
+from tests.browser_tests.servers import served
 from tests.finished_study import NAME, FinishedStudy
 
 
 @pytest.fixture(scope="module")
 def address(finished_study: FinishedStudy) -> Iterator[str]:
-    words = ["dashboard", "--storage", finished_study.url, "--artifacts", finished_study.artifacts, "--port", "0"]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "avatar_optuna", *words],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert server.stdout is not None
-    try:
-        line = next(line for line in server.stdout if "http://" in line)
-        yield "http://" + line.split("http://", 1)[1].split("/")[0]
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
+    with served(finished_study.url, "--artifacts", finished_study.artifacts) as address:
+        yield address
 
 
 def _study_id(address: str, name: str) -> int:

@@ -95,6 +95,19 @@ def test_a_report_is_rendered_as_it_is_asked_for_and_runs_as_a_stranger(applicat
     assert b"<title>clones: report</title>" in body
 
 
+def test_two_studies_are_shown_side_by_side(application: Application, url: str, tmp_path: Path) -> None:
+    other = make_settings(tmp_path, ('name = "clones"', 'name = "other"'))
+    create_study(other, open_storage(url), artifacts="nowhere")
+    status, headers, body = _request(application, "GET", "/avatar/compare", query="first=clones&second=other")
+    assert status == "200"
+    assert headers["Content-Security-Policy"].startswith("sandbox allow-scripts; default-src 'none'")
+    assert b"<title>clones beside other</title>" in body
+    assert b"No paired difference is given: no student of clones is distilled yet." in body
+    for query, reason in (("first=clones&second=clones", b"twice"), ("first=clones", b"?second=NAME")):
+        status, _, body = _request(application, "GET", "/avatar/compare", query=query)
+        assert (status, reason in body) == ("404", True)
+
+
 @pytest.mark.parametrize("token", [None, "secret"])
 def test_nothing_can_be_changed(url: str, token: str | None) -> None:
     application = guarded_dashboard(url, artifacts=None, host="127.0.0.1", token=token)
