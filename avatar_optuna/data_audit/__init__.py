@@ -2,3 +2,4 @@
 
 from avatar_optuna.data_audit._audit import DataAudit, audit_data
 from avatar_optuna.data_audit._findings import findings, mend
+from avatar_optuna.data_audit._pairs import large_groups
