@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +16,7 @@ from avatar_optuna.storage import scored_values, study_summaries
 
 _FRESH_S = 1.0
 _MOST_KEPT = 64
+_GROWTH = 1.1
 
 
 class Looks:
@@ -58,14 +59,15 @@ class Looks:
 
     def _read(self, name: str) -> dict[str, Any]:
         study = read_live(self.engine, name)
-        return live_values(study, self._values_of(name, study.scored))
+        return live_values(study, self._values_of(name, study.scored, study.view.settings.search.n_trials))
 
-    def _values_of(self, name: str, scored: Any) -> Values:
-        """Of what the last round has scored; read anew only when there is more of it."""
+    def _values_of(self, name: str, scored: Mapping[int, int], n_trials: int) -> Values:
+        """Of what the last round has scored; read anew when there is a tenth more of it, and when it is all there."""
         round_ = max(scored, default=0)
         number = scored.get(round_, 0)
         known = self._scored.get((name, round_))
-        if known is None or known[0] != number:
+        is_all_new = known is not None and number != known[0] and number >= n_trials
+        if known is None or number >= _GROWTH * max(1, known[0]) or is_all_new:
             known = number, scored_values(self.engine, name, round_)
             self._scored = {key: kept for key, kept in self._scored.items() if key[0] != name}
             self._scored[name, round_] = known

@@ -14,7 +14,7 @@ from avatar_optuna.live._look import Looks
 from avatar_optuna.storage import open_storage
 from avatar_optuna.study import create_study
 from tests.finished_study import NAME, FinishedStudy
-from tests.study_tests.test_search import make_settings
+from tests.study_tests.test_search import make_settings, run_search
 from tests.test_dashboard import _request
 from tests.view_tests.test_view import _statements
 
@@ -129,6 +129,19 @@ def test_many_viewers_read_the_database_once_a_second(url: str) -> None:
     with _statements() as executed:
         assert looks.study("clones") is first
     assert executed == []
+
+
+def test_what_a_search_has_scored_is_read_anew_when_there_is_a_tenth_more(sqlite_url: str, tmp_path: Path) -> None:
+    """A look every two seconds at a search of 100,000 configurations would read them all each time."""
+    run_search(sqlite_url, make_settings(tmp_path))
+    looks = Looks(open_storage(sqlite_url).engine)
+    read = []
+    for number, n_trials in ((60, 1000), (65, 1000), (66, 1000), (66, 66), (67, 67), (67, 67)):
+        with _statements() as executed:
+            values = looks._values_of("clones", {0: number}, n_trials)
+        assert values.shape == (60, 3)
+        read.append(bool(executed))
+    assert read == [True, False, True, False, True, False]
 
 
 def test_a_database_that_goes_away_is_said(url: str, tmp_path: Path) -> None:
