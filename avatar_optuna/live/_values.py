@@ -154,8 +154,10 @@ def _rungs(study: LiveStudy) -> list[dict[str, int]]:
     rungs = []
     for rung in settings.rungs:
         own = [student for student in study.students if student.epochs == rung]
-        done = [student for student in own if student.state == "done"]
-        reached = len(done) + sum(student.epochs > rung for student in study.students)
+        reached = sum(
+            student.trained >= rung or (student.state == "done" and student.epochs >= rung)
+            for student in study.students
+        )
         states = [student.state for student in own]
         rungs.append(
             {"epochs": rung, "reached": reached, "running": states.count("running"), "waiting": states.count("waiting")}

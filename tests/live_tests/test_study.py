@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from optuna import load_study
 
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.live import LiveStudy, live_values, read_live
@@ -13,7 +15,8 @@ from avatar_optuna.live._values import predicted_front, thinned
 from avatar_optuna.pool import Pool
 from avatar_optuna.pool._identity import this_process
 from avatar_optuna.report import content_of
-from avatar_optuna.schema import CURVE, PROGRESS, distilled_name
+from avatar_optuna.schema import CURVE, PROGRESS, SETTINGS, distilled_name
+from avatar_optuna.settings import StudySettings
 from avatar_optuna.storage import JobQueue, WorkerRegistry, open_storage, scored_values
 from avatar_optuna.view import read_view
 from tests.finished_study import NAME, FinishedStudy
@@ -126,6 +129,43 @@ def test_what_a_student_still_takes_follows_from_what_others_took(pool: Pool, jo
     assert settings.distillation.students == 3
     assert study.to_go.seconds == pytest.approx(2.0 * epochs + 5.0 * trainings)
     assert study.to_go.left_out == ("the search", "the teacher", "the comparison", "the audit")
+
+
+def test_the_rungs_of_a_policy_and_what_is_left_of_its_minutes(pool: Pool, jobs: MakeJobs) -> None:
+    """Of three begun students one was left at the first rung, one runs to the next, one waits for its full training."""
+    search = load_study(study_name="s", storage=pool.storage)
+    settings = StudySettings.from_dict(search.user_attrs[SETTINGS])
+    asked = replace(settings.search, policy="rounds", budget_minutes=5.0, rungs=(1, 2))
+    search.set_user_attr(SETTINGS, replace(settings, search=asked).to_dict())
+    (job,), full = jobs(1), settings.distillation.epochs
+    begun = [replace(job, key=f"rung/1/sample-{n}", purpose="indicator", epochs=1) for n in range(3)]
+    pool.enqueue(begun)
+    queue = JobQueue(pool.storage, distilled_name("s"))
+    done = result([{"epoch": 1, "seconds": 2.0, "valid": {"balanced_accuracy": 0.75}}], seconds=2.0)  # type: ignore[dict-item,list-item]
+    for _ in begun:
+        claim = queue.claim({})
+        assert claim is not None
+        queue.finish(claim, done.values(), user_attributes=done.attributes(), system_attributes={})
+    pool.enqueue(
+        [replace(begun[0], key="rung/2/sample-0", epochs=2), replace(job, key="front/0/sample-1", epochs=full)]
+    )
+    queue.claim({"worker": "w", "epoch": 0})
+    study = read_live(pool.storage, "s")
+    assert [(one.name, one.state, one.epochs, one.curve) for one in study.students] == [
+        ("sample-0", "running", 2, ((1, 0.75),)),
+        ("sample-1", "waiting", full, ((1, 0.75),)),
+        ("sample-2", "done", 1, ((1, 0.75),)),
+    ]
+    values = live_values(study, scored_values(pool.storage, "s", 0))
+    assert values["rungs"] == [
+        {"epochs": 1, "reached": 3, "running": 0, "waiting": 0},
+        {"epochs": 2, "reached": 0, "running": 1, "waiting": 0},
+        {"epochs": full, "reached": 0, "running": 0, "waiting": 1},
+    ]
+    assert study.budget is not None
+    assert study.to_go.seconds == study.budget.left_s
+    assert [tile["what"] for tile in values["tiles"]][:2] == ["to go", "of the budget left"]
+    assert "of 5 minutes used" in values["tiles"][1]["note"]
 
 
 def test_what_is_no_study_is_refused(pool: Pool) -> None:
