@@ -42,7 +42,6 @@ Logits = npt.NDArray[np.floating[Any]]
 
 KIND = "clone-detection"
 EVERYTHING = "everything"
-METRICS = ("f1", "balanced_accuracy", "roc_auc")
 _SHAPE = {
     "grams": "token-bigrams",
     "buckets": 4096,
@@ -254,26 +253,34 @@ def answers(out: Path, name: str, model: str, split: Split, rows: Mask) -> list[
 
 
 def table(task: Task, holdouts: Sequence[HoldOut], out: Path) -> str:
-    """Markdown: for each hold-out and metric, a row a model."""
-    models = (_PLAIN, "teacher", _LABELS, *_RECIPES)
+    """Markdown: for each hold-out a row a model, its figures with everything and without the group, in percent."""
+    names = {"f1": "F1", "balanced_accuracy": "balanced accuracy", "roc_auc": "ROC-AUC"}
+    heads = ["model", "seeds", *(f"{name}, {what}" for name in names.values() for what in ("held out", "change"))]
     lines: list[str] = []
     for holdout in holdouts:
-        lines += [f"{description(task, holdout)}", ""]
-        lines.append("| model | metric, % | everything | held out | lost, points | beside labels, held out |")
-        lines.append("| --- | --- | ---: | ---: | ---: | ---: |")
+        lines += [description(task, holdout), "", f"| {' | '.join([*heads, 'F1 beside labels'])} |"]
+        lines.append(f"| --- | ---: |{' ---: |' * (2 * len(names) + 1)}")
         beside = answers(out, holdout.name, _LABELS, task.test, holdout.touched)
-        for model in models:
-            both = [answers(out, name, model, task.test, holdout.touched) for name in (EVERYTHING, holdout.name)]
-            if all(both):
-                lines += [row(model, metric, *both, beside) for metric in METRICS]
+        for model in (_PLAIN, "teacher", _LABELS, *_RECIPES):
+            whole, left = (answers(out, name, model, task.test, holdout.touched) for name in (EVERYTHING, holdout.name))
+            if whole and left:
+                lines.append(row(model, list(names), whole, left, beside))
         lines.append("")
     return "\n".join(lines)
 
 
-def row(model: str, metric: str, whole: Sequence[Answers], left: Sequence[Answers], beside: Sequence[Answers]) -> str:
-    """A model's figures with everything and without the group, their difference, and that to students of labels."""
-    cells = [model, metric, _figure(whole, metric), _figure(left, metric), _difference(left, whole, metric)]
-    cells.append("" if model == _LABELS or not beside else _difference(left, beside, metric))
+def row(
+    model: str,
+    metrics: Sequence[str],
+    whole: Sequence[Answers],
+    left: Sequence[Answers],
+    beside: Sequence[Answers],
+) -> str:
+    """A model without the group, what it lost by that, and how far its F1 lies above that of students of labels."""
+    cells = [model, str(len(left)) if len(left) == len(whole) else f"{len(left)}, {len(whole)}"]
+    for metric in metrics:
+        cells += [_figure(left, metric), _difference(left, whole, metric)]
+    cells.append("" if model == _LABELS or not beside else _difference(left, beside, "f1"))
     return f"| {' | '.join(cells)} |"
 
 
