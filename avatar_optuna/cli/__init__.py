@@ -15,7 +15,7 @@ from avatar_optuna.exceptions import AvatarError, InputError
 
 __all__ = ["main"]
 
-_FILE_WIDTH = 130
+_FILE_WIDTH = 200
 _STATELESS = ("predict", "scan")
 
 

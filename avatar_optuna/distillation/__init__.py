@@ -18,6 +18,7 @@ from avatar_optuna.distillation._fine_tuned import (
     load_incomplete,
     load_pretrained,
     load_sequence_classifier,
+    new_encoder,
     pair_classifier,
     read_pair_head,
 )

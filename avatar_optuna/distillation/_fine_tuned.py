@@ -8,7 +8,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel, RobertaConfig, RobertaModel
 
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation._models import (
@@ -99,6 +99,15 @@ def load_encoder(source: str, *, may_lack: bool = False) -> PreTrainedModel:
     if getattr(encoder.config, "is_encoder_decoder", False) and hasattr(encoder, "decoder"):
         setattr(encoder, "decoder", None)  # noqa: B010 - torch's modules declare tensors and modules alone
     return encoder
+
+
+def new_encoder(sizes: Mapping[str, Any]) -> PreTrainedModel:
+    """A RoBERTa encoder with random weights.
+
+    Args:
+        sizes: What differs from its `RobertaConfig`.
+    """
+    return RobertaModel(RobertaConfig(type_vocab_size=1, **sizes), add_pooling_layer=False)
 
 
 def load_pretrained(

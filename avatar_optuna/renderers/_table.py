@@ -50,11 +50,36 @@ def front_table(view: StudyView, console: Console) -> None:
 def _distilled(view: StudyView, console: Console) -> None:
     metric = view.metric.replace("_", " ")
     say(console, f"students of {view.name} ({metric} in %; valid selects, test is only reported)")
-    names, kinds = (*_MEASURED, *_further(view.students)), _kinds(view)
+    times = _timings(view)
+    table = _students(view, times)
+    if times and console.measure(table, options=console.options.update(max_width=_ANY_WIDTH)).maximum > console.width:
+        times = []
+        table = _students(view, times)
+    console.print(table)
+    are_compared = all(student.is_compared for student in view.students)
+    provisional = "" if are_compared else "; p: provisional, timed by the student's own worker"
+    say(
+        console,
+        "student: its number, for `export --student`; ms: median latency of one input and its 95 % interval, "
+        f"tokenization apart, {_timing_words(view, times)}; smaller, faster: than the teacher; *: on the front"
+        f"{_flips_legend(view)}{provisional}.",
+    )
+    for sentence in (*_decision_words(view, _decided(view)), *_selection(view)):
+        say(console, sentence)
+
+
+_ANY_WIDTH = 10_000
+
+
+def _students(view: StudyView, times: Sequence[str]) -> Table:
+    """A row for each distilled student, and one for the teacher.
+
+    Args:
+        times: Columns of further figures of a latency.
+    """
+    names, kinds, further = (*_MEASURED, *_further(view.students)), _kinds(view), _decided(view)
     table = Table(box=None)
     units = [OBJECTIVES.get(name).unit for name in names]
-    further = _decided(view)
-    times = _timings(view)
     for heading in ("student", "", *kinds, "predicted", "valid", "test", *further, *units, *times, "smaller", "faster"):
         table.add_column(heading, justify="left" if heading == "" else "right")
     for student in view.students:
@@ -64,17 +89,7 @@ def _distilled(view: StudyView, console: Console) -> None:
     if view.teacher is not None:
         number, mark, *cells = _teacher_cells(view, view.teacher, names, further, times)
         table.add_row(number, mark, *("" for _ in kinds), *cells)
-    console.print(table)
-    are_compared = all(student.is_compared for student in view.students)
-    provisional = "" if are_compared else "; p: provisional, timed by the student's own worker"
-    say(
-        console,
-        "student: its number, for `export --student`; ms: median latency of one input and its 95 % interval, "
-        f"tokenization apart, {_timing_words(view)}; smaller, faster: than the teacher; *: on the front"
-        f"{_flips_legend(view)}{provisional}.",
-    )
-    for sentence in (*_decision_words(view, further), *_selection(view)):
-        say(console, sentence)
+    return table
 
 
 def _selection(view: StudyView) -> list[str]:
@@ -111,7 +126,7 @@ _WARM, _THREAD = "warm", "thread"
 
 
 def _timings(view: StudyView) -> list[str]:
-    """Columns for the further figures of a latency, where any student has them."""
+    """Columns for the further figures of a latency, where any student has them; a narrow terminal goes without."""
     own = [student.timed for student in view.students if student.timed is not None]
     known = {_WARM: any(timed.warm_ms for timed in own), _THREAD: any(timed.thread_ms for timed in own)}
     return [name for name, is_known in known.items() if is_known]
@@ -123,14 +138,14 @@ def _timing(timed: Latency | None, name: str) -> str:
     return written("latency_ms", value) if value is not None else ""
 
 
-def _timing_words(view: StudyView) -> str:
-    """How models were timed, which earlier versions did in one order."""
+def _timing_words(view: StudyView, times: Sequence[str]) -> str:
+    """How models were timed, which earlier versions did in one order; and what the columns of further figures are."""
     if view.compared is None:
         return "by its own worker"
     is_random = all(model.is_in_random_order for model in view.compared.models.values())
     order = "by turns in random order" if is_random else "by turns in one order"
     words = {_WARM: "warm: a block of that model alone", _THREAD: "thread: of ms, the time that it had a processor"}
-    return "; ".join([order, *(words[name] for name in _timings(view))])
+    return "; ".join([order, *(words[name] for name in times)])
 
 
 _FLIPS, _AS_TEACHER, _THRESHOLD = "flips", "as teacher", "threshold"

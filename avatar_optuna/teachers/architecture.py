@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from avatar_optuna.settings import TeacherSettings, class_weights_faults
 from avatar_optuna.students.transformer import POSITION_OFFSET
 from avatar_optuna.tasks import Task
+from avatar_optuna.teachers._similarity import groups_digest, is_similarity, pair_faults, require_similar_pairs
 
 if TYPE_CHECKING:
     from avatar_optuna.distillation import OnEpoch, Teacher
@@ -25,7 +26,7 @@ _SIZES = {
 
 
 class _Architecture:
-    option_names = ("architecture", "class_weights")
+    option_names = ("architecture", "pair", "class_weights")
     path_names: tuple[str, ...] = ()
 
     def faults(self, settings: TeacherSettings) -> list[str]:
@@ -39,13 +40,15 @@ class _Architecture:
         ]
         if not faults and sizes["hidden_size"] % sizes["num_attention_heads"]:
             faults = [f"architecture needs heads that divide the width, got {sizes!r}"]
-        return [*faults, *class_weights_faults(settings.options.get("class_weights", "batch"))]
+        return [*faults, *class_weights_faults(settings.options.get("class_weights", "batch")), *pair_faults(settings)]
 
     def check(self, settings: TeacherSettings, task: Task, *, cache_dir: Path) -> None:
         """Nothing is read: what may be refused are the names of labels."""
         from avatar_optuna.teachers._fine_tuning import label_weights_of
 
         label_weights_of(settings, task)
+        if is_similarity(settings):
+            require_similar_pairs(settings, task)
 
     def load(
         self, settings: TeacherSettings, task: Task, *, cache_dir: Path, device: str, on_epoch: OnEpoch | None
@@ -57,7 +60,7 @@ class _Architecture:
             settings,
             task,
             source=f"architecture: {json.dumps(sizes, sort_keys=True)}",
-            identity="",
+            identity=groups_digest(task) if is_similarity(settings) else "",
             untrained=lambda: _untrained(settings, task, cache_dir),
             cache_dir=cache_dir,
             device=device,
@@ -66,21 +69,36 @@ class _Architecture:
 
 
 def _untrained(settings: TeacherSettings, task: Task, cache_dir: Path) -> Untrained:
-    from avatar_optuna.distillation import StudentConfig, StudentForSequenceClassification, train_tokenizer
+    from avatar_optuna.distillation import (
+        SentenceEncoder,
+        SimilarityClassifier,
+        StudentConfig,
+        StudentForSequenceClassification,
+        new_encoder,
+        train_tokenizer,
+    )
 
-    sizes = settings.source
+    sizes, length = settings.source, settings.max_sequence_length
     tokenizer = train_tokenizer("BPE", sizes["vocab_size"], task.train.functions, cache_dir)
-    tokenizer.model_max_length = settings.max_sequence_length
+    tokenizer.model_max_length = length
+    if is_similarity(settings):
+        dropout = {"hidden_dropout_prob": _DROPOUT, "attention_probs_dropout_prob": _DROPOUT}
+        encoder = new_encoder({**sizes, **dropout, "max_position_embeddings": length + POSITION_OFFSET})
+        return SimilarityClassifier(SentenceEncoder(encoder, ("mean",)), "cosine"), tokenizer, length
     config = StudentConfig(
         **sizes,
-        hidden_dropout_prob=0.0,  # from scratch on little data, noise on both functions buries what is alike in them
-        attention_probs_dropout_prob=0.0,
-        max_position_embeddings=settings.max_sequence_length + POSITION_OFFSET,
+        hidden_dropout_prob=_DROPOUT,
+        attention_probs_dropout_prob=_DROPOUT,
+        max_position_embeddings=length + POSITION_OFFSET,
         num_functions=task.shape.arity,
         id2label=dict(enumerate(task.label_names)),
         label2id={name: index for index, name in enumerate(task.label_names)},
     )
-    return StudentForSequenceClassification(config), tokenizer, settings.max_sequence_length
+    return StudentForSequenceClassification(config), tokenizer, length
+
+
+_DROPOUT = 0.0
+"""From scratch on little data, noise on both functions buries what is alike in them."""
 
 
 KIND = _Architecture()

@@ -6,17 +6,17 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import TeacherSettings, class_weights_faults
-from avatar_optuna.tasks import Task, known_groups
+from avatar_optuna.tasks import Task
 from avatar_optuna.teachers._kind import PathKind
+from avatar_optuna.teachers._similarity import groups_digest, is_similarity, pair_faults, require_similar_pairs
 from avatar_optuna.teachers.checkpoints import faults_of
 
 if TYPE_CHECKING:
     from avatar_optuna.distillation import OnEpoch, SimilarityClassifier, Teacher
     from avatar_optuna.teachers._fine_tuning import Untrained
 
-_PAIRS, _MAX_EDITS = ("head", "similarity"), 1000
+_MAX_EDITS = 1000
 
 
 class _Pretrained(PathKind):
@@ -27,16 +27,12 @@ class _Pretrained(PathKind):
     def faults(self, settings: TeacherSettings) -> list[str]:
         faults = [*super().faults(settings), *faults_of(settings, ("pooling",))]
         faults += class_weights_faults(settings.options.get("class_weights", "batch"))
-        pair = settings.options.get("pair", "head")
-        if pair not in _PAIRS:
-            faults.append(f'pair must be "head" or "similarity", got {pair!r}')
+        faults += pair_faults(settings)
         edits = settings.options.get("edits", 0)
         if isinstance(edits, bool) or not isinstance(edits, int) or not 0 <= edits <= _MAX_EDITS:
             faults.append(f"edits must be a whole number from 0 to {_MAX_EDITS}, got {edits!r}")
-        elif edits and pair == "head":
+        elif edits and not is_similarity(settings):
             faults.append('edits must be absent without pair = "similarity": only groups are learnt from edited texts')
-        if pair == "similarity" and "class_weights" in settings.options:
-            faults.append("class_weights must be absent: a similarity learns from groups, not from the labels")
         return faults
 
     def check(self, settings: TeacherSettings, task: Task, *, cache_dir: Path) -> None:
@@ -67,8 +63,8 @@ class _Pretrained(PathKind):
         from avatar_optuna.teachers._fine_tuning import fine_tuned_teacher
 
         digests = "".join(files_of(model_directory(settings.source)).values())
-        if settings.options.get("pair") == "similarity":
-            digests += hashlib.sha256(known_groups(task.train).tobytes()).hexdigest()
+        if is_similarity(settings):
+            digests += groups_digest(task)
         return fine_tuned_teacher(
             settings,
             task,
@@ -92,7 +88,7 @@ def _untrained(settings: TeacherSettings, task: Task) -> Untrained:
     )
     from avatar_optuna.teachers.checkpoints.sentence_transformers import own_pooling
 
-    if settings.options.get("pair") == "similarity":
+    if is_similarity(settings):
         network: Any = _similarity(settings, task)
     else:
         pooling = settings.options.get("pooling") or own_pooling(model_directory(settings.source))
@@ -107,11 +103,8 @@ def _similarity(settings: TeacherSettings, task: Task) -> SimilarityClassifier:
     """An encoder whose vectors are compared; of a directory of sentence-transformers its own modules."""
     from avatar_optuna.distillation import SentenceEncoder, SimilarityClassifier, default_pooling, load_encoder
     from avatar_optuna.teachers.checkpoints import Reading, form_of
-    from avatar_optuna.teachers.checkpoints._made import require_two_labels
 
-    if not task.shape.is_pair:
-        raise InputError("teacher.pair reads pairs of functions, the task has single ones")
-    require_two_labels(settings.source, task)
+    require_similar_pairs(settings, task)
     pooling = settings.options.get("pooling")
     reading = Reading(max_sequence_length=settings.max_sequence_length, pooling=pooling)
     form = form_of(settings.source, reading)

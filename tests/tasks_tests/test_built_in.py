@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import importlib
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from avatar_optuna.settings import TaskSettings, load_study_file
 from avatar_optuna.tasks import Task, load_task
 from avatar_optuna_python_tasks._python_source import library_functions
 from avatar_optuna_python_tasks._rewrites import REWRITES, rewritten
+from avatar_optuna_python_tasks.python_bytecode import instructions
 
 FUNCTIONS = {
     """def scan(values, limit):
@@ -192,7 +194,7 @@ def test_every_rewrite_changes_something_and_keeps_the_meaning(index: int) -> No
     assert changed
 
 
-@pytest.fixture(scope="module", params=["python-clones"])
+@pytest.fixture(scope="module", params=["python-clones", "python-bytecode"])
 def task(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Task:
     settings = TaskSettings(kind=request.param, max_train=200, max_valid=60, max_test=60)
     folder = tmp_path_factory.mktemp("cache")
@@ -206,7 +208,7 @@ def test_splits_are_balanced_and_share_no_function(task: Task) -> None:
     assert all(split.labels.mean() == 0.5 for split in task.splits.values())
     texts = [set(split.functions) for split in task.splits.values()]
     assert len(texts[0] | texts[1] | texts[2]) == sum(map(len, texts))
-    assert all(ast.parse(text) for text in task.valid.functions)
+    assert all(ast.parse(task.valid.functions[index]) for index in task.valid.inputs[:, 0])
 
 
 def test_the_plain_competitor_does_not_solve_it(task: Task) -> None:
@@ -215,9 +217,29 @@ def test_the_plain_competitor_does_not_solve_it(task: Task) -> None:
     assert 0.3 <= figures["valid"]["balanced_accuracy"] <= 0.95
 
 
-def test_more_than_the_library_holds_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["python-clones", "python-bytecode"])
+def test_more_than_the_library_holds_is_refused(kind: str) -> None:
     with pytest.raises(InputError, match=r"task\.max_valid must be at most \d+"):
-        load_task(TaskSettings(kind="python-clones", max_train=10, max_valid=100_000))
+        load_task(TaskSettings(kind=kind, max_train=10, max_valid=100_000))
+
+
+def test_bytecode_is_that_of_its_source_and_says_nothing_alone() -> None:
+    """Every label follows from compiling the source; each text stands in as many pairs of either label."""
+    split = load_task(TaskSettings(kind="python-bytecode", max_train=200, max_valid=400, max_test=40)).valid
+    shares = np.zeros((len(split.functions), 2), dtype=np.int64)
+    for (source, listing), label in zip(split.inputs, split.labels, strict=True):
+        assert (instructions(split.functions[source]) == split.functions[listing]) == bool(label)
+        shares[[source, listing], label] += 1
+    assert (shares[:, 0] == shares[:, 1]).all()
+    names = {name for text in split.functions[: len(split)] for name in text.split() if name.isupper()}
+    assert {"LOAD_FAST", "RETURN_VALUE"} <= names
+
+
+def test_instructions_have_no_names_of_the_function() -> None:
+    listing = instructions("def area(width, height=2):\n    return [width * height for each in width]")
+    assert "FUNCTION" in listing.split() or sys.version_info >= (3, 12)  # from 3.12 on, comprehensions are inlined
+    assert "BINARY_OP" in listing.split()
+    assert not {"area", "width", "height", "each"} & set(listing.split())
 
 
 def test_a_removed_kind_is_refused_with_its_reason(tmp_path: Path) -> None:
