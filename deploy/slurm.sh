@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One study as a Slurm array: task 0 searches, the others distil, all ends when task 0 is done.
-#     sbatch --array=0-8 deploy/slurm.sh studies/demo.toml demo
-#     sbatch --array=0-8 --gpus-per-task=1 deploy/slurm.sh studies/demo.toml demo
+#     sbatch --array=0-8 deploy/slurm.sh studies/demo.toml demo-bytecode
+#     sbatch --array=0-8 --gpus-per-task=1 deploy/slurm.sh studies/demo.toml demo-bytecode
 # Wants OPTUNA_STORAGE (PostgreSQL; the password in ~/.pgpass), AVATAR_ARTIFACTS and AVATAR_CACHE (folders that every
 # node sees), and the study made by `avatar-optuna create`; see deploy/README.md.
 #SBATCH --job-name=avatar-optuna

@@ -1,4 +1,4 @@
-"""A pretrained encoder that learns from groups of functions, by the similarity of its vectors."""
+"""Encoders, pretrained or from scratch, that learn from groups of functions by the similarity of their vectors."""
 
 from __future__ import annotations
 
@@ -52,16 +52,31 @@ def _roberta(folder: Path, task: Task) -> Path:
     return write_tokenizer(folder, task)
 
 
-@pytest.mark.parametrize("kind", ["sentence-transformers", "roberta"])
+SIZES = {
+    "vocab_size": 300,
+    "num_hidden_layers": 1,
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_attention_heads": 2,
+}
+
+
+def _kind(name: str, folder: Path, task: Task) -> dict[str, Any]:
+    if name == "architecture":
+        return {"architecture": SIZES}
+    return {"pretrained": str(DATA if name == "sentence-transformers" else _roberta(folder, task))}
+
+
+@pytest.mark.parametrize("kind", ["sentence-transformers", "roberta", "architecture"])
 def test_it_learns_from_groups_and_is_found_trained(kind: str, tmp_path: Path) -> None:
     task = _clones()
-    source = DATA if kind == "sentence-transformers" else _roberta(tmp_path / "roberta", task)
-    values: dict[str, Any] = {"pretrained": str(source), "pair": "similarity", "batch_size": 24, "learning_rate": 5e-3}
+    of_kind = _kind(kind, tmp_path / "roberta", task)
+    values: dict[str, Any] = {**of_kind, "pair": "similarity", "batch_size": 24, "learning_rate": 5e-3}
     settings = TeacherSettings(**values, epochs=8, max_sequence_length=48)
     check_teacher(settings, task, cache_dir=tmp_path)
     epochs = []
     teacher = load_teacher(settings, task, cache_dir=tmp_path, on_epoch=epochs.append)
-    assert teacher.source == f"pretrained: {source}"
+    assert teacher.source.startswith(next(iter(of_kind)))
     assert [record.epoch for record in epochs] == list(range(1, 9))
     assert all(0 <= record.valid["roc_auc"] <= 1 for record in epochs)
     logits = teacher.logits("train")
@@ -85,6 +100,7 @@ def test_it_learns_from_groups_and_is_found_trained(kind: str, tmp_path: Path) -
     assert manifest["pair"] == "similarity"
 
 
+@pytest.mark.parametrize("source", [{"pretrained": str(DATA)}, {"architecture": SIZES}])
 @pytest.mark.parametrize(
     ("options", "arity", "message"),
     [
@@ -93,7 +109,9 @@ def test_it_learns_from_groups_and_is_found_trained(kind: str, tmp_path: Path) -
         ({"pair": "similarity"}, 1, "teacher.pair reads pairs of functions, the task has single ones"),
     ],
 )
-def test_what_cannot_be_is_refused(options: dict[str, Any], arity: int, message: str, tmp_path: Path) -> None:
-    settings = TeacherSettings(pretrained=str(DATA), **options)
+def test_what_cannot_be_is_refused(
+    source: dict[str, Any], options: dict[str, Any], arity: int, message: str, tmp_path: Path
+) -> None:
+    settings = TeacherSettings(**source, **options)
     with pytest.raises(InputError, match=message):
         check_teacher(settings, small_task(arity=arity, inputs=6), cache_dir=tmp_path)
