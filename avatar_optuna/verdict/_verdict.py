@@ -198,8 +198,15 @@ def _next_steps(view: StudyView, answer: Answer, *, is_final: bool) -> list[str]
             f"{view.settings.indicator.samples}, indicator.epochs {view.settings.indicator.epochs}."
         )
     if floor_of(view) > chance_of(view):
-        steps.append(f"Until then {BASELINE} is the simpler choice: {percent(floor_of(view))} on validation.")
+        steps.append(f"Until then {BASELINE} is the simpler choice: {_of_baseline(view)} on validation.")
     return steps
+
+
+def _of_baseline(view: StudyView) -> str:
+    """What it reaches on validation, in what the study selects by where that is known of it."""
+    figures = view.baseline["valid"] if view.baseline is not None else {}
+    metric = view.metric if view.metric in figures else "balanced_accuracy"
+    return f"{percent(float(figures[metric]))} {metric.replace('_', ' ')}"
 
 
 def _of_teacher(view: StudyView) -> list[str]:
