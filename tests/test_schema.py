@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -159,6 +160,18 @@ def test_a_cost_comes_back_equal_and_adds_up() -> None:
     assert EXAMPLE_COST.inferences_to_repay_time(saved_ms=10.0) == 42_150
     assert EXAMPLE_COST.inferences_to_repay_time(saved_ms=0.0) is None
     assert EXAMPLE_COST.inferences_to_repay_energy(saved_j=2.0) == 3_465
+
+
+def test_what_is_saved_has_an_interval_where_both_latencies_have_one() -> None:
+    """Held to a simulation: independent medians whose errors are normal."""
+    own = Latency(batch_size=1, median_ms=2.0, p95_ms=3.0, repeats=9, device={}, interval_ms=(1.7, 2.3))
+    other = Latency(batch_size=1, median_ms=10.0, p95_ms=12.0, repeats=9, device={}, interval_ms=(9.6, 10.4))
+    rng = np.random.default_rng(0)
+    differences = rng.normal(10.0, 0.4 / 1.96, 200_000) - rng.normal(2.0, 0.3 / 1.96, 200_000)
+    assert own.saved_interval_ms(other) == pytest.approx(np.percentile(differences, [2.5, 97.5]), abs=0.01)
+    skewed = replace(other, interval_ms=(10.0, 10.4))
+    assert own.saved_interval_ms(skewed) == pytest.approx((7.7, 8.5))
+    assert own.saved_interval_ms(replace(other, interval_ms=None)) is None
 
 
 def test_energy_of_which_a_part_was_not_counted_is_no_figure() -> None:

@@ -87,6 +87,9 @@ def test_a_finished_study_lacks_nothing(content: Content) -> None:
     assert content.recommendation is not None
     assert content.recommendation.reason in page
     assert "What is missing" not in page
+    assert re.search(
+        r"[\d,]+ inferences save the time of the whole study \(95 % interval by .*: [\d,]+ to ([\d,]+|never)\)", page
+    )
 
 
 def test_a_student_that_is_not_better_than_the_baseline_is_not_recommended(finished_study: FinishedStudy) -> None:
