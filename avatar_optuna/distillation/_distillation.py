@@ -108,23 +108,7 @@ def distil(
     """
     chosen_seed, aim = settings.seed if seed is None else seed, settings.aim
     require_two_labels(aim, task.shape.num_labels)
-    recipe = Recipe(
-        epochs=settings.epochs if epochs is None else epochs,
-        batch_size=hyperparameters.batch_size,
-        learning_rate=hyperparameters.learning_rate,
-        temperature=settings.temperature,
-        hard_label_weight=settings.hard_label_weight,
-        label_weights=label_weights(settings.class_weights, task, key="distillation.class_weights"),
-        weight_decay=settings.weight_decay,
-        warmup_ratio=settings.warmup_ratio,
-        token_dropout_prob=settings.token_dropout_prob,
-        views=settings.views,
-        edits=settings.edits,
-        contrastive_weight=settings.contrastive_weight,
-        representation_weight=settings.representation_weight,
-        max_train_inputs=settings.max_train_inputs,
-        seed=chosen_seed,
-    )
+    recipe = _recipe(hyperparameters, task, settings, epochs=epochs, seed=chosen_seed)
     family = hyperparameters.family
     tokenizer = family.make_tokenizer(hyperparameters, task.train.functions, cache_dir)
     tokenizer.model_max_length = hyperparameters.max_sequence_length
@@ -153,21 +137,7 @@ def distil(
         judge=Judge(metric=metric, split=task.valid, aim=aim) if aim is not None or metric != _METRIC else None,
     )
     best = trainer.run(on_epoch)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    family.save_network(student.cpu(), out_dir)
-    tokenizer.save_pretrained(out_dir)
-    write_manifest(
-        out_dir,
-        task_shape=task.shape,
-        max_sequence_length=hyperparameters.max_sequence_length,
-        is_student=True,
-        family=family.name,
-        label_names=task.label_names,
-        hyperparameters=hyperparameters.to_dict(),
-        language=task.language,
-        task=task.kind,
-        teacher=teacher.source,
-    )
+    _write(out_dir, student.cpu(), tokenizer, hyperparameters, task, teacher)
     if len(trainer.history) < recipe.epochs:
         (out_dir / "checkpoint" / CHECKPOINT_FILE).replace(out_dir / CHECKPOINT_FILE)
     shutil.rmtree(out_dir / "checkpoint", ignore_errors=True)
@@ -177,6 +147,50 @@ def distil(
         valid_metrics=best.valid,
         best_epoch=best.epoch,
         seconds=sum(record.seconds for record in trainer.history),
+    )
+
+
+def _recipe(
+    hyperparameters: Configuration, task: Task, settings: DistillationSettings, *, epochs: int | None, seed: int
+) -> Recipe:
+    """How a student is trained, by its own hyperparameters and the settings of the study."""
+    return Recipe(
+        epochs=settings.epochs if epochs is None else epochs,
+        batch_size=hyperparameters.batch_size,
+        learning_rate=hyperparameters.learning_rate,
+        temperature=settings.temperature,
+        hard_label_weight=settings.hard_label_weight,
+        label_weights=label_weights(settings.class_weights, task, key="distillation.class_weights"),
+        weight_decay=settings.weight_decay,
+        warmup_ratio=settings.warmup_ratio,
+        token_dropout_prob=settings.token_dropout_prob,
+        views=settings.views,
+        edits=settings.edits,
+        contrastive_weight=settings.contrastive_weight,
+        representation_weight=settings.representation_weight,
+        max_train_inputs=settings.max_train_inputs,
+        seed=seed,
+    )
+
+
+def _write(
+    directory: Path, student: Any, tokenizer: Any, hyperparameters: Configuration, task: Task, teacher: Teacher
+) -> None:
+    """A student's directory, its manifest last."""
+    directory.mkdir(parents=True, exist_ok=True)
+    hyperparameters.family.save_network(student, directory)
+    tokenizer.save_pretrained(directory)
+    write_manifest(
+        directory,
+        task_shape=task.shape,
+        max_sequence_length=hyperparameters.max_sequence_length,
+        is_student=True,
+        family=hyperparameters.family.name,
+        label_names=task.label_names,
+        hyperparameters=hyperparameters.to_dict(),
+        language=task.language,
+        task=task.kind,
+        teacher=teacher.source,
     )
 
 
