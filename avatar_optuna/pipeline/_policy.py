@@ -211,16 +211,16 @@ class PolicyPhases:
                 continue
             policy = policy_of(trainings)
             steps = policy.next(trainings)
-            if not steps and not trainings.running:
-                return
-            if steps:
-                means = policy.model.predict(trainings) if isinstance(policy, RoundsPolicy) and policy.model else None
-                jobs = self._enqueue(steps, students, means, round_)
+            if not steps:
+                if not trainings.running:
+                    return
+                self._wait_for_any()
+                continue
+            means = policy.model.predict(trainings) if isinstance(policy, RoundsPolicy) and policy.model else None
+            jobs = self._enqueue(steps, students, means, round_)
             if not is_asynchronous:
                 self._wait_for(jobs)
                 self._say_time()
-            elif not steps:
-                self._wait_for_any()
 
     # What is stored ---------------------------------------------------------------------------------------------------
 
