@@ -161,3 +161,42 @@ def test_a_budget_of_minutes_ends_with_compared_students_and_is_extended(tmp_pat
 
 def _status(folder: Path) -> str:
     return run_command(folder, "status", "--study-name", NAME).stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_killed_study_with_a_budget_goes_on_with_what_is_left_of_it(tmp_path: Path) -> None:
+    """What was trained before stays as it was; the minutes that were used are not given anew."""
+    folder = _with_budget(tmp_path / "study", 1.5)
+    process = _command(folder, "run", "study.toml", "--workers", "1")
+    deadline = time.monotonic() + 600
+    while not _has_done(folder, 3) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.kill()
+    process.communicate()
+    assert _has_done(folder, 3)
+    before = _finished(folder)
+    used = _used_minutes(folder)
+    assert used > 0
+    time.sleep(12)  # longer than what counts as deciding: a study that stands uses nothing
+    assert _used_minutes(folder) == pytest.approx(used, abs=0.3)
+    done = run_command(folder, "run", "study.toml", "--workers", "1")
+    assert done.exit_code == 0, done.output
+    after = _finished(folder)
+    assert [one for one in after if one[0] in dict(before)] == before
+    assert used < _used_minutes(folder) < 1.5 + 0.5  # late by what one training took longer than expected, at most
+    assert run_command(folder, "run", "study.toml").stdout.startswith("all is done")
+
+
+def _finished(folder: Path) -> list[tuple[str, list[float]]]:
+    """Of each job that is done, in their order: its key and its curve."""
+    trials = _study(folder).distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return [
+        (Job.from_trial(trial).key, [entry["valid"]["loss"] for entry in JobResult.from_trial(trial).history])
+        for trial in trials
+    ]
+
+
+def _used_minutes(folder: Path) -> float:
+    status = json.loads(run_command(folder, "status", "--study-name", NAME, "-f", "json").stdout)
+    return float(status["budget"]["used_minutes"])
