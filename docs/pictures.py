@@ -1,11 +1,11 @@
 """Make the pictures of the README and of this folder from a finished study, in a headless Chromium.
 
     python docs/pictures.py --storage URL --study-name NAME --student JOB [--chromium /usr/bin/chromium] [--out docs]
-        [--page DIR]
+        [--page DIR --texts FILE FILE]
 
 `front.png` is the front of the report, `report.png` its first screen, `dashboard.png` the search
 in optuna-dashboard, `dashboard-student.png` a distilled student there. With `--page`, a directory that
-`export --format js` wrote, `student-page.png` is its page.
+`export --format js` wrote, `student-page.png` is its page, with the texts of some files in it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--student", type=int, required=True, help="number of a distilled student's job")
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     parser.add_argument("--page", type=Path, help="a student exported by --format js")
+    parser.add_argument("--texts", type=Path, nargs="*", default=[], help="what stands in the fields of that page")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     options = parser.parse_args()
     from playwright.sync_api import sync_playwright
@@ -52,15 +53,18 @@ def main() -> None:
         with served(options.storage) as url:
             dashboard(browser, url, options.study_name, options.student, options.out)
         if options.page is not None:
-            student_page(browser, options.page, options.out)
+            student_page(browser, options.page, options.texts, options.out)
         browser.close()
 
 
-def student_page(browser: Browser, directory: Path, out: Path) -> None:
-    """The page of an exported student, with its example."""
+def student_page(browser: Browser, directory: Path, texts: Sequence[Path], out: Path) -> None:
+    """The page of an exported student, with its own example or other texts."""
     page = browser.new_page(viewport={"width": 1100, "height": 640})
     page.goto((directory / "index.html").resolve().as_uri())
     page.wait_for_selector(".bar")
+    for place, text in enumerate(texts):
+        page.locator("textarea").nth(place).fill(text.read_text(encoding="utf-8"))
+    page.wait_for_timeout(500)
     page.screenshot(path=out / "student-page.png")
     page.close()
 
