@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import dis
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from types import CodeType
 
 import numpy as np
 import numpy.typing as npt
 
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.settings import TaskSettings
-from avatar_optuna.tasks import SPLITS, Split, made_once
+from avatar_optuna.tasks import SPLITS, Split
+from avatar_optuna_python_tasks._pairs_kind import BuiltInPairs
 from avatar_optuna_python_tasks._python_source import SourceFunction, library_functions
 from avatar_optuna_python_tasks.python_clones import split_by_module
 
@@ -30,32 +29,6 @@ _LONGEST = 600  # characters of source, so that a small model reads whole functi
 _NEIGHBOURS = 20
 _ROUNDS = 8  # twos that a function is in at most
 _LEFT_OUT = ("CACHE", "RESUME", "NOP")  # stand in every function, or nowhere but in some versions of Python
-
-
-class _PythonBytecode:
-    """Pairs of source and bytecode; `max_train`, `max_valid` and `max_test` say how many are made."""
-
-    title = "matching functions of Python’s standard library and bytecode"
-    arity = 2
-    language = "python"
-    is_built_in = True
-    option_names: tuple[str, ...] = ()
-    path_names: tuple[str, ...] = ()
-
-    def label_names(self, settings: TaskSettings) -> tuple[str, ...]:
-        return ("different", "same")
-
-    def faults(self, settings: TaskSettings) -> list[str]:
-        if settings.data is None:
-            return []
-        return [f"data must be absent for the built-in kind {settings.kind}, got {settings.data!r}"]
-
-    def read(self, settings: TaskSettings, *, cache_dir: Path | None) -> Mapping[str, Split]:
-        inputs = {name: getattr(settings, f"max_{name}") or DEFAULT_INPUTS[name] for name in SPLITS}
-        return made_once(settings, inputs, lambda: make_python_bytecode(seed=settings.seed, inputs=inputs), cache_dir)
-
-
-KIND = _PythonBytecode()
 
 
 def make_python_bytecode(*, seed: int, inputs: Mapping[str, int]) -> dict[str, Split]:
@@ -77,6 +50,14 @@ def make_python_bytecode(*, seed: int, inputs: Mapping[str, int]) -> dict[str, S
         name: _pairs([function.text for function in by_split[name]], inputs[name], [seed, place], name)
         for place, name in enumerate(SPLITS)
     }
+
+
+KIND = BuiltInPairs(
+    title="matching functions of Python’s standard library and bytecode",
+    labels=("different", "same"),
+    default_inputs=DEFAULT_INPUTS,
+    make=make_python_bytecode,
+)
 
 
 def instructions(source: str) -> str:

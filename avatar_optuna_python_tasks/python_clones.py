@@ -13,13 +13,12 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.settings import TaskSettings
-from avatar_optuna.tasks import SPLITS, Split, made_once
+from avatar_optuna.tasks import Split
+from avatar_optuna_python_tasks._pairs_kind import BuiltInPairs
 from avatar_optuna_python_tasks._python_source import SourceFunction, library_functions
 from avatar_optuna_python_tasks._rewrites import rewritten
 
@@ -32,32 +31,6 @@ _NEIGHBOURS = 3
 _REWRITES = 3  # of each function at most
 _USES = 6  # of each pair of functions at most
 _TOKEN = r"[A-Za-z]+|\d+|[^\sA-Za-z\d]"
-
-
-class _PythonClones:
-    """Pairs of rewrites; `max_train`, `max_valid` and `max_test` say how many are made."""
-
-    title = "clone detection among rewritten functions of Python’s standard library"
-    arity = 2
-    language = "python"
-    is_built_in = True
-    option_names: tuple[str, ...] = ()
-    path_names: tuple[str, ...] = ()
-
-    def label_names(self, settings: TaskSettings) -> tuple[str, ...]:
-        return ("different", "clone")
-
-    def faults(self, settings: TaskSettings) -> list[str]:
-        if settings.data is None:
-            return []
-        return [f"data must be absent for the built-in kind {settings.kind}, got {settings.data!r}"]
-
-    def read(self, settings: TaskSettings, *, cache_dir: Path | None) -> Mapping[str, Split]:
-        inputs = {name: getattr(settings, f"max_{name}") or DEFAULT_INPUTS[name] for name in SPLITS}
-        return made_once(settings, inputs, lambda: make_python_clones(seed=settings.seed, inputs=inputs), cache_dir)
-
-
-KIND = _PythonClones()
 
 
 def make_python_clones(*, seed: int, inputs: Mapping[str, int]) -> dict[str, Split]:
@@ -77,6 +50,14 @@ def make_python_clones(*, seed: int, inputs: Mapping[str, int]) -> dict[str, Spl
         name: _pairs(by_split[name], inputs[name], np.random.default_rng([seed, index]), name)
         for index, name in enumerate(_SHARES)
     }
+
+
+KIND = BuiltInPairs(
+    title="clone detection among rewritten functions of Python’s standard library",
+    labels=("different", "clone"),
+    default_inputs=DEFAULT_INPUTS,
+    make=make_python_clones,
+)
 
 
 def split_by_module(functions: Sequence[SourceFunction], *, seed: int) -> dict[str, list[SourceFunction]]:
