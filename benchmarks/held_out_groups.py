@@ -35,7 +35,7 @@ from avatar_optuna.metrics import Answers, figures, paired_difference
 from avatar_optuna.settings import TaskSettings
 from avatar_optuna.tasks import Split, Task, baseline_logits, connected_groups, digests_of, load_task
 from benchmarks.headline import SHARED, device_name
-from benchmarks.trials import Bench, Outcome, Trial, over_seeds, run_trials
+from benchmarks.trials import Bench, Outcome, Trial, add_run_options, over_seeds, run_trials
 
 Mask = npt.NDArray[np.bool_]
 Logits = npt.NDArray[np.floating[Any]]
@@ -120,11 +120,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--label-epochs", type=int, default=5, help="over 20,000 listed pairs")
     parser.add_argument("--teacher", type=json.loads, default=TEACHER, metavar="JSON", help="the section [teacher]")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--workers", type=int, default=1, help="processes that distil at once")
-    parser.add_argument("--budget-s", type=float, default=1e9, help="begin no epoch after so many seconds")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
+    add_run_options(parser)
     return parser.parse_args()
 
 

@@ -28,7 +28,7 @@ from avatar_optuna.metrics import Answers, figures
 from avatar_optuna.settings import TaskSettings
 from avatar_optuna.tasks import Split, Task, baseline_logits, load_task
 from benchmarks.headline import SHARED, device_name
-from benchmarks.trials import Bench, Outcome, Trial, over_seeds, run_trials
+from benchmarks.trials import Bench, Outcome, Trial, add_run_options, over_seeds, run_trials
 
 LISTS = ("python", "python_java", "java_cpp")
 _RECIPE = {
@@ -125,11 +125,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--trials", type=Path, help="JSON lines of students, in place of the built-in ones")
     parser.add_argument("--only", nargs="*", help="names of students")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--workers", type=int, default=1, help="processes that distil at once")
-    parser.add_argument("--budget-s", type=float, default=1e9, help="begin no epoch after so many seconds")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
+    add_run_options(parser)
     return parser.parse_args()
 
 

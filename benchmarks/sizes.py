@@ -25,7 +25,7 @@ from avatar_optuna.distillation import Classifier, Teacher
 from avatar_optuna.students import FAMILIES, Configuration
 from avatar_optuna.tasks import Task, baseline_predictions
 from benchmarks.paper_table import Right, mean_with_interval, resampled
-from benchmarks.trials import Bench, Outcome, Trial, over_seeds, run_trials
+from benchmarks.trials import Bench, Outcome, Trial, add_run_options, over_seeds, run_trials
 
 BUDGETS_BYTES = (3_000_000, 1_000_000, 100_000, 35_000, 12_500)
 _LEAST_SHARE = 0.6  # of a budget that a student uses
@@ -93,11 +93,7 @@ def arguments() -> argparse.Namespace:
         help="keys of [distillation]",
     )
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3])
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--workers", type=int, default=1, help="processes that distil at once")
-    parser.add_argument("--budget-s", type=float, default=1e9, help="begin no epoch after so many seconds")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
+    add_run_options(parser)
     return parser.parse_args()
 
 

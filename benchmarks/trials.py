@@ -6,6 +6,7 @@ by the deadline leaves its checkpoint and goes on when the same command is given
 
 from __future__ import annotations
 
+import argparse
 import json
 import multiprocessing
 import time
@@ -236,3 +237,12 @@ def longest_function(cost_model: Classifier, functions: Sequence[str]) -> str:
     """The first function that fills the predictor's whole sequence."""
     lengths = cost_model.tokens(functions).host_lengths
     return functions[int(lengths.argmax())]
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Options of every script that distils trials: where, by how many processes, until when, and into which folders."""
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=1, help="processes that distil at once")
+    parser.add_argument("--budget-s", type=float, default=1e9, help="begin no epoch after so many seconds")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
