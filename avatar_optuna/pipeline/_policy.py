@@ -217,10 +217,10 @@ class PolicyPhases:
                 self._wait_for_any()
                 continue
             means = policy.model.predict(trainings) if isinstance(policy, RoundsPolicy) and policy.model else None
-            jobs = self._enqueue(steps, students, means, round_)
-            if not is_asynchronous:
-                self._wait_for(jobs)
-                self._say_time()
+            if is_asynchronous:
+                self._enqueue(steps, students, means, round_)
+            else:
+                self._do(steps, students, means, round_)
 
     # What is stored ---------------------------------------------------------------------------------------------------
 
