@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dis
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import CodeType
 
 import numpy as np
@@ -28,6 +29,10 @@ DEFAULT_INPUTS = {"train": 6_000, "valid": 600, "test": 600}
 _LONGEST = 600  # characters of source, so that a small model reads whole functions on a CPU
 _NEIGHBOURS = 20
 _ROUNDS = 8  # twos that a function is in at most
+_EXAMPLE = (
+    "def mean(values):\n    total = 0.0\n    for value in values:\n        total += value\n"
+    "    return total / len(values)\n"
+)
 _LEFT_OUT = ("CACHE", "RESUME", "NOP")  # stand in every function, or nowhere but in some versions of Python
 
 
@@ -52,7 +57,14 @@ def make_python_bytecode(*, seed: int, inputs: Mapping[str, int]) -> dict[str, S
     }
 
 
-KIND = BuiltInPairs(
+@dataclass(frozen=True, kw_only=True)
+class _BytecodePairs(BuiltInPairs):
+    def example(self) -> tuple[str, str]:
+        """A function, and its own instructions in this Python."""
+        return _EXAMPLE, instructions(_EXAMPLE)
+
+
+KIND = _BytecodePairs(
     title="matching functions of Python’s standard library and bytecode",
     labels=("different", "same"),
     default_inputs=DEFAULT_INPUTS,

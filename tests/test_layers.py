@@ -218,7 +218,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scan": {"exceptions", "files", "progress", "templates", "languages", "syntax", "manifest", "inference"},
     "exports": {
         *("files", "exceptions", "registry", "students", "costs", "schema", "settings", "storage", "study", "view"),
-        *("renderers", "manifest", "runtimes"),
+        *("renderers", "manifest", "runtimes", "kinds", "languages"),
     },
     "cli": {
         "decision",

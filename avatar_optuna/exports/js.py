@@ -6,8 +6,10 @@ import base64
 import html
 import json
 from pathlib import Path
+from typing import Any
 
 from avatar_optuna.exports._card import example_inputs, window_sentence, write_card
+from avatar_optuna.exports._examples import example_texts, language_title
 from avatar_optuna.exports._export import StudentToExport
 from avatar_optuna.exports._hashed import SOURCES, in_comment, read_hashed
 
@@ -54,16 +56,23 @@ class JavaScriptModule:
         }
         weights = (student.files / "model.safetensors").read_bytes()
         source = (SOURCES / "hashed.js").read_text(encoding="utf-8").replace("__NAME__", in_comment(student.name))
-        source = source.replace("__STUDENT__", json.dumps(description, indent=2).replace("<", "\\u003c"))
+        source = source.replace("__STUDENT__", _in_script(description))
         source = source.replace("__WEIGHTS__", base64.b64encode(weights).decode())
         (out_dir / "student.js").write_text(source, encoding="utf-8")
         (out_dir / "package.json").write_text('{"type": "module", "main": "student.js"}\n', encoding="utf-8")
         page = (SOURCES / "hashed.html").read_text(encoding="utf-8").replace("__TITLE__", html.escape(student.name))
-        page = page.replace("__BYTES__", f"{len(weights):,}").replace("__MODULE__", source)
+        shown = {"example": example_texts(student), "language": language_title(student)}
+        page = page.replace("__BYTES__", f"{len(weights):,}").replace("__PAGE__", _in_script(shown))
+        page = page.replace("__MODULE__", source)
         (out_dir / "index.html").write_text(page, encoding="utf-8")
         inputs = example_inputs(student)
         usage = _USAGE.format(inputs=inputs, functions="inputs.flat()", window=window_sentence(student))
         write_card(student, out_dir, usage)
+
+
+def _in_script(value: Any) -> str:
+    """JSON that ends no script of HTML."""
+    return json.dumps(value, indent=2).replace("<", "\\u003c")
 
 
 FORMAT = JavaScriptModule()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ Answers = Callable[[Path, Sequence[tuple[str, ...]]], npt.ArrayLike]
 
 
 def random_student(
-    folder: Path, *, arity: int, hyperparameters: Configuration | None = None, num_labels: int = 2
+    folder: Path, *, arity: int, hyperparameters: Configuration | None = None, num_labels: int = 2, **more: Any
 ) -> StudentToExport:
     """A student with random weights, large enough to give another answer to each input.
 
@@ -41,6 +42,7 @@ def random_student(
         arity: Functions an input: 1 or 2.
         hyperparameters: Of the student; a small transformer where None.
         num_labels: Labels that it tells apart.
+        more: Further entries of its manifest, such as `language`.
     """
     hyperparameters = hyperparameters or TRANSFORMER.configure(
         tokenizer="BPE",
@@ -76,6 +78,7 @@ def random_student(
         family=family.name,
         hyperparameters=hyperparameters.to_dict(),
         temperature=TEMPERATURE,
+        **more,
     )
     return StudentToExport(
         name=f"random-{arity}",

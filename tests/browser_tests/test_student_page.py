@@ -85,5 +85,35 @@ def test_a_page_for_single_functions(watched: Watched, tmp_path: Path) -> None:
     FORMAT.write(made, tmp_path / "out")
     watched.page.goto((tmp_path / "out/index.html").as_uri())
     assert watched.page.locator("textarea").count() == 1
+    watched.page.locator("textarea").fill("int f(int a) { return a + 1; }")
     assert watched.page.locator("#answer").inner_text() in ("no", "yes")
+    assert (watched.outside, watched.errors) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("about", "arity", "beginnings", "sentence"),
+    [
+        ({"language": "java"}, 1, ["static int sum(int[] values)"], "functions in Java."),
+        ({"language": "c++"}, 2, ["int sum(const std::vector", "int add_all(const std::vector"], "functions in C++."),
+        ({"language": "python", "task": "python-bytecode"}, 2, ["def mean(values)", "LOAD_CONST"], "in Python."),
+        ({"language": "python", "task": "not-installed"}, 1, ["def mean(values)"], "functions in Python."),
+        ({"language": "any"}, 2, ["", ""], "goes nowhere."),
+        ({}, 1, [""], "goes nowhere."),
+    ],
+)
+def test_the_example_is_of_the_students_language_and_form(
+    about: dict[str, str], arity: int, beginnings: list[str], sentence: str, watched: Watched, tmp_path: Path
+) -> None:
+    made = random_student(tmp_path, arity=arity, hyperparameters=hashed_student(), **about)
+    (tmp_path / "out").mkdir()
+    FORMAT.write(made, tmp_path / "out")
+    watched.page.goto((tmp_path / "out/index.html").as_uri())
+    fields = watched.page.locator("textarea")
+    texts = [fields.nth(place).input_value() for place in range(fields.count())]
+    assert len(texts) == arity
+    assert all(
+        text.startswith(begin) and bool(text) == bool(begin) for text, begin in zip(texts, beginnings, strict=True)
+    )
+    assert bool(watched.page.locator("#answer").inner_text()) == all(beginnings)
+    assert watched.page.locator("#about").inner_text().strip().endswith(sentence)
     assert (watched.outside, watched.errors) == ([], [])
