@@ -57,7 +57,9 @@ class OnnxDirectory:
         from avatar_optuna.exports import _onnx_graph  # loads onnx, an extra
 
         for name, make in (("encode", _onnx_graph.encoder), ("classify", _onnx_graph.head)):
-            (out_dir / f"{name}.onnx").write_bytes(make(loaded).SerializeToString())
+            # onnxruntime's quantisation reads matrices in float32 alone.
+            graph = make(loaded, is_float32=self.is_quantised)
+            (out_dir / f"{name}.onnx").write_bytes(graph.SerializeToString())
             if self.is_quantised:
                 _quantise(out_dir / f"{name}.onnx")
         _copy_files(student.files, out_dir)

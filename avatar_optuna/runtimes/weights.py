@@ -12,7 +12,7 @@ import numpy.typing as npt
 from avatar_optuna.runtimes.student import Floats, Student
 
 _TYPES = {"F32": "<f4", "F16": "<f2", "I8": "<i1", "U8": "<u1"}
-_GROUP_SIZE = 32  # weights of a row that share a scale, at int4
+GROUP_SIZE = 32  # weights of a row that share a scale, at int4
 
 
 def read_tensors(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, int]]:
@@ -45,7 +45,7 @@ def _unpacked(tensor: npt.NDArray[Any], scale: npt.NDArray[Any] | None, columns:
     if columns is None:  # int8: a scale for each row
         return tensor.astype(np.float32) * scale.astype(np.float32)[:, None]
     halves = np.stack([tensor & 15, tensor >> 4], axis=2).reshape(len(tensor), -1)[:, :columns]
-    scales = np.repeat(scale.astype(np.float32), _GROUP_SIZE, axis=1)[:, :columns]
+    scales = np.repeat(scale.astype(np.float32), GROUP_SIZE, axis=1)[:, :columns]
     return (halves.astype(np.float32) - np.float32(8)) * scales
 
 

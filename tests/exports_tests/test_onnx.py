@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,14 @@ STUDENTS = [
     transformer_student(position_embedding_type="relative_key", hidden_act="silu", pair_head="symmetric"),
     transformer_student(position_embedding_type="relative_key_query", hidden_act="gelu_new"),
     transformer_student(hidden_act="relu"),
+    hashed_student(precision="int8", width=35),
+    hashed_student(precision="float16"),
+    transformer_student(precision="int8", position_embedding_type="relative_key"),
+    transformer_student(precision="int4"),
+]
+LARGER = [
+    partial(hashed_student, buckets=4000, width=48, intermediate_size=64),
+    partial(transformer_student, vocab_size=1000, hidden_size=66, intermediate_size=130),
 ]
 
 
@@ -69,6 +78,19 @@ def test_eight_bits_are_smaller_and_nearly_the_same(student: Configuration, tmp_
     assert sizes[1] < sizes[0]
     np.testing.assert_allclose(*answers, atol=0.1)
     assert not np.array_equal(*answers)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8", "int4"])
+@pytest.mark.parametrize("student", LARGER, ids=["hashed", "transformer"])
+def test_the_graphs_are_of_about_the_students_size(
+    student: Callable[..., Configuration], precision: str, tmp_path: Path
+) -> None:
+    made = random_student(tmp_path, arity=2, hyperparameters=student(precision=precision))
+    (tmp_path / "out").mkdir()
+    FORMAT.write(made, tmp_path / "out")
+    size = sum(path.stat().st_size for path in (tmp_path / "out").glob("*.onnx"))
+    weights = (made.files / "model.safetensors").stat().st_size
+    assert 0.8 * weights < size < 1.1 * weights + 24_000  # a node takes about a hundred bytes
 
 
 def test_a_graph_holds_no_more_than_it_needs(tmp_path: Path) -> None:
