@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -32,15 +33,31 @@ def say(console: Console, sentence: str) -> None:
     console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
+class Observer(Protocol):
+    """Who is told what a bar shows."""
+
+    def begins(self, what: str, total: int | None) -> None:
+        """Something begins, of so many parts where they can be counted."""
+
+    def reached(self, done: int) -> None:
+        """So many of its parts are done."""
+
+
 class Progress:
     """Sentences and bars on one console.
 
     Args:
         console: Where to write. Where it is no terminal, bars are left out and sentences stay.
+        observer: Is told of all bars, on a terminal or not.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, observer: Observer | None = None) -> None:
         self.console = console
+        self.observer = observer
+
+    def observed_by(self, observer: Observer) -> Progress:
+        """The same console, with an observer."""
+        return Progress(self.console, observer)
 
     def say(self, sentence: str) -> None:
         say(self.console, sentence)
@@ -69,6 +86,20 @@ class Progress:
 
     @contextmanager
     def _shown(self, what: str, columns: Iterable[ProgressColumn], total: int | None) -> Iterator[Update]:
+        observer = self.observer
+        if observer is not None:
+            observer.begins(what, total)
+        with self._drawn(what, columns, total) as draw:
+
+            def update(done: int) -> None:
+                draw(done)
+                if observer is not None:
+                    observer.reached(done)
+
+            yield update
+
+    @contextmanager
+    def _drawn(self, what: str, columns: Iterable[ProgressColumn], total: int | None) -> Iterator[Update]:
         if not self.console.is_terminal:
             yield lambda done: None
             return

@@ -231,7 +231,8 @@ def _status(options: Namespace, console: Console) -> None:
         used = {"budget": budget.to_dict()} if budget is not None else {}
         if not _has_printed_json(options, console, {"study": study.name, **status.to_dict(), **used}):
             _render.status(study.name, status, budget, console)
-        if not options.watch or status.is_finished:
+        is_running = status.run is not None and status.run.state == "alive"
+        if not options.watch or (status.is_finished and not is_running):
             return
         time.sleep(_WATCH_S)
 

@@ -18,7 +18,7 @@ from avatar_optuna.storage import StudySummary
 if TYPE_CHECKING:
     from avatar_optuna.feasibility import TightenedSpace
     from avatar_optuna.pipeline import DryRun, PlannedPhase
-    from avatar_optuna.pool import PoolStatus
+    from avatar_optuna.pool import PoolStatus, RunStatus
     from avatar_optuna.study import TimeBudget
 
 
@@ -118,11 +118,19 @@ def status(study_name: str, status: PoolStatus, budget: TimeBudget | None, conso
     )
     if budget is not None:
         say(console, f"  budget: {budget}")
+    if status.run is not None:
+        say(console, f"  run: {_run(status.run)}")
     for job in status.running:
         epoch = f"epoch {job.epoch} of {job.epochs}" if job.epochs else "before its first epoch"
         say(console, f"  job {job.number}: {epoch} on {job.device} of {job.host}, since {job.since}")
     for failure in status.failed:
         say(console, f"  job {failure.number} ({failure.key}) failed: {failure.reason}")
+
+
+def _run(run: RunStatus) -> str:
+    heard = f"last heard {_duration(run.heard_s)} ago"
+    ends = {"alive": heard, "silent": f"{heard}: in a long step, or stopped", "gone": f"stopped there, {heard}"}
+    return f"{run.at}, since {run.since} on {run.host}; {ends[run.state]}"
 
 
 def dry_run(planned: DryRun, console: Console) -> None:

@@ -114,12 +114,15 @@ class LiveStudy:
 
     @property
     def state(self) -> StudyState:
-        """ "finished"; "running" where a worker is there; "quiet" where none is, as while the teacher is trained, but
-        something was stored within ten minutes; else "standing"."""
+        """ "finished"; "running" where a worker or `run` is there; "quiet" where neither is known to be, but something
+        was stored within ten minutes, unless `run` is known to have been stopped; else "standing"."""
         if self.is_finished:
             return "finished"
-        if self.pool.workers or any(not job.is_lost for job in self.pool.running):
+        run = self.pool.run.state if self.pool.run is not None else None
+        if self.pool.workers or any(not job.is_lost for job in self.pool.running) or run == "alive":
             return "running"
+        if run == "gone":
+            return "standing"
         return "quiet" if self.quiet_s is not None and self.quiet_s < _QUIET_S else "standing"
 
     @property
@@ -242,6 +245,7 @@ def _last_utc(progress: ProgressSnapshot) -> datetime | None:
     jobs = [job.datetime_complete or job.datetime_start for job in progress.jobs or ()]
     times = [time.astimezone(UTC).replace(tzinfo=None) for time in jobs if time is not None]
     ages = [record.heard_s for record in progress.workers] + [job.heartbeat_age_s for job in progress.running]
+    ages += [progress.run.heard_s] if progress.run is not None else []
     times += [now - timedelta(seconds=age) for age in ages]
     times += [progress.scored_utc] if progress.scored_utc is not None else []
     return max(times, default=None)

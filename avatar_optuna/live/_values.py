@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from avatar_optuna.live._study import LiveStudent, LiveStudy
 from avatar_optuna.objectives import signs
 from avatar_optuna.pareto import non_dominated
+from avatar_optuna.pool import RunStatus
 from avatar_optuna.report import bar_percent, funnel_of
 from avatar_optuna.view import DistilledStudent
 from avatar_optuna.words import amount, count, duration, interval, listed, percent
@@ -97,16 +99,31 @@ def _sentence(study: LiveStudy) -> str:
     if study.is_finished:
         return "This study is finished."
     since = f" The last sign of it is {duration(study.quiet_s)} old." if study.quiet_s is not None else ""
+    run = study.pool.run
     if study.state == "standing":
-        return f"Nobody works on this study.{since} `avatar-optuna run STUDY.toml` goes on where it stopped."
+        goes_on = "`avatar-optuna run STUDY.toml` goes on where it stopped."
+        return f"Nobody works on this study.{_stopped(run) or since} {goes_on}"
     going = next((phase for phase in study.phases if phase.state == "going"), None)
     what = f" Next: {going.title[0].lower()}{going.title[1:]}." if going is not None else ""
+    if study.state == "quiet" and run is None:
+        return f"Neither a worker nor `run` says that it is there.{since}{what}"
     if study.state == "quiet":
-        return (
-            "No worker is there: what needs none goes on (teacher, search or comparison), or the run has ended."
-            f"{since}{what}"
-        )
-    return f"This study runs; {count(len(study.pool.workers), 'worker')} at work.{what.replace('Next', 'Now')}"
+        return f"No worker is there.{_stopped(run)}"
+    workers = f"{count(len(study.pool.workers), 'worker')} at work"
+    if run is None or run.state != "alive":
+        return f"This study runs; {workers}.{what.replace('Next', 'Now')}"
+    begun = (study.read_utc - datetime.fromisoformat(run.since).astimezone(UTC).replace(tzinfo=None)).total_seconds()
+    return f"This study runs; {workers}. Now: {run.at} (begun {duration(max(begun, 0.0))} ago on {run.host})."
+
+
+def _stopped(run: RunStatus | None) -> str:
+    """Where a run that is no longer heard was; nothing where none was."""
+    if run is None:
+        return ""
+    at = f" `run` was at “{run.at}” (begun {run.since[:16].replace('T', ' ')} UTC on {run.host})"
+    if run.state == "gone":
+        return f"{at} when it was stopped; it was last heard {duration(run.heard_s)} ago."
+    return f"{at} and was last heard {duration(run.heard_s)} ago: it is in a long step, or was stopped."
 
 
 def _tiles(study: LiveStudy) -> list[dict[str, str]]:

@@ -42,6 +42,7 @@ from avatar_optuna.pipeline._cost import Meter, add, counted
 from avatar_optuna.pipeline._device import audited, calibrated, calibrated_elsewhere, named_device
 from avatar_optuna.pipeline._policy import PolicyPhases
 from avatar_optuna.pipeline._prediction import front_job
+from avatar_optuna.pipeline._recorder import recorded
 from avatar_optuna.pipeline._workforce import Workforce
 from avatar_optuna.schema import (
     ATTAINED,
@@ -90,7 +91,12 @@ class Run(Workforce):
     _plain: Mapping[str, Answers] | None = field(default=None, init=False)
 
     def everything(self) -> bool:
-        """Run all phases; returns whether there was anything left to do."""
+        """Run all phases, and store meanwhile what is done; returns whether there was anything left to do."""
+        with recorded(self.study) as recorder:
+            self.progress = self.progress.observed_by(recorder)
+            return self._all_phases()
+
+    def _all_phases(self) -> bool:
         settings = self.study.settings
         task, teacher = self.teacher()
         self._edit(task)

@@ -26,6 +26,12 @@ def is_certainly_gone(process: Mapping[str, Any]) -> bool:
     return bool(_started(process["pid"]) != process["started"])
 
 
+def is_certainly_alive(process: Mapping[str, Any]) -> bool:
+    """Whether a process described by `this_process` runs still; false where that cannot be known from here."""
+    is_near = process.get("place") is not None and process["place"] == _place()
+    return is_near and process.get("started") is not None and _started(process["pid"]) == process["started"]
+
+
 @cache
 def _place() -> str | None:
     """The running kernel and the process namespace: within them, a process id and its start name one process."""

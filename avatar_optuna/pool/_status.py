@@ -6,14 +6,23 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from avatar_optuna.pool._identity import is_certainly_gone
+from avatar_optuna.pool._identity import is_certainly_alive, is_certainly_gone
 from avatar_optuna.schema import ATTEMPTS, FAILED, KEY, distilled_name
-from avatar_optuna.storage import JobDuration, JobQueue, ProgressSnapshot, RunningJob, WorkerRecord, WorkerRegistry
+from avatar_optuna.storage import (
+    JobDuration,
+    JobQueue,
+    ProgressSnapshot,
+    RunningJob,
+    RunRecord,
+    RunRegistry,
+    WorkerRecord,
+    WorkerRegistry,
+)
 
 _SILENT_S = 60.0
 _RATE_WINDOW_S = 600.0
@@ -75,6 +84,35 @@ class WorkerStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunStatus:
+    """What the `run` of a study said last of what it does.
+
+    Args:
+        what: Such as "teacher: epochs".
+        done: How much of it is done; None where nothing of it is, or it cannot be counted.
+        total: Of how much; None where it cannot be counted.
+        host: Its machine.
+        since: When that began, ISO 8601 in UTC.
+        heard_s: Seconds since it said so.
+        state: "alive" where it was heard within a minute or its process is known to run, "gone" where its process is
+            known to have ended without a word, else "silent": it is in a long step, or was stopped.
+    """
+
+    what: str
+    done: int | None
+    total: int | None
+    host: str
+    since: str
+    heard_s: float
+    state: Literal["alive", "silent", "gone"]
+
+    @property
+    def at(self) -> str:
+        """What it does and how far it is, such as "teacher: epochs, 1 of 3"."""
+        return self.what if self.done is None or self.total is None else f"{self.what}, {self.done:,} of {self.total:,}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class PoolStatus:
     """The pool of one study.
 
@@ -82,6 +120,7 @@ class PoolStatus:
         workers: Workers that were heard within a minute and whose process is not known to be gone.
         jobs_per_minute: Jobs done in the last ten minutes by the minute, or None where none was.
         seconds_to_go: For all jobs queued and running, by the epochs of those done last; None where unknown.
+        run: What its `run` does; None where none is there, or the last one ended well.
     """
 
     queued: int
@@ -91,6 +130,7 @@ class PoolStatus:
     workers: tuple[WorkerStatus, ...]
     jobs_per_minute: float | None
     seconds_to_go: float | None
+    run: RunStatus | None
 
     @property
     def is_finished(self) -> bool:
@@ -113,6 +153,7 @@ def pool_status(storage: BaseStorage, study_name: str) -> PoolStatus:
         failed=queue.failed() if counts[TrialState.FAIL] else (),
         durations=queue.durations(),
         epochs_queued=queue.epochs_queued(),
+        run=RunRegistry(storage, distilled_name(study_name)).record(),
     )
 
 
@@ -127,6 +168,7 @@ def status_of(progress: ProgressSnapshot) -> PoolStatus:
         failed=by_state[TrialState.FAIL],
         durations=_durations(by_state[TrialState.COMPLETE]),
         epochs_queued=sum(job.user_attrs.get("epochs", 0) for job in by_state[TrialState.WAITING]),
+        run=progress.run,
     )
 
 
@@ -138,6 +180,7 @@ def _made(
     failed: Sequence[FrozenTrial],
     durations: Sequence[JobDuration],
     epochs_queued: int,
+    run: RunRecord | None,
 ) -> PoolStatus:
     alive = [r for r in records if r.heard_s < _SILENT_S and not is_certainly_gone(r.about.get("process", {}))]
     jobs = {job.progress.get("worker"): job.number for job in running}
@@ -149,6 +192,22 @@ def _made(
         workers=tuple(_worker(record, jobs.get(record.worker)) for record in alive),
         jobs_per_minute=_rate(durations),
         seconds_to_go=_seconds_to_go(durations, running, epochs_queued, max(len(alive), len(running))),
+        run=_run(run) if run is not None else None,
+    )
+
+
+def _run(record: RunRecord) -> RunStatus:
+    process = record.about["process"]
+    state: Literal["alive", "silent", "gone"]
+    if is_certainly_gone(process):
+        state = "gone"
+    else:
+        state = "alive" if record.heard_s < _SILENT_S or is_certainly_alive(process) else "silent"
+    return RunStatus(
+        **{name: record.about[name] for name in ("what", "done", "total", "since")},
+        host=process["host"],
+        heard_s=round(record.heard_s, 1),
+        state=state,
     )
 
 

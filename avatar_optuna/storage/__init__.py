@@ -23,6 +23,7 @@ from avatar_optuna.storage._database import (
     study_attributes,
 )
 from avatar_optuna.storage._progress import ProgressSnapshot, read_progress, scored_values
+from avatar_optuna.storage._runs import RunRecord, RunRegistry
 from avatar_optuna.storage._search_storage import SearchStorage
 from avatar_optuna.storage._snapshot import StudySnapshot, read_snapshot
 from avatar_optuna.storage._studies import StudySummary, delete_study, stored_files, study_summaries

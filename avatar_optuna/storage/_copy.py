@@ -17,6 +17,7 @@ from avatar_optuna.exceptions import InputError
 from avatar_optuna.schema import PROGRESS, distilled_name
 from avatar_optuna.storage._attributes import get_attributes, set_attributes
 from avatar_optuna.storage._database import engine_of, find_study_id, reading, search_lock
+from avatar_optuna.storage._runs import RUN
 from avatar_optuna.storage._tables import STUDIES, STUDY_DIRECTIONS, STUDY_SYSTEM_ATTRIBUTES, STUDY_USER_ATTRIBUTES
 from avatar_optuna.storage._trial_writer import insert_trials
 from avatar_optuna.storage._trials import read_trials
@@ -95,7 +96,8 @@ def _read_one(connection: Connection, study_id: int) -> _Study:
     columns = STUDY_DIRECTIONS.c
     directions = select(columns.direction).where(columns.study_id == study_id).order_by(columns.objective)
     system = get_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, study_id)
-    kept = {k: v for k, v in system.items() if not k.startswith(WORKER_PREFIX) and not _PARENT_CACHE.fullmatch(k)}
+    passing = {key for key in system if key.startswith(WORKER_PREFIX) or key == RUN or _PARENT_CACHE.fullmatch(key)}
+    kept = {key: value for key, value in system.items() if key not in passing}
     trials = sorted(read_trials(connection, study_id), key=lambda trial: trial.number)
     return _Study(
         directions=tuple(connection.execute(directions).scalars()),

@@ -18,6 +18,7 @@ from avatar_optuna.schema import ROUND, distilled_name
 from avatar_optuna.storage._attributes import get_attributes
 from avatar_optuna.storage._claims import RunningJob, running_jobs
 from avatar_optuna.storage._database import engine_of, find_study_id, reading
+from avatar_optuna.storage._runs import RunRecord, run_record
 from avatar_optuna.storage._tables import STUDIES, STUDY_USER_ATTRIBUTES, TRIAL_USER_ATTRIBUTES, TRIAL_VALUES, TRIALS
 from avatar_optuna.storage._trials import read_rows
 from avatar_optuna.storage._workers import WorkerRecord, worker_records
@@ -35,6 +36,7 @@ class ProgressSnapshot:
         jobs: Trials of the study of distillation jobs, in any state, by id; None where that study is missing.
         running: Those that workers hold.
         workers: That have said they are there.
+        run: What its `run` said last; None where none is there, or all have ended.
     """
 
     names: Collection[str]
@@ -44,10 +46,11 @@ class ProgressSnapshot:
     jobs: list[FrozenTrial] | None
     running: list[RunningJob]
     workers: list[WorkerRecord]
+    run: RunRecord | None
 
 
 def read_progress(storage: BaseStorage | Engine, study_name: str) -> ProgressSnapshot:
-    """Read how far a study is, in one transaction and ten statements.
+    """Read how far a study is, in one transaction and eleven statements.
 
     Args:
         storage: Opened by `open_storage` or `open_for_reading`.
@@ -66,6 +69,7 @@ def read_progress(storage: BaseStorage | Engine, study_name: str) -> ProgressSna
             jobs=read_rows(connection, jobs_id, tuple(TrialState)) if jobs_id is not None else None,
             running=running_jobs(connection, jobs_id) if jobs_id is not None else [],
             workers=worker_records(connection, jobs_id) if jobs_id is not None else [],
+            run=run_record(connection, jobs_id) if jobs_id is not None else None,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from avatar_optuna.pool._identity import this_process
 from avatar_optuna.report import content_of
 from avatar_optuna.schema import CURVE, PROGRESS, SETTINGS, distilled_name
 from avatar_optuna.settings import StudySettings
-from avatar_optuna.storage import JobQueue, WorkerRegistry, open_storage, scored_values
+from avatar_optuna.storage import JobQueue, RunRegistry, WorkerRegistry, open_storage, scored_values
 from avatar_optuna.view import read_view
 from tests.finished_study import NAME, FinishedStudy
 from tests.pool_tests.conftest import MakeJobs
@@ -110,7 +111,44 @@ def test_it_follows_the_jobs(pool: Pool, jobs: MakeJobs) -> None:
     queue.hand_back(running)
     without_workers = read_live(pool.storage, "s")
     assert without_workers.state == "quiet"  # the lost job alone is no sign of work
-    assert "No worker is there" in live_values(without_workers, scored_values(pool.storage, "s", 0))["sentence"]
+    assert "Neither a worker nor `run`" in live_values(without_workers, scored_values(pool.storage, "s", 0))["sentence"]
+
+
+def test_it_says_what_the_run_does(pool: Pool) -> None:
+    """A run that is alive, one that is known to be gone, and one elsewhere that is not heard."""
+    registry, process = RunRegistry(pool.storage, distilled_name("s")), this_process()
+    since = (datetime.now(UTC) - timedelta(minutes=12)).isoformat(timespec="seconds")
+    about = {"what": "teacher: epochs", "done": 1, "total": 3, "since": since}
+
+    def seen(process: dict[str, object]) -> tuple[str, str]:
+        registry.say({**about, "process": process})
+        study = read_live(pool.storage, "s")
+        return study.state, live_values(study, scored_values(pool.storage, "s", 0))["sentence"]
+
+    state, sentence = seen(process)
+    assert state == "running"
+    assert sentence.endswith(f"Now: teacher: epochs, 1 of 3 (begun 12 min ago on {process['host']}).")
+    state, sentence = seen({**process, "started": 0})
+    assert state == "standing"
+    assert f"“teacher: epochs, 1 of 3” (begun {since[:10]} {since[11:16]} UTC on" in sentence
+    assert "when it was stopped; it was last heard 0." in sentence
+    seen({**process, "place": "elsewhere"})
+    _hear_ago(pool, 120.0)
+    study = read_live(pool.storage, "s")
+    sentence = live_values(study, scored_values(pool.storage, "s", 0))["sentence"]
+    assert study.state == "quiet"
+    assert sentence.endswith("was last heard 2 min ago: it is in a long step, or was stopped.")
+    _hear_ago(pool, 1200.0)
+    assert read_live(pool.storage, "s").state == "standing"
+    registry.leave({**process, "place": "elsewhere"})
+    assert read_live(pool.storage, "s").pool.run is None
+
+
+def _hear_ago(pool: Pool, seconds: float) -> None:
+    """Let the last sign of the run be older by so much."""
+    study_id = pool.storage.get_study_id_from_name(distilled_name("s"))
+    record = pool.storage.get_study_system_attrs(study_id)["avatar:run"]
+    pool.storage.set_study_system_attr(study_id, "avatar:run", {**record, "heard": record["heard"] - seconds})
 
 
 def test_what_a_student_still_takes_follows_from_what_others_took(pool: Pool, jobs: MakeJobs) -> None:

@@ -10,7 +10,15 @@ from optuna.storages import BaseStorage
 from optuna_dashboard import get_note, save_note
 
 from avatar_optuna.exceptions import InputError, StudyBusyError
-from avatar_optuna.storage import JobQueue, WorkerRegistry, add_missing, copy_study, open_storage, search_lock
+from avatar_optuna.storage import (
+    JobQueue,
+    RunRegistry,
+    WorkerRegistry,
+    add_missing,
+    copy_study,
+    open_storage,
+    search_lock,
+)
 from tests.storage_tests.studies import complete, new_study, pruned, waiting
 
 
@@ -52,6 +60,7 @@ def test_jobs_at_work_are_queued_in_the_copy(storages: tuple[BaseStorage, BaseSt
     source, target = storages
     queue = JobQueue(source, "s/distilled")
     WorkerRegistry(source, "s/distilled").beat("w", {"host": "h"})
+    RunRegistry(source, "s/distilled").say({"process": {"host": "h"}, "what": "search: trials"})
     done, running = queue.claim(), queue.claim({"worker": "w"})
     assert done is not None
     assert running is not None
@@ -59,6 +68,7 @@ def test_jobs_at_work_are_queued_in_the_copy(storages: tuple[BaseStorage, BaseSt
     queue.set_attributes(running, {"checkpoint": {"files": {"a": 1}}})
     copy_study(source=source, target=target, study_name="s")
     assert WorkerRegistry(target, "s/distilled").workers() == []
+    assert RunRegistry(target, "s/distilled").record() is None
     finished, again, _ = optuna.load_study(study_name="s/distilled", storage=target).trials
     assert finished.state.name == "COMPLETE"
     assert finished.system_attrs["artifacts:x"] == "{}"
