@@ -5,8 +5,8 @@
 For each budget of bytes, hashed students in float32, int8 or int4 that use at least six tenths of it are drawn from the
 ranges below and distilled with one seed. The best by validation is then distilled with three further seeds, and their
 answers for the test split are read. Prints a row a budget: bytes, the mean of the seeds on validation and test, and the
-paired differences to the teacher and to TF-IDF with logistic regression, with 95 % intervals over resampled functions
-and seeds. Give the same command again to go on.
+paired differences to the teacher and to TF-IDF with logistic regression, in points of `--metric`, with 95 % intervals
+over resampled functions (of `ordered_pairs`: over resampled fixes) and seeds. Give the same command again to go on.
 """
 
 from __future__ import annotations
@@ -19,15 +19,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation import Classifier, Teacher
+from avatar_optuna.metrics import Answers, figure, ordered_pairs, resampled_figures
 from avatar_optuna.students import FAMILIES, Configuration
-from avatar_optuna.tasks import Task, baseline_predictions
-from benchmarks.paper_table import Right, mean_with_interval, resampled
+from avatar_optuna.tasks import Task, baseline_logits
 from benchmarks.trials import Bench, Outcome, Trial, add_run_options, over_seeds, run_trials
 
 BUDGETS_BYTES = (3_000_000, 1_000_000, 100_000, 35_000, 12_500)
+METRICS = ("balanced_accuracy", "accuracy", "f1", "macro_f1", "mcc", "roc_auc", "pr_auc", "ordered_pairs")
+_DRAWS = 500  # of resampled functions, as `resampled_figures` has
 _LEAST_SHARE = 0.6  # of a budget that a student uses
 _CHOICES: Mapping[str, Sequence[Any]] = {
     "grams": ("tokens", "token-bigrams", "token-bigrams", "byte-4-grams"),
@@ -40,6 +43,7 @@ _CHOICES: Mapping[str, Sequence[Any]] = {
     "max_sequence_length": (512, 1024),
 }
 _RANGES = {"buckets": (256, 16_384), "width": (4, 128), "intermediate_size": (16, 128)}  # drawn by their logarithms
+Drawn = tuple[float, npt.NDArray[np.float64]]  # a figure, and what it is in each draw, shape (draws,)
 
 
 def main() -> None:
@@ -53,6 +57,7 @@ def main() -> None:
         work=options.work / "students",
         cache=options.work / "cache",
         deadline=time.time() + options.budget_s,
+        metric=options.metric,
     )
     task, teacher = bench.load()
     teacher.logits("test")
@@ -62,7 +67,7 @@ def main() -> None:
     everyone = [trial for trials in drawn.values() for trial in trials]
     tried = distilled(bench, everyone, options.workers)
     best = {
-        budget: max(found, key=lambda outcome: outcome.valid["balanced_accuracy"]).trial
+        budget: max(found, key=lambda outcome: outcome.valid[options.metric]).trial
         for budget, trials in drawn.items()
         if (found := [tried[trial.name, 0] for trial in trials if (trial.name, 0) in tried])
     }
@@ -70,7 +75,7 @@ def main() -> None:
     (options.out / "outcomes.json").write_text(
         json.dumps([outcome.to_dict() for outcome in (*tried.values(), *chosen.values())])
     )
-    text = table(task, teacher, best, chosen)
+    text = table(task, teacher, best, chosen, options.metric)
     (options.out / "table.md").write_text(text)
     print(text)
 
@@ -85,6 +90,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--budgets", type=int, nargs="*", default=list(BUDGETS_BYTES), help="bytes")
     parser.add_argument("--draws", type=int, default=16, help="students tried for each budget")
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--metric", default="balanced_accuracy", choices=METRICS, help="that chooses and is reported")
     parser.add_argument(
         "--settings",
         type=json.loads,
@@ -141,45 +147,72 @@ def distilled(bench: Bench, trials: Sequence[Trial], workers: int) -> dict[tuple
     return done
 
 
-def table(task: Task, teacher: Teacher, best: Mapping[int, Trial], chosen: Mapping[tuple[str, int], Outcome]) -> str:
+def table(
+    task: Task, teacher: Teacher, best: Mapping[int, Trial], chosen: Mapping[tuple[str, int], Outcome], metric: str
+) -> str:
     """A Markdown row a budget."""
-    weights = resampled(task, 500)
-    labels = task.test.labels
-    reference: list[Right] = [teacher.logits("test").argmax(1) == labels]
-    plain: list[Right] = [baseline_predictions(task)["test"] == labels]
-    lines = ["| at most | student | bytes | validation, balanced % | test, % | to the teacher | to TF-IDF |"]
+    reference = [drawn_figure(task, teacher.logits("test"), metric)]
+    plain = [drawn_figure(task, baseline_logits(task)["test"], metric)]
+    named = metric.replace("_", " ")
+    lines = [f"| at most | student | bytes | validation, {named}, % | test, % | to the teacher | to TF-IDF |"]
     lines.append("| ---: | --- | ---: | ---: | ---: | ---: | ---: |")
-    for name, right in (("teacher", reference), ("TF-IDF", plain)):
-        lines.append(f"| | {name} | | | {_interval(right, None, weights)} | | |")
+    lines += [f"| | {name} | | | {interval(one)} | | |" for name, one in (("teacher", reference), ("TF-IDF", plain))]
     for budget, trial in best.items():
         outcomes = [outcome for (name, _), outcome in chosen.items() if name == trial.name]
         if not outcomes:
             continue
-        rights = [_right(task, outcome) for outcome in outcomes]
-        valid = np.mean([100 * outcome.valid["balanced_accuracy"] for outcome in outcomes])
+        figures = [drawn_figure(task, test_logits(task, outcome), metric) for outcome in outcomes]
+        valid = np.mean([100 * outcome.valid[metric] for outcome in outcomes])
         cells = [
             f"{budget:,}",
             FAMILIES.get("hashed").describe(FAMILIES.get("hashed").configure(**trial.hyperparameters)),
             f"{outcomes[0].size_bytes:,}",
             f"{valid:.2f}",
-            _interval(rights, None, weights),
-            _interval(rights, reference, weights),
-            _interval(rights, plain, weights),
+            interval(figures),
+            interval(figures, reference),
+            interval(figures, plain),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _right(task: Task, outcome: Outcome) -> Right:
+def test_logits(task: Task, outcome: Outcome) -> npt.NDArray[Any]:
+    """Of the test inputs, shape (n, labels)."""
     classifier = Classifier.load(Path(outcome.directory))
-    logits = classifier.predict_logits(task.test.functions, task.test.inputs, batch_size=64)
-    return np.asarray(logits.argmax(1) == task.test.labels)
+    return classifier.predict_logits(task.test.functions, task.test.inputs, batch_size=64)
 
 
-def _interval(rights: Sequence[Right], beside: Sequence[Right] | None, weights: Any) -> str:
-    mean, low, high = mean_with_interval(rights, beside, weights)
-    sign = "" if beside is None else "+"
-    return f"{mean:{sign}.2f} [{low:{sign}.1f}, {high:{sign}.1f}]"
+def drawn_figure(task: Task, logits: npt.NDArray[Any], metric: str) -> Drawn:
+    """A figure of the test split, and what it is in each draw, shape (draws,): the draws depend on the split alone."""
+    answers = Answers(split=task.test, logits=logits)
+    if metric == "ordered_pairs":
+        right = ordered_fixes(answers)  # (fixes,)
+        counts = np.random.default_rng(0).multinomial(len(right), np.full(len(right), 1 / len(right)), size=_DRAWS)
+        return float(right.mean()), counts @ right / len(right)
+    return figure(metric, answers), np.array(resampled_figures(answers, metric)[0]["draws"], dtype=np.float64)
+
+
+def ordered_fixes(answers: Answers) -> npt.NDArray[np.float64]:
+    """Of each fix, whether the function before it is ranked above the one after it (half where they are equal)."""
+    fixes = answers.split.fixes
+    assert fixes is not None
+    found = []
+    for fix in np.unique(fixes[fixes >= 0]):
+        rows = np.flatnonzero(fixes == fix)
+        right, count = ordered_pairs(answers.split.take(rows), answers.scores[rows])
+        found += [right] if count else []
+    return np.array(found)
+
+
+def interval(own: Sequence[Drawn], beside: Sequence[Drawn] = ()) -> str:
+    """The mean over seeds in percent, or how many points it is above another's, with its interval."""
+    values, draws = np.array([value for value, _ in own]), np.stack([drawn for _, drawn in own])  # (seeds, draws)
+    for value, drawn in beside:
+        values, draws = values - value / len(beside), draws - drawn / len(beside)
+    seeds = np.random.default_rng(1).integers(len(draws), size=draws.shape)
+    low, high = np.nanpercentile(np.take_along_axis(draws, seeds, axis=0).mean(axis=0), [2.5, 97.5])
+    sign = "+" if beside else ""
+    return f"{100 * values.mean():{sign}.2f} [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"
 
 
 if __name__ == "__main__":

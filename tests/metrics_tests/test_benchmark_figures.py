@@ -1,0 +1,80 @@
+"""Figures and intervals of `benchmarks.sizes` and `benchmarks.families`, by the package's own and by hand."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from avatar_optuna.costs import TaskShape
+from avatar_optuna.metrics import Answers, figure
+from avatar_optuna.tasks import Split, Task
+from benchmarks.families import balanced, cells, figures_of, with_own
+from benchmarks.robustness import Probe
+from benchmarks.sizes import METRICS, drawn_figure, interval
+
+
+def _task(count: int = 120) -> Task:
+    """Functions alone; the two of a fix stand beside each other."""
+    split = Split(
+        functions=tuple(f"f{number}" for number in range(count)),
+        inputs=np.arange(count, dtype=np.int32)[:, None],
+        labels=np.arange(count, dtype=np.int64) % 2,
+        fixes=np.arange(count, dtype=np.int32) // 2,
+    )
+    shape = TaskShape(arity=1)
+    return Task(kind="made", shape=shape, language="c", label_names=("a", "b"), train=split, valid=split, test=split)
+
+
+def _logits(task: Task, seed: int, skill: float) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    odds = np.random.default_rng(seed).normal(size=len(task.test)) + skill * (2 * task.test.labels - 1)
+    return np.stack([np.zeros(len(odds)), odds], axis=1)
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"[-+]?\d+\.\d+", text)]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_figure_is_the_packages_own_and_lies_within_its_interval(metric: str) -> None:
+    task = _task()
+    logits = _logits(task, 0, 0.5)
+    own = drawn_figure(task, logits, metric)
+    assert own[0] == pytest.approx(figure(metric, Answers(split=task.test, logits=logits)))
+    value, low, high = _numbers(interval([own]))
+    assert low < value < high
+    assert value == pytest.approx(100 * own[0], abs=0.006)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_difference_is_paired(metric: str) -> None:
+    task = _task()
+    better, worse = (drawn_figure(task, _logits(task, 0, skill), metric) for skill in (2.0, 0.0))
+    assert _numbers(interval([better], [better])) == [0, 0, 0]
+    value, low, high = _numbers(interval([better, better], [worse]))
+    assert value == pytest.approx(100 * (better[0] - worse[0]), abs=0.006)
+    assert 0 < low < value < high
+
+
+def _probe(name: str, labels: list[int], variants: int) -> Probe:
+    texts = [f"f{place}" for place in range(len(labels))]
+    inputs = np.arange(len(labels))[:, None]
+    return Probe(name=name, functions=texts, inputs=inputs, labels=np.array(labels), variants=[texts] * variants)
+
+
+def test_weights_of_balanced_labels_by_hand() -> None:
+    weight = balanced(np.full((1, 4), 0.25), np.array([1, 1, 1, 0]))
+    assert weight[0] == pytest.approx([1 / 6, 1 / 6, 1 / 6, 1 / 2])
+
+
+def test_figures_of_families_by_hand() -> None:
+    labels = [1, 1, 1, 0] * 20
+    probes = [_probe("validation", labels, 0), _probe("test", labels, 0), _probe("renamed", labels, 2)]
+    ones, right = [1] * 80, labels
+    given = {"validation": [ones], "test": [right], "renamed": [right, right, ones]}  # every 0 flips in one of two
+    seeds = [figures_of(probes, given)]
+    weights = [with_own(probe) for probe in probes]
+    values = [_numbers(cell)[0] for cell in cells(probes, weights, seeds, None)]
+    assert values == [50.0, 100.0, 100.0, 87.5, -12.5, 25.0]
+    assert all(_numbers(cell) == [0, 0, 0] for cell in cells(probes, weights, seeds, seeds))
