@@ -2,10 +2,12 @@
 
     python docs/pictures.py --storage URL --study-name NAME --student JOB [--chromium /usr/bin/chromium] [--out docs]
         [--page DIR --texts FILE FILE]
+    python docs/pictures.py --storage URL --running NAME [--chromium /usr/bin/chromium] [--out docs]
 
 `front.png` is the front of the report, `report.png` its first screen, `dashboard.png` the search
 in optuna-dashboard, `dashboard-student.png` a distilled student there. With `--page`, a directory that
-`export --format js` wrote, `student-page.png` is its page, with the texts of some files in it.
+`export --format js` wrote, `student-page.png` is its page, with the texts of some files in it. `--running` takes
+`live.png` alone: the live page of a study, as it is while the study runs.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,17 +38,25 @@ def main() -> None:
     """Read the command line, take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--storage", required=True)
-    parser.add_argument("--study-name", required=True)
-    parser.add_argument("--student", type=int, required=True, help="number of a distilled student's job")
+    parser.add_argument("--running", metavar="NAME", help="a study that runs meanwhile: its live page is taken")
+    parser.add_argument("--study-name", help="a finished study")
+    parser.add_argument("--student", type=int, help="number of a distilled student's job")
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     parser.add_argument("--page", type=Path, help="a student exported by --format js")
     parser.add_argument("--texts", type=Path, nargs="*", default=[], help="what stands in the fields of that page")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     options = parser.parse_args()
+    if options.running is None and (options.study_name is None or options.student is None):
+        parser.error("either --running, or --study-name and --student")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path=options.chromium, args=FLAGS)
+        if options.running is not None:
+            with served(options.storage) as url:
+                live_page(browser, url, options.running, options.out)
+            browser.close()
+            return
         page = Path(folder) / "report.html"
         of_study = ["--study-name", options.study_name, "--storage", options.storage]
         subprocess.run([*_command("report"), *of_study, "--out", str(page)], check=True)
@@ -66,6 +77,16 @@ def student_page(browser: Browser, directory: Path, texts: Sequence[Path], out: 
         page.locator("textarea").nth(place).fill(text.read_text(encoding="utf-8"))
     page.wait_for_timeout(500)
     page.screenshot(path=out / "student-page.png")
+    page.close()
+
+
+def live_page(browser: Browser, url: str, study_name: str, out: Path) -> None:
+    """The live page of a study as it opens."""
+    page = browser.new_page(viewport={"width": 900, "height": 1460})
+    page.goto(f"{url}/avatar/study?{urllib.parse.urlencode({'name': study_name})}")
+    page.wait_for_selector("#phases li")
+    page.wait_for_timeout(500)
+    page.screenshot(path=out / "live.png")
     page.close()
 
 
