@@ -165,6 +165,7 @@ _BAD_INPUTS = [
     (("create", "conflict.toml"), "no configuration satisfies these constraints together: 'flops <= 4'"),
     (("run", "row.toml"), "broken/valid.jsonl:2: target is missing"),
     (("run", "teacher.toml"), "nowhere"),
+    (("teacher", "study.toml", "--device", "cuda:99"), "devices must be of this machine"),
     (("predict", "nowhere", "a.c"), "DIR must be a directory that `avatar-optuna export` wrote, nowhere is none"),
 ]
 

@@ -64,12 +64,14 @@ def _space(options: Namespace, console: Console) -> None:
 
 def _teacher(options: Namespace, console: Console) -> None:
     from avatar_optuna.metrics import baseline, effectiveness
+    from avatar_optuna.pool import parse_devices
     from avatar_optuna.tasks import load_task
     from avatar_optuna.teachers import load_teacher, write_inputs
     from avatar_optuna.teachers.checkpoints.saving import require_new, save_teacher
     from avatar_optuna.verdict import weaknesses
 
     settings = load_study_file(options.study_file)
+    slot, *_ = parse_devices(options.device)
     cache_dir = cache_folder(options.cache)
     progress = Progress(console)
     with progress.busy(f"reading the data of {settings.task.kind}"):
@@ -87,7 +89,7 @@ def _teacher(options: Namespace, console: Console) -> None:
             settings.teacher,
             task,
             cache_dir=cache_dir,
-            device=settings.measurement.device,
+            device=slot.name,
             on_epoch=lambda record: update(record.epoch),
         )
     splits = [name for name in ("valid", "test") if teacher.has_logits(name)]

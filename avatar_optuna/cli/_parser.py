@@ -133,6 +133,7 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Argument]]] = {
         "fine-tune or load the teacher, and say how good it is",
         (
             *(_STUDY_FILE, _CACHE),
+            _argument("--device", "auto (a GPU if there is one), cpu or cuda:0", default="auto", metavar="DEVICE"),
             _argument("--save", "new directory for the teacher in Hugging Face's form", type=path, metavar="DIR"),
             _argument(
                 "--inputs",

@@ -21,7 +21,7 @@ from avatar_optuna.costs import TaskShape
 from avatar_optuna.dashboard_notes import save_figures, write_notes
 from avatar_optuna.data_audit import audit_data, findings
 from avatar_optuna.decision import Aim, Decision
-from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, edited_functions
+from avatar_optuna.distillation import Classifier, EpochRecord, OnEpoch, Teacher, edited_functions
 from avatar_optuna.edits import edited, num_unedited
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.feasibility import StudyFeasibility, draw, feasibility_of, tighten
@@ -125,19 +125,13 @@ class Run(Workforce):
     def teacher(self) -> tuple[Task, Teacher]:
         """The task and its teacher, trained where it must be, measured once."""
         settings = self.study.settings
-        meter = Meter.start([settings.measurement.device])
+        meter = Meter.start({settings.measurement.device, *(slot.name for slot in self.slots[:1])})
         with self.progress.busy(f"reading the data of {settings.task.kind}"):
             task = load_task(settings.task, cache_dir=self.cache_dir)
             self._baseline(task)
         epochs = settings.teacher.epochs
         with self.progress.bar("teacher: epochs", epochs) as update:
-            teacher = load_teacher(
-                settings.teacher,
-                task,
-                cache_dir=self.cache_dir,
-                device=settings.measurement.device,
-                on_epoch=lambda record: self._teacher_epoch(record, update),
-            )
+            teacher = self._loaded_teacher(task, lambda record: self._teacher_epoch(record, update))
         if TEACHER not in self.study.read_attributes():
             with self.progress.busy("measuring the teacher"):
                 record = teacher_record(self.study, task, teacher)
@@ -149,6 +143,18 @@ class Run(Workforce):
             self.progress.say(f"teacher    {figure} balanced accuracy on validation{at} ({record.source})")
             self._warn_of_weak(record, task)
         return task, teacher
+
+    def _loaded_teacher(self, task: Task, on_epoch: OnEpoch) -> Teacher:
+        """The teacher on the device on which models are timed; trained and asked on the first GPU of the workers."""
+        settings = self.study.settings
+        load = partial(load_teacher, settings.teacher, task, cache_dir=self.cache_dir, on_epoch=on_epoch)
+        worker = self.slots[0].name if self.slots else "cpu"
+        if worker not in ("cpu", settings.measurement.device):
+            asked = load(device=worker)
+            for name in ("valid", "test"):
+                if asked.has_logits(name):
+                    asked.logits(name)  # kept in the cache
+        return load(device=settings.measurement.device)
 
     def _warn_of_weak(self, record: TeacherRecord, task: Task) -> None:
         """Say where a teacher is no better than chance, or worse than the baseline: its students will not be either."""

@@ -76,6 +76,8 @@ def fine_tuned_teacher(
         if not is_whole(directory):
             (directory / MANIFEST_FILE).unlink(missing_ok=True)
             _train(settings, task, directory, untrained, cache_dir, device, on_epoch)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()  # students are distilled on this device by other processes
     if read_manifest(directory).get("pair") != "similarity":
         return teacher_of_directory(directory, source, task, cache_dir, device)
     form = form_of(str(directory), Reading(max_sequence_length=settings.max_sequence_length))
