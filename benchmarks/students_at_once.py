@@ -59,7 +59,8 @@ def main() -> None:
     print(where_time_went(trials))
     if options.out is not None:
         with options.out.open("a", encoding="utf-8") as out:
-            out.writelines(json.dumps(row(trial, options)) + "\n" for trial in trials)
+            rows = (row(trial, options.task, options.study.stem, options.devices) for trial in trials)
+            out.writelines(json.dumps(row) + "\n" for row in rows)
 
 
 def url(folder: Path) -> str:
@@ -113,13 +114,13 @@ def where_time_went(trials: list[FrozenTrial]) -> str:
     return "\n".join(lines)
 
 
-def row(trial: FrozenTrial, options: argparse.Namespace) -> dict[str, object]:
+def row(trial: FrozenTrial, task: str, space: str, devices: str) -> dict[str, object]:
     """A student as a line of `benchmarks/data/landscape.jsonl`; its README says what each key is."""
     result, job = JobResult.from_trial(trial), Job.from_trial(trial)
     figures = ("accuracy", "balanced_accuracy", "f1")
     return {
-        "task": options.task,
-        "space": options.study.stem,
+        "task": task,
+        "space": space,
         "family": job.hyperparameters.family.name,
         "name": job.key,
         "hyperparameters": job.hyperparameters.to_dict(),
@@ -134,7 +135,7 @@ def row(trial: FrozenTrial, options: argparse.Namespace) -> dict[str, object]:
         "valid_balanced_accuracy": [round(entry["valid"]["balanced_accuracy"], 4) for entry in result.history],
         "valid_loss": [round(entry["valid"]["loss"], 4) for entry in result.history],
         "epoch_seconds": [round(entry["seconds"], 2) for entry in result.history],
-        "device": options.devices,
+        "device": devices,
     }
 
 
