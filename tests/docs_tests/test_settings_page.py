@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from avatar_optuna import settings
 from avatar_optuna.constraints import number_names
 from avatar_optuna.kinds import TASK_KINDS, TEACHER_KINDS
+from avatar_optuna.settings._study import SECTIONS
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.students import FAMILIES
 from avatar_optuna.students.hashed import HASHED
@@ -59,9 +59,9 @@ def _default(value: Any) -> str:
     return f'`"{value}"`' if isinstance(value, str) else f"`{str(value).lower()}`"
 
 
-@pytest.mark.parametrize("name", settings._SECTIONS)
+@pytest.mark.parametrize("name", SECTIONS)
 def test_a_section_is_described(name: str) -> None:
-    section = settings._SECTIONS[name]
+    section = SECTIONS[name]
     annotations = typing.get_type_hints(section)
     expected = {
         field.name: [_type(annotations[field.name]), _default(field.default)]
