@@ -109,11 +109,12 @@ def _sentence(study: LiveStudy) -> str:
         return f"Neither a worker nor `run` says that it is there.{since}{what}"
     if study.state == "quiet":
         return f"No worker is there.{_stopped(run)}"
-    workers = f"{count(len(study.pool.workers), 'worker')} at work"
+    workers = f"; {count(len(study.pool.workers), 'worker')} at work"
     if run is None or run.state != "alive":
-        return f"This study runs; {workers}.{what.replace('Next', 'Now')}"
+        return f"This study runs{workers}.{what.replace('Next', 'Now')}"
     begun = (study.read_utc - datetime.fromisoformat(run.since).astimezone(UTC).replace(tzinfo=None)).total_seconds()
-    return f"This study runs; {workers}. Now: {run.at} (begun {duration(max(begun, 0.0))} ago on {run.host})."
+    beside = workers if study.pool.workers else ""
+    return f"This study runs{beside}. Now: {run.at} (begun {duration(max(begun, 0.0))} ago on {run.host})."
 
 
 def _stopped(run: RunStatus | None) -> str:

@@ -127,7 +127,7 @@ def test_it_says_what_the_run_does(pool: Pool) -> None:
 
     state, sentence = seen(process)
     assert state == "running"
-    assert sentence.endswith(f"Now: teacher: epochs, 1 of 3 (begun 12 min ago on {process['host']}).")
+    assert sentence == f"This study runs. Now: teacher: epochs, 1 of 3 (begun 12 min ago on {process['host']})."
     state, sentence = seen({**process, "started": 0})
     assert state == "standing"
     assert f"“teacher: epochs, 1 of 3” (begun {since[:10]} {since[11:16]} UTC on" in sentence
