@@ -38,8 +38,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "constraints": {"exceptions", "students", "costs", "objectives"},
     "carbon": {"exceptions"},
     "kinds": {"registry"},
+    "presets": {"students", "space"},
     "settings": {
         "decision",
+        "presets",
         "space_union",
         *("exceptions", "files", "students", "space", "constraints", "carbon", "registry", "kinds", "objectives"),
     },

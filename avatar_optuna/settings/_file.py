@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from avatar_optuna import presets
 from avatar_optuna.constraints import parse_for_any
 from avatar_optuna.exceptions import DataError, InputError, StudyFileError
 from avatar_optuna.files import read_text
@@ -37,7 +38,8 @@ def load_study_file(path: Path | str) -> StudySettings:
     path = Path(path)
     document = _read_toml(path)
     faults: list[str] = []
-    known = ("name", "space", "constraints", *SECTIONS)
+    document = _with_preset(document, faults)
+    known = ("name", presets.KEY, "space", "constraints", *SECTIONS)
     faults += [f"{key} is unknown, expected one of {', '.join(known)}" for key in document if key not in known]
     if (fault := study_name(document.get("name"))) is not None:
         faults.append(f"name {fault}, got {document.get('name')!r}")
@@ -49,6 +51,17 @@ def load_study_file(path: Path | str) -> StudySettings:
         raise StudyFileError(path, faults)
     values: dict[str, Any] = {"name": document["name"], "space": space, "constraints": constraints, **sections}
     return StudySettings(**values)
+
+
+def _with_preset(document: dict[str, Any], faults: list[str]) -> dict[str, Any]:
+    """The study file with what its preset has and it lacks."""
+    name, known = document.get(presets.KEY), presets.preset_names()
+    if name is None:
+        return document
+    if name not in known:
+        faults.append(f"{presets.KEY} must be one of {', '.join(known)}, got {name!r}")
+        return document
+    return presets.completed(document, presets.read_preset(name))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
