@@ -32,7 +32,8 @@ from benchmarks.trials import Bench, Outcome, Trial, add_run_options, over_seeds
 
 LISTS = ("python", "python_java", "java_cpp")
 _RECIPE = {
-    "contrastive_weight": 0.5,
+    "contrastive_weight": 0.3,
+    "representation_weight": 0.4,
     "hard_label_weight": 0.2,
     "edits": 5,
     "views": 2,
