@@ -72,7 +72,7 @@ def one_thread() -> None:
 @pytest.fixture(scope="session")
 def make_task() -> Callable[[TaskShape], Task]:
     def make(task_shape: TaskShape) -> Task:
-        train, valid, test = (_split(task_shape, count, seed) for seed, count in enumerate((48, 24, 24)))
+        train, valid, test = (_split(task_shape, count, seed) for seed, count in enumerate((96, 24, 24)))
         names = ("different", "alike") if task_shape.is_pair else ("pure", "reads")
         return Task(
             kind="made-up", shape=task_shape, language="Python", label_names=names, train=train, valid=valid, test=test

@@ -205,7 +205,7 @@ def test_a_fine_tuned_classifier_is_a_teacher(make_task: MakeTask, tmp_path: Pat
         ({"checkpoint": "{path}/empty"}, "config.json must describe a model"),
         ({"checkpoint": "{path}/encoder"}, "lacks classifier.*: is it fine-tuned"),
         ({"soft_labels": "{path}/empty"}, "soft_labels_train.npy: it must be a NumPy array"),
-        ({"soft_labels": "{path}/short"}, r"soft_labels_train.npy: it must hold floats of shape \(48, 2\)"),
+        ({"soft_labels": "{path}/short"}, r"soft_labels_train.npy: it must hold floats of shape \(96, 2\)"),
     ],
 )
 def test_a_teacher_that_cannot_be_is_refused(

@@ -31,6 +31,8 @@ from avatar_optuna.students.weights import load_weights, save_weights
 
 WEIGHTS_FILE = "model.safetensors"
 _ROBERTA_WIDTH = 768
+_POSITIONS_START = 0.1  # of RoBERTa's
+_ATTENTION_START = 4.0
 
 
 class ClassificationHead(nn.Module):
@@ -75,6 +77,7 @@ class StudentForSequenceClassification(PreTrainedModel):
         self.classifier = _head(config)
         self.post_init()  # type: ignore[no-untyped-call]
         self._scale_to_width()
+        self._start_with_words()
 
     @torch.no_grad()
     def _scale_to_width(self) -> None:
@@ -85,6 +88,20 @@ class StudentForSequenceClassification(PreTrainedModel):
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 module.weight.mul_((_ROBERTA_WIDTH / module.in_features) ** 0.5)
+
+    @torch.no_grad()
+    def _start_with_words(self) -> None:
+        """Let the first token's vector hold the words of its function from the start.
+
+        By RoBERTa's start two thirds of what a token's vector says are its position and its type, and the first token's
+        vector is nearly its own, the same for all functions: a narrow student then learns next to nothing for epochs
+        (`studies/LOG.md`, 2026-11-29). The first layer alone is changed: more of them slow deep students down.
+        """
+        embeddings = self.roberta.embeddings
+        embeddings.token_type_embeddings.weight.mul_(_POSITIONS_START)
+        if embeddings.has_positions:
+            embeddings.position_embeddings.weight.mul_(_POSITIONS_START)
+        self.roberta.encoder["layer"][0].attention.output.dense.weight.mul_(_ATTENTION_START)  # type: ignore[index]
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """First-token vectors, (n, w), of functions (n, t)."""
