@@ -37,6 +37,7 @@ def compare(
     variants: Sequence[Sequence[str]] = (),
     decisions: Mapping[str, Decision] | None = None,
     answered: Mapping[str, Answered] | None = None,
+    sizes_bytes: Mapping[str, int] | None = None,
 ) -> Comparison:
     """Latency (and energy, where a counter is readable) of all of them, on the same inputs, on a quiet machine; then
     how often edits change the labels that students and teacher give.
@@ -51,6 +52,7 @@ def compare(
             where there are none.
         decisions: How logits become labels, by name; of whom there is none, the likeliest labels count.
         answered: How students answer beside their teacher and the baseline, by name, where that is known.
+        sizes_bytes: Of weights on disk, by name; of whom there is none, four bytes a parameter count.
     """
     device = settings.device
     with computing_threads(device, settings.threads):
@@ -66,7 +68,7 @@ def compare(
             parameters = (classifier or reference).num_parameters
             compared[name] = ComparedModel(
                 parameters=parameters,
-                size_bytes=4 * parameters,
+                size_bytes=(sizes_bytes or {}).get(name, 4 * parameters),
                 flops=forward_flops(classifier) if classifier is not None else None,
                 latency=latencies[name],
                 energy=energy_of(make(1), device),

@@ -419,6 +419,7 @@ class Run(Workforce):
                 variants=self._edited_test(task),
                 decisions=decisions,
                 answered=self._answered(students, decisions, task, teacher),
+                sizes_bytes={name: result.size_bytes for name, result in wanted.items()},
             )
         if stored is not None and stored.device != compared.device:
             self.progress.say(

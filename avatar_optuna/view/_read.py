@@ -189,6 +189,8 @@ class _Reader:
         comparison = self.compared.of(str(trial.number)) if self.compared is not None else None
         models = comparison.models if comparison is not None else {}
         own = models.get(str(trial.number))
+        if own is not None:
+            own = replace(own, size_bytes=result.size_bytes)  # earlier versions took four bytes a parameter
         timed = _of_one_input(own.latency if own is not None else result.latency)
         energy = own.energy if own is not None else None
         return DistilledStudent(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from avatar_optuna.cli import main
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.schema import COMPARISON, INDICATOR, JobResult
 from avatar_optuna.storage import open_storage
+from avatar_optuna.study import AvatarStudy
 from avatar_optuna.view import StudyView, read_view
 from tests.finished_study import NAME, FinishedStudy
 from tests.study_tests.test_search import make_objective, make_settings, run_search
@@ -99,9 +101,23 @@ def test_students_are_what_their_jobs_measured(view: StudyView, finished_study: 
         (latency,) = (e["median_ms"] for e in compared[str(student.job)]["latency"] if e["batch_size"] == 1)
         assert student.is_compared
         assert student.latency_ms == latency
-        teacher = compared["teacher"]["size_bytes"] / compared[str(student.job)]["size_bytes"]
-        assert student.times_less_than["teacher"]["size"] == teacher
+        assert compared[str(student.job)]["size_bytes"] == student.size_bytes
+        assert student.times_less_than["teacher"]["size"] == compared["teacher"]["size_bytes"] / student.size_bytes
     assert view.jobs["COMPLETE"] == len(trials)
+
+
+def test_how_much_smaller_a_student_is_counts_its_bytes_also_where_a_comparison_counted_its_parameters(
+    finished_study: FinishedStudy, tmp_path: Path
+) -> None:
+    """Earlier versions stored four bytes a parameter, whatever the precision."""
+    shutil.copytree(finished_study.folder, tmp_path, dirs_exist_ok=True)
+    storage = open_storage(f"sqlite:///{tmp_path / 'storage/studies.db'}")
+    study = AvatarStudy(storage, NAME)
+    stored = study.read_attributes()[COMPARISON]
+    models = {name: {**model, "size_bytes": 1_000_000} for name, model in stored["models"].items()}
+    study.set_attribute(COMPARISON, {**stored, "models": models})
+    for student in read_view(storage, NAME).students:
+        assert student.times_less_than["teacher"]["size"] == 1_000_000 / student.size_bytes
 
 
 def test_the_predicted_front_is_optunas_best_trials(view: StudyView, finished_study: FinishedStudy) -> None:
