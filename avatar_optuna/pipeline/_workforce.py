@@ -20,6 +20,7 @@ from avatar_optuna.schema import FAILED, Job, Purpose
 from avatar_optuna.study import AvatarStudy
 
 _POLL_S = 0.5
+_NOTES_SHARE = 20
 _patiently = Patience(lambda: False)  # jobs are waited for as long as their workers wait for the database
 
 
@@ -38,6 +39,7 @@ class Workforce:
     progress: Progress
     _stack: ExitStack | None = field(default=None, init=False, repr=False)
     _kept: WorkerProcesses | None = field(default=None, init=False, repr=False)
+    _next_notes_s: float = field(default=0.0, init=False, repr=False)
 
     @property
     def num_workers(self) -> int:
@@ -69,8 +71,11 @@ class Workforce:
             with self.progress.bar(f"{what}: distilled", len(jobs)) as update:
                 self._wait(keys, self._noting(update))
             add_jobs(self.study, phase, jobs[0].purpose, meter)
-            write_notes(self.study)
-            save_figures(self.study)
+            if self._stack is None:
+                write_notes(self.study)
+                save_figures(self.study)
+            else:
+                self._note()
             self.progress.say(f"{what:<10} {len(jobs)} distilled in {time.monotonic() - begun:.0f} s")
         trials = self._trials(keys)
         failed = self._say_failed(trials, what)
@@ -93,7 +98,14 @@ class Workforce:
         purposes = Counter(Job.from_trial(trial).purpose for trial in ended)
         for purpose, count in purposes.items():
             add_jobs(self.study, phases[purpose], purpose, meter, share=count / len(ended))
-        _patiently(lambda: write_notes(self.study))
+        self._note()
+
+    def _note(self) -> None:
+        """Write the dashboard's notes, for a twentieth of the time at most: those of some hundred jobs take seconds."""
+        begun = time.monotonic()
+        if begun >= self._next_notes_s:
+            _patiently(lambda: write_notes(self.study))
+            self._next_notes_s = begun + _NOTES_SHARE * (time.monotonic() - begun)
 
     def _say_failed(self, trials: Sequence[FrozenTrial], what: str) -> int:
         """Say of each that failed why it did; returns how many."""
@@ -112,7 +124,7 @@ class Workforce:
             update(done)
             if done > noted:
                 noted = done
-                _patiently(lambda: write_notes(self.study))
+                self._note()
 
         return told
 

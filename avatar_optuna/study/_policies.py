@@ -68,7 +68,7 @@ class SuccessiveHalving:
             return []
         if prices is not None and not prices.is_measured:
             return trainings.openings(least=0)
-        return trainings.ahead(_next_candidates(trainings))
+        return trainings.ahead(trainings.affordable(_next_candidates(trainings)))
 
 
 class AsynchronousHalving:

@@ -24,6 +24,7 @@ from avatar_optuna.space import SearchSpace
 from avatar_optuna.storage import add_missing, open_storage
 from avatar_optuna.students import Configuration
 from avatar_optuna.study import (
+    AsynchronousHalving,
     Pace,
     Policy,
     Prices,
@@ -149,7 +150,9 @@ class _Clock:
 def test_no_policy_spends_more_time_than_there_is(
     students: list[Configuration], policy: Policy, data: st.DataObject
 ) -> None:
-    """Times are drawn; only the first training, whose time nobody knows yet, may take more than is left."""
+    """Times are drawn, those between trainings too; only the first training, whose time nobody knows yet, may take more
+    than is left."""
+    idle_s = data.draw(st.sampled_from([0.0, 3.0]))
     epoch_s = data.draw(st.lists(st.floats(0.1, 10), min_size=12, max_size=12))
     clock = _Clock(students, epoch_s, step_s=data.draw(st.floats(0, 5)), left_s=data.draw(st.floats(20, 2000)))
     if isinstance(policy, RoundsPolicy):
@@ -160,9 +163,21 @@ def test_no_policy_spends_more_time_than_there_is(
     while steps := policy.next(clock.trainings()):
         clock.do(steps)
         assert clock.left_s >= -1e-6
+        clock.left_s = max(0.0, clock.left_s - idle_s)
     assert clock.trainings().to_finish() == []  # nothing that was begun and could be ended was left
     if isinstance(policy, RoundsPolicy) and can_end:
         assert (clock.epochs == 20).any()
+
+
+@pytest.mark.parametrize(
+    "policy", [RandomPolicy(), SuccessiveHalving(), AsynchronousHalving(), RoundsPolicy(None, at_once=2)]
+)
+def test_nothing_begins_once_the_time_is_used(students: list[Configuration], policy: Policy) -> None:
+    """Also where the first training took a hundred times what the others would, and all that was left went by idle."""
+    clock = _Clock(students, [100.0] + [1.0] * 11, step_s=0.0, left_s=100.0)
+    clock.do([Step(student=0, epochs=RUNGS[0])])
+    clock.left_s = 0.0
+    assert policy.next(clock.trainings()) == []
 
 
 def test_first_rungs_take_a_quarter_of_the_time_once_one_is_measured(students: list[Configuration]) -> None:
