@@ -67,9 +67,10 @@ def _differences(stored: Any, shown: Any, place: str = "") -> list[str]:
     return [] if stored == shown else [f"{place} was {stored!r}, is {shown!r}"]
 
 
-def _with_compared_latency(front: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _mended(front: dict[str, Any], folder: Path) -> dict[str, Any]:
     """What that version showed, but for a fault of it: its table printed the latency that was timed side by side with
-    the teacher, while JSON and CSV gave the one that each worker timed for itself, which also decided `on_front`."""
+    the teacher, while JSON and CSV gave the one that each worker timed for itself, which also decided `on_front`. How
+    many times smaller a student is counted four bytes a parameter of it, not the bytes of its file."""
     study = AvatarStudy(open_storage(f"sqlite:///{folder}/storage/studies.db"), NAME)
     models = study.read_attributes()[COMPARISON]["models"]
     students = [{**row, "latency_ms": _median_ms(models[str(row["job"])])} for row in front["students"]]
@@ -79,6 +80,8 @@ def _with_compared_latency(front: dict[str, Any], folder: Path) -> dict[str, Any
         row["on_front"] = not any(
             other != own and all(b <= a for a, b in zip(own, other, strict=True)) for other in values
         )
+        for name, ratios in row["times_less_than"].items():
+            ratios["size"] = models[name]["size_bytes"] / row["size_bytes"]
     return {**front, "students": students}
 
 
@@ -91,7 +94,7 @@ def test_the_front_of_a_finished_study_is_the_same(tmp_path: Path) -> None:
     folder = unpack("finished", tmp_path)
     shown = json.loads(_command(folder, "front", "--study-name", NAME, "-f", "json"))
     stored = json.loads((DATA / "front.json").read_text())
-    assert _differences(_with_compared_latency(stored, folder), shown) == []
+    assert _differences(_mended(stored, folder), shown) == []
     later = {"family": "transformer", "precision": "float32", "pair_head": "concatenation"}  # there were no others
     assert [{**row, **later} for row in stored["predicted"]] == shown["predicted"]
 
