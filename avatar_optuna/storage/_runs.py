@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from optuna.storages import BaseStorage
-from sqlalchemy import ColumnElement, Connection, literal_column, select
+from sqlalchemy import Connection
 
-from avatar_optuna.storage._attributes import delete_attribute, set_attributes
+from avatar_optuna.storage._attributes import delete_attribute
 from avatar_optuna.storage._database import engine_of, reading, study_id_of
+from avatar_optuna.storage._heartbeats import beat, heard
 from avatar_optuna.storage._tables import STUDY_SYSTEM_ATTRIBUTES
-from avatar_optuna.storage.dialects import dialect_of
 
 RUN = "avatar:run"
 
@@ -41,14 +40,11 @@ class RunRegistry:
     def __init__(self, storage: BaseStorage, study_name: str) -> None:
         self._engine = engine_of(storage)
         self._study_id = study_id_of(storage, study_name)
-        self._clock: ColumnElement[Any] = literal_column(dialect_of(self._engine).epoch_s_sql)
 
     def say(self, about: Mapping[str, Any]) -> None:
         """Keep what a run is doing; `process` in it tells which run that is."""
         with self._engine.begin() as connection:
-            now = float(connection.execute(select(self._clock)).scalar_one())
-            value = {RUN: {"about": dict(about), "heard": now}}
-            set_attributes(connection, STUDY_SYSTEM_ATTRIBUTES, self._study_id, value)
+            beat(connection, self._study_id, RUN, about)
 
     def leave(self, process: Mapping[str, Any]) -> None:
         """Forget the run of this process; that of another one stays."""
@@ -65,11 +61,5 @@ class RunRegistry:
 
 def run_record(connection: Connection, study_id: int) -> RunRecord | None:
     """What `RunRegistry.record` gives, of a study of jobs, in a transaction of the caller."""
-    columns = STUDY_SYSTEM_ATTRIBUTES.c
-    clock: ColumnElement[Any] = literal_column(dialect_of(connection).epoch_s_sql)
-    statement = select(columns.value_json, clock).where(columns.study_id == study_id, columns.key == RUN)
-    row = connection.execute(statement).one_or_none()
-    if row is None:
-        return None
-    value = json.loads(row[0])
-    return RunRecord(about=value["about"], heard_s=float(row[1]) - value["heard"])
+    said = heard(connection, study_id, RUN).get(RUN)
+    return RunRecord(about=said[0], heard_s=said[1]) if said is not None else None
