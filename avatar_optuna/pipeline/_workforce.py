@@ -20,7 +20,7 @@ from avatar_optuna.schema import FAILED, Job, Purpose
 from avatar_optuna.study import AvatarStudy
 
 _POLL_S = 0.5
-_NOTES_SHARE = 20
+_NOTES_PAUSE = 20  # times as long as writing the last notes took
 _patiently = Patience(lambda: False)  # jobs are waited for as long as their workers wait for the database
 
 
@@ -105,7 +105,7 @@ class Workforce:
         begun = time.monotonic()
         if begun >= self._next_notes_s:
             _patiently(lambda: write_notes(self.study))
-            self._next_notes_s = begun + _NOTES_SHARE * (time.monotonic() - begun)
+            self._next_notes_s = begun + _NOTES_PAUSE * (time.monotonic() - begun)
 
     def _say_failed(self, trials: Sequence[FrozenTrial], what: str) -> int:
         """Say of each that failed why it did; returns how many."""
