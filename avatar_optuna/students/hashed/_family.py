@@ -180,12 +180,13 @@ class Hashed(StudentFamily):
 
     def describe(self, configuration: Configuration) -> str:
         """Such as "token-bigrams in 4,096 buckets of width 14 (mean+max), 1 layer of 64, at most 512 buckets read"."""
-        layers = configuration.num_hidden_layers
+        count = configuration.num_hidden_layers
+        layers = (
+            f"{count} layer{'' if count == 1 else 's'} of {configuration.intermediate_size}" if count else "no layer"
+        )
         return (
             f"{configuration.grams} in {configuration.buckets:,} buckets of width {configuration.width} "
-            f"({configuration.pooling}), {layers} layer{'' if layers == 1 else 's'} of "
-            f"{configuration.intermediate_size}, "
-            f"at most {configuration.max_sequence_length:,} buckets read"
+            f"({configuration.pooling}), {layers}, at most {configuration.max_sequence_length:,} buckets read"
         )
 
 
