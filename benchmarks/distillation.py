@@ -14,12 +14,13 @@ import argparse
 import itertools
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 from transformers import RobertaConfig, RobertaModel
 
@@ -114,15 +115,22 @@ def our_loop(
         soft_labels=teacher.soft_labels(device),
         directory=Path(tempfile.mkdtemp()),
         fingerprint="benchmark",
+        num_labels=task.shape.num_labels,
         is_captured=is_captured,
     )
-    steps = itertools.cycle([(indices, step) for step, indices in enumerate(trainer._plan(0))])
     epochs = itertools.count()
 
+    def dealt_steps() -> Iterator[tuple[Tensor, tuple[Tensor, Tensor] | None]]:
+        for epoch in itertools.count():
+            for window in trainer.lesson.in_windows(trainer._plan(epoch), trainer.recipe):
+                yield from ((dealt, window.counted(step)) for step, dealt in enumerate(window.dealt))
+
+    steps = enumerate(dealt_steps())
+
     def step() -> tuple[int, int]:
-        indices, number = next(steps)
-        trainer._step(indices, number)
-        return len(indices), len(indices) * (len(indices) - 1) // 2
+        number, (dealt, counted) = next(steps)
+        trainer._step(dealt, counted, number)
+        return len(dealt), len(dealt) * (len(dealt) - 1) // 2
 
     def epoch() -> tuple[int, int]:
         with own_stream(device):

@@ -131,6 +131,7 @@ def distil(
         soft_labels=soft_labels,
         directory=out_dir / "checkpoint",
         fingerprint=_fingerprint(hyperparameters, recipe, task, teacher, metric, edits, aim, groups),
+        num_labels=task.shape.num_labels,
         store=checkpoint,
         precision=hyperparameters.precision_on_disk,
         stop_after=stop_after,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from avatar_optuna.distillation._batches import Indices
+from avatar_optuna.distillation._lesson import Window
 from avatar_optuna.distillation._randomness import drawing_from, seeded
 from avatar_optuna.students.packing import is_packed
 
@@ -50,10 +52,14 @@ class FixedSteps:
         self.graphs: dict[Shape, Any] = {}
         self._seen: set[Shape] = set()
         self._pool = torch.cuda.graph_pool_handle() if self.is_captured else None
-        self.total, self.begin, self.number = (
-            torch.zeros((), dtype=dtype, device=self.device) for dtype in (torch.float32, torch.int64, torch.int64)
+        self.total = torch.zeros((), device=self.device)
+        self.begin, self.number, self.row, self.in_window = (
+            torch.zeros((), dtype=torch.int64, device=self.device) for _ in range(4)
         )
-        self.order, self.rates, self.weights = (torch.empty(0, device=self.device) for _ in range(3))
+        self.order, self.rates, self.weights, self.of_logs, self.least = (
+            torch.empty(0, device=self.device) for _ in range(5)
+        )
+        self.rows = 0  # of a step's coefficients
 
     def epoch(
         self, plan: Sequence[Indices], reading: Indices, *, rates: Sequence[float], weights: Sequence[float], seed: int
@@ -77,9 +83,31 @@ class FixedSteps:
             counter.zero_()
         self.generator.manual_seed(seed)
         with nullcontext() if self.device.type == "cuda" else seeded(seed):
-            for dealt in plan:
-                self._do(self._shape(dealt, reading))
+            for window in self.lesson.in_windows(plan, self.recipe):
+                self._begin_window(window)
+                for dealt in window.steps:
+                    self._do(self._shape(dealt, reading))
         return self.total
+
+    def _begin_window(self, window: Window) -> None:
+        """Put the coefficients of some steps where these look for them."""
+        found = window.coefficients
+        if found is None:
+            return
+        self.rows = found.of_logs.shape[1]
+        self.of_logs = self._held(self.of_logs, found.of_logs.flatten(0, 1))
+        self.least = self._held(self.least, found.least)
+        self.row.zero_()
+        self.in_window.zero_()
+
+    def _held(self, buffer: Tensor, values: Tensor) -> Tensor:
+        """Values at the head of a buffer, the same one for as long as it is large enough: captured graphs read it."""
+        if len(buffer) < len(values):
+            self.graphs.clear()
+            self._seen.clear()
+            return values.clone()
+        buffer[: len(values)].copy_(values)
+        return buffer
 
     def _filled(self, buffer: Tensor, values: Any) -> Tensor:
         """Values on the device, in the same buffer in every epoch: captured graphs read it."""
@@ -122,7 +150,8 @@ class FixedSteps:
         dealt = self.order[self.begin + torch.arange(count, device=self.device)]
         self.rate.copy_(self.rates.take(self.number))
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.lesson.loss(self.network, dealt, lambda texts: self._encoded(texts, size), self.recipe)
+        encode = partial(self._encoded, size=size)
+        loss = self.lesson.loss(self.network, dealt, encode, self.recipe, self._counted())
         loss.backward()
         nn.utils.clip_grad_norm_(self.trained, MAX_GRADIENT_NORM, foreach=True)
         self.optimizer.step()
@@ -133,6 +162,14 @@ class FixedSteps:
         self.total += loss.detach()
         self.begin += count
         self.number += 1
+        self.row += self.rows
+        self.in_window += 1
+
+    def _counted(self) -> tuple[Tensor, Tensor] | None:
+        """The coefficients of the step at the counters (see `Coefficients`)."""
+        if not self.rows:
+            return None
+        return self.of_logs[self.row + torch.arange(self.rows, device=self.device)], self.least.take(self.in_window)
 
     def _encoded(self, texts: Tensor, size: int) -> Tensor:
         """Vectors (n, k) of texts (n,)."""

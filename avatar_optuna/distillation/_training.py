@@ -51,6 +51,7 @@ class Trainer:
         network: What is trained, on its device (see `Network`).
         valid: The validation split; the best epoch is the one with the best balanced accuracy on it.
         fingerprint: Names the run; a checkpoint of another run is left unread and replaced.
+        num_labels: Of the task.
         store: Where the checkpoint is kept besides, or None.
         has_fixed_steps: Whether steps have fixed shapes (see `FixedSteps`); None: on a GPU. Where the memory is too
             small for them, and otherwise, a step reads its functions in chunks of like length.
@@ -71,6 +72,7 @@ class Trainer:
         soft_labels: SoftLabels | None,
         directory: Path,
         fingerprint: str,
+        num_labels: int,
         store: CheckpointStore | None = None,
         has_fixed_steps: bool | None = None,
         is_captured: bool = True,
@@ -88,6 +90,7 @@ class Trainer:
         self.lesson = Lesson(
             train,
             soft_labels,
+            num_labels=num_labels,
             num_functions=self.num_functions,
             views=recipe.views,
             label_weights=recipe.label_weights,
@@ -208,13 +211,14 @@ class Trainer:
                 self._halve(error)
                 self._restore(before)
         self.lesson.read(reading)
-        total = torch.zeros((), device=self.device)
+        total, step = torch.zeros((), device=self.device), epoch * self.steps_per_epoch
         with seeded(seed, self.device):
-            for number, dealt in enumerate(plan):
-                step = epoch * self.steps_per_epoch + number
-                total += self._step(dealt, step)
-                if self.device.type == "cpu" or number % _CHECKED_EVERY == _CHECKED_EVERY - 1:
-                    self._check_finite(total, epoch, step)
+            for window in self.lesson.in_windows(plan, self.recipe):
+                for number, dealt in enumerate(window.dealt):
+                    total += self._step(dealt, window.counted(number), step)
+                    if self.device.type == "cpu" or step % _CHECKED_EVERY == _CHECKED_EVERY - 1:
+                        self._check_finite(total, epoch, step)
+                    step += 1
         return total
 
     def _fixed_epoch(self, epoch: int, plan: list[Indices], reading: Indices, seed: int) -> Tensor:
@@ -232,7 +236,7 @@ class Trainer:
                 f"at a learning rate of {self.recipe.learning_rate:g}"
             )
 
-    def _step(self, dealt: Indices, step: int) -> Tensor:
+    def _step(self, dealt: Tensor, counted: tuple[Tensor, Tensor] | None, step: int) -> Tensor:
         """One update; where the device's memory runs out, the step is begun anew in chunks of half the size."""
         rate = self.recipe.learning_rate * self._rate_at(step)
         for group in self.optimizer.param_groups:
@@ -240,8 +244,7 @@ class Trainer:
         while True:
             try:
                 self.optimizer.zero_grad(set_to_none=True)
-                places = torch.from_numpy(dealt).to(self.device)
-                loss = self.lesson.loss(self.network, places, self._encoded, self.recipe)
+                loss = self.lesson.loss(self.network, dealt, self._encoded, self.recipe, counted)
                 loss.backward()
                 break
             except torch.OutOfMemoryError as error:

@@ -138,6 +138,7 @@ def _train(
         soft_labels=None,
         directory=directory / "checkpoint",
         fingerprint=directory.name,
+        num_labels=task.shape.num_labels,
         judge=Judge(metric="roc_auc", split=task.valid) if is_similarity else None,
         before_evaluation=settle,
     )

@@ -85,10 +85,13 @@ def test_labels_of_all_pairs_follow_from_groups_where_none_is_listed() -> None:
     tokens: Any = type("Four", (), {"ids": torch.zeros(1), "__len__": lambda self: 4})()
     groups = np.array([5, 5, 7, -1])
     lesson = Lesson(
-        Examples(tokens=tokens, inputs=split.inputs, labels=split.labels, groups=groups), None, num_functions=4
+        Examples(tokens=tokens, inputs=split.inputs, labels=split.labels, groups=groups),
+        None,
+        num_labels=2,
+        num_functions=4,
     )
     assert lesson.learns_all_pairs
-    labels = lesson.targets(torch.arange(4), torch.arange(4)).labels.reshape(4, 4)
+    labels = lesson.targets(torch.arange(4)[None]).labels.reshape(4, 4)
     assert labels.tolist() == [[-1, 0, 0, 1], [0, -1, 0, -1], [0, 0, -1, -1], [1, -1, -1, -1]]
 
 

@@ -74,13 +74,13 @@ def test_a_batch_holds_texts_of_its_functions_with_the_answers_of_the_originals(
         vectors=vectors if arity == 2 or views else None,
         classify=lambda joined: joined[:, :2] + 10 * joined[:, -2:],
     )
-    lesson = Lesson(_examples(task, texts[count:]), soft, num_functions=count, views=views)
+    lesson = Lesson(_examples(task, texts[count:]), soft, num_labels=2, num_functions=count, views=views)
     reading = plan_reading(count, views + edits, rng)
     assert (reading % count == np.arange(count)).all()
     lesson.read(reading)
     dealt = torch.from_numpy(rng.permutation(count)[:6])
     read = lesson.texts(dealt)
-    given = lesson.targets(dealt, read)
+    given = lesson.targets(dealt[None])
     meant = [place if place < count * (1 + views) else place % count for place in read.tolist()]
     if arity == 2:
         rows = [(one, other) for one in range(6) for other in range(6)]
@@ -94,9 +94,9 @@ def test_a_batch_holds_texts_of_its_functions_with_the_answers_of_the_originals(
         labels = task.train.labels[functions_of].tolist()
         expected = [label if place < count else -1 for label, place in zip(labels, meant, strict=True)]
         answers = torch.stack([11 * vectors[place] for place in meant]) if views else soft.logits[functions_of]
-    assert given.labels.tolist() == expected
+    assert given.labels[0].tolist() == expected
     assert given.teacher is not None
-    torch.testing.assert_close(given.teacher, answers)
+    torch.testing.assert_close(given.teacher[0], answers)
 
 
 def test_edited_texts_are_kept_and_made_once(make_task: MakeTask, tmp_path: Path) -> None:

@@ -19,8 +19,7 @@ from torch.nn import functional
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation import Teacher, distil, label_weights
 from avatar_optuna.distillation._distillation import _fingerprint
-from avatar_optuna.distillation._lesson import UNKNOWN, mixed_loss
-from avatar_optuna.distillation._recipe import Recipe
+from avatar_optuna.distillation._recipe import UNKNOWN, Recipe
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import DistillationSettings, SectionError, TeacherSettings
 from avatar_optuna.students import Configuration
@@ -28,7 +27,7 @@ from avatar_optuna.students.hashed import HASHED
 from avatar_optuna.tasks import Split, Task
 from avatar_optuna.teachers import load_teacher
 from avatar_optuna.teachers._fine_tuning import label_weights_of
-from tests.distillation_tests.trainers import make_trainer, without_dropout
+from tests.distillation_tests.trainers import make_trainer, mixed_loss, without_dropout
 
 
 def _task(counts: list[int]) -> Task:

@@ -17,7 +17,7 @@ from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import DistillationSettings, SectionError
 from avatar_optuna.students import Configuration
 from avatar_optuna.tasks import Task, connected_groups
-from tests.distillation_tests.trainers import make_trainer, without_dropout
+from tests.distillation_tests.trainers import make_trainer, one_step, without_dropout
 
 
 def test_the_loss_is_half_the_squared_distance_of_vectors_of_length_one() -> None:
@@ -69,7 +69,7 @@ def test_shares_of_the_three_losses_add_up(pair_teacher: Teacher, small_student:
             contrastive_weight=contrastive,
             representation_weight=representation,
         )
-        return float(trainer._step(np.arange(12), 0))
+        return float(one_step(trainer, np.arange(12)))
 
     none, groups, vectors = loss(0.0, 0.0), loss(0.4, 0.0), loss(0.0, 0.3)
     assert loss(0.4, 0.3) == pytest.approx(groups + vectors - none, rel=1e-5)

@@ -16,7 +16,7 @@ from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation import Teacher, build_student, distil, train_tokenizer
 from avatar_optuna.distillation._batches import plan_functions, plan_inputs
 from avatar_optuna.distillation._classifier import classify_all, encode_all
-from avatar_optuna.distillation._lesson import UNKNOWN, ListedPairs, all_pairs, mixed_loss
+from avatar_optuna.distillation._lesson import UNKNOWN, ListedPairs, all_pairs
 from avatar_optuna.distillation._recipe import Examples
 from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._tokens import Tokens
@@ -24,7 +24,7 @@ from avatar_optuna.distillation._training import validation_figures
 from avatar_optuna.exceptions import AvatarError, DivergenceError
 from avatar_optuna.settings import DistillationSettings
 from avatar_optuna.students import Configuration
-from tests.distillation_tests.trainers import make_trainer, without_dropout
+from tests.distillation_tests.trainers import make_trainer, mixed_loss, one_step, without_dropout
 
 
 @settings(max_examples=30, deadline=None)
@@ -162,7 +162,7 @@ def test_all_pairs_agree_with_pairs_one_by_one(
     vectors = trainer._encoded(texts)
     places = trainer.lesson.joined(torch.arange(5)[:, None])
     assert places.tolist() == [[first, second] for first in range(5) for second in range(5)]
-    targets = trainer.lesson.targets(dealt, texts)
+    targets = trainer.lesson.targets(dealt[None])
     assert targets.counted is not None
     assert targets.counted.tolist() == [first != second for first, second in places.tolist()]
     task, classifier = pair_teacher.task, pair_teacher.classifier
@@ -171,7 +171,7 @@ def test_all_pairs_agree_with_pairs_one_by_one(
     listed = {
         frozenset(row): int(label) for row, label in zip(task.train.inputs.tolist(), task.train.labels, strict=True)
     }
-    for (first, second), label, logits in zip(places.tolist(), targets.labels, targets.teacher, strict=True):
+    for (first, second), label, logits in zip(places.tolist(), targets.labels[0], targets.teacher[0], strict=True):
         a, b = int(chosen[first]), int(chosen[second])
         assert label == listed.get(frozenset((a, b)), UNKNOWN)
         pair = [task.train.functions[a], task.train.functions[b]]
@@ -218,7 +218,7 @@ def test_out_of_memory_halves_the_chunk_and_changes_nothing_else(
 
     scarce._encode = failing
     indices = plenty._plan(0)[0]
-    expected, got = plenty._step(indices, 0), scarce._step(indices, 0)
+    expected, got = one_step(plenty, indices), one_step(scarce, indices)
     assert (scarce.chunk, scarce.is_recomputing) == (2, True)
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
     for first, second in zip(plenty.parameters, scarce.parameters, strict=True):
@@ -259,7 +259,7 @@ def test_patience_waits_for_a_network_that_has_not_begun_to_learn(
 def test_the_average_follows_the_weights(single_teacher: Teacher, small_student: Configuration, tmp_path: Path) -> None:
     trainer = make_trainer(small_student, single_teacher, tmp_path)
     start = trainer.average[0].clone()
-    trainer._step(trainer._plan(0)[0], 0)
+    one_step(trainer, trainer._plan(0)[0])
     expected = start + (1 - 0.1) * (trainer.parameters[0].detach() - start)
     torch.testing.assert_close(trainer.average[0], expected)
 

@@ -6,7 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from avatar_optuna.distillation import Teacher, build_student, train_tokenizer
+from avatar_optuna.distillation._batches import Indices
+from avatar_optuna.distillation._loss import Targets, coefficients
+from avatar_optuna.distillation._loss import mixed_loss as loss_of_step
 from avatar_optuna.distillation._recipe import Examples, Recipe
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.distillation._training import Trainer
@@ -43,9 +48,36 @@ def make_trainer(
         soft_labels=teacher.soft_labels(device),
         directory=directory,
         fingerprint="test",
+        num_labels=task.shape.num_labels,
         has_fixed_steps=has_fixed_steps,
         is_captured=is_captured,
     )
+
+
+def mixed_loss(
+    logits: Tensor,
+    *,
+    labels: Tensor,
+    teacher: Tensor | None,
+    counted: Tensor | None = None,
+    temperature: float,
+    **options: Any,
+) -> Tensor:
+    """The loss of one step, a scalar, from logits (m, l), labels (m,) and the teacher's logits (m, l) or None."""
+    asked = None if teacher is None else teacher[None]
+    found = coefficients(
+        Targets(labels=labels[None], teacher=asked, counted=counted),
+        num_labels=logits.shape[1],
+        temperature=temperature,
+        **options,
+    )
+    return loss_of_step(logits, found.of_logs[0], found.least[0], temperature)
+
+
+def one_step(trainer: Trainer, dealt: Indices) -> Tensor:
+    """The loss of the first update, which is done."""
+    (window,) = trainer.lesson.in_windows([dealt], trainer.recipe)
+    return trainer._step(window.dealt[0], window.counted(0), 0)
 
 
 def without_dropout(student: Configuration) -> Configuration:
