@@ -180,12 +180,16 @@ class Lesson:
         )
 
     def in_windows(self, plan: Sequence[Indices], recipe: Recipe) -> Iterator[Window]:
-        """The steps of a plan, some at a time, with what their losses count: few large computations, little memory."""
-        begun = 0
-        while begun < len(plan):
-            count = self._in_window(plan[begun:])
-            yield self._window(plan[begun : begun + count], recipe)
-            begun += count
+        """The steps of a plan, some at a time, with what their losses count: few large computations, little memory.
+
+        The plan is sent to the device at once, so that nobody waits for it between two windows.
+        """
+        rest, on_device = list(plan), torch.from_numpy(np.concatenate(plan)).to(self.reading.device)
+        while rest:
+            steps = rest[: self._in_window(rest)]
+            dealt = on_device[: len(steps) * len(steps[0])].view(len(steps), -1)  # (s, c)
+            yield Window(steps=steps, dealt=dealt, coefficients=self.coefficients(dealt, recipe))
+            rest, on_device = rest[len(steps) :], on_device[dealt.numel() :]
 
     def loss(
         self,
@@ -225,10 +229,6 @@ class Lesson:
         alike = itertools.takewhile(lambda dealt: len(dealt) == size, plan[: max(1, _WINDOW_ROWS // rows)])
         return sum(1 for _ in alike)
 
-    def _window(self, steps: Sequence[Indices], recipe: Recipe) -> Window:
-        dealt = torch.from_numpy(np.stack(steps)).to(self.reading.device)  # (s, c)
-        return Window(steps=steps, dealt=dealt, coefficients=self.coefficients(dealt, recipe))
-
     def _distance(self, projection: nn.Linear, vectors: Tensor, texts: Tensor) -> Tensor:
         """The representation loss of vectors (n, k) of texts (n,), a scalar."""
         assert self.soft_labels is not None
@@ -253,10 +253,11 @@ class Lesson:
         return in_halves(partial(self._asked_at, texts), np.arange(len(texts)), "the teacher's answers for one step")
 
     def _asked_at(self, texts: Tensor, steps: Indices) -> Tensor:
+        """Of some steps, one after the other."""
         soft = self.soft_labels
         assert soft is not None
         assert soft.vectors is not None
         assert soft.classify is not None
-        joined = self.joined(soft.vectors[texts[torch.from_numpy(steps).to(texts.device)]])  # (s, m, f k)
+        joined = self.joined(soft.vectors[texts[steps[0] : steps[-1] + 1]])  # (s, m, f k)
         logits: Tensor = soft.classify(joined.flatten(0, 1)).unflatten(0, joined.shape[:2])
         return logits
