@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from avatar_optuna.distillation._batches import Indices
 from avatar_optuna.distillation._lesson import Window
+from avatar_optuna.distillation._narrow_copy import NarrowCopy
 from avatar_optuna.distillation._randomness import drawing_from, seeded
 from avatar_optuna.students.packing import is_packed
 
@@ -47,6 +48,7 @@ class FixedSteps:
         self.tokens, self.device = trainer.train.tokens, trainer.device
         self.is_captured = trainer.is_captured and self.device.type == "cuda"
         self.is_packed = is_packed(self.network, self.device)
+        self.narrow = NarrowCopy(self.network) if trainer.is_narrow else None
         self.rate: Tensor = self.optimizer.param_groups[0]["lr"]  # on the device
         self.generator = torch.Generator(self.device)
         self.graphs: dict[Shape, Any] = {}
@@ -82,6 +84,8 @@ class FixedSteps:
         for counter in (self.total, self.begin, self.number):
             counter.zero_()
         self.generator.manual_seed(seed)
+        if self.narrow is not None:
+            self.narrow.refresh()
         with nullcontext() if self.device.type == "cuda" else seeded(seed):
             for window in self.lesson.in_windows(plan, self.recipe):
                 self._begin_window(window)
@@ -150,15 +154,20 @@ class FixedSteps:
         dealt = self.order[self.begin + torch.arange(count, device=self.device)]
         self.rate.copy_(self.rates.take(self.number))
         self.optimizer.zero_grad(set_to_none=True)
-        encode = partial(self._encoded, size=size)
-        loss = self.lesson.loss(self.network, dealt, encode, self.recipe, self._counted())
+        network = self.network if self.narrow is None else self.narrow.network
+        encode = partial(self._encoded, network, size=size)
+        loss = self.lesson.loss(network, dealt, encode, self.recipe, self._counted())
         loss.backward()
+        if self.narrow is not None:
+            self.narrow.hand_over_gradients()
         nn.utils.clip_grad_norm_(self.trained, MAX_GRADIENT_NORM, foreach=True)
         self.optimizer.step()
         if self.recipe.averaging:
             moves = torch._foreach_sub([p.detach() for p in self.parameters], self.average)
             torch._foreach_mul_(moves, self.weights.take(self.number))
             torch._foreach_add_(self.average, moves)
+        if self.narrow is not None:
+            self.narrow.refresh()
         self.total += loss.detach()
         self.begin += count
         self.number += 1
@@ -171,7 +180,7 @@ class FixedSteps:
             return None
         return self.of_logs[self.row + torch.arange(self.rows, device=self.device)], self.least.take(self.in_window)
 
-    def _encoded(self, texts: Tensor, size: int) -> Tensor:
+    def _encoded(self, network: Any, texts: Tensor, *, size: int) -> Tensor:
         """Vectors (n, k) of texts (n,)."""
         probability = self.recipe.token_dropout_prob
         if self.is_packed:
@@ -179,11 +188,11 @@ class FixedSteps:
             if probability:
                 ids = self.tokens.with_dropout(packed.ids, packed.positions == 0, probability)
                 packed = packed.with_ids(ids)
-            return self.network.encode_packed(packed)  # type: ignore[no-any-return]
+            return network.encode_packed(packed)  # type: ignore[no-any-return]
         ids, mask = self.tokens.padded(texts, size)
         if probability:
             ids = self.tokens.with_dropout(ids, torch.arange(size, device=self.device) == 0, probability)
-        return self.network.encode(ids, mask)  # type: ignore[no-any-return]
+        return network.encode(ids, mask)  # type: ignore[no-any-return]
 
 
 @contextmanager

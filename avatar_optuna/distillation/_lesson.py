@@ -57,10 +57,15 @@ def all_pairs(values: Tensor) -> Tensor:
     return torch.cat([first, second], dim=-1).flatten(-3, -2)
 
 
-def autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """bf16 on a GPU that has it."""
-    is_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.autocast("cuda", torch.bfloat16) if is_bf16 else nullcontext()
+def has_bf16(device: torch.device) -> bool:
+    """Whether steps compute in bf16: on a GPU that has it."""
+    return device.type == "cuda" and torch.cuda.is_bf16_supported()
+
+
+def autocast(device: torch.device, network: Any) -> AbstractContextManager[Any]:
+    """bf16 where the device has it and the network is not in bf16 already."""
+    is_wide = next(network.parameters()).dtype == torch.float32
+    return torch.autocast("cuda", torch.bfloat16) if is_wide and has_bf16(device) else nullcontext()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,13 +212,13 @@ class Lesson:
             counted: The step's `of_logs` and `least` (see `Coefficients`), or None where groups are all that counts.
         """
         texts = self.texts(dealt)
-        with autocast(texts.device):
+        with autocast(texts.device, network):
             vectors = encode(texts)  # (n, k)
         contrastive = None if self.groups is None else contrastive_loss(vectors, self.groups[self.meanings(texts)])
         if counted is None:
             assert contrastive is not None
             return contrastive
-        with autocast(texts.device):
+        with autocast(texts.device, network):
             logits = network.classify(self.joined(vectors))  # (m, labels)
         mixed = mixed_loss(logits.float(), *counted, recipe.temperature)
         if self.projection is None:

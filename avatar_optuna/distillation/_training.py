@@ -56,6 +56,8 @@ class Trainer:
         has_fixed_steps: Whether steps have fixed shapes (see `FixedSteps`); None: on a GPU. Where the memory is too
             small for them, and otherwise, a step reads its functions in chunks of like length.
         is_captured: Whether steps of fixed shapes are captured, on a GPU.
+        is_narrow: Whether steps of fixed shapes compute with a copy of the network in bf16 (see `NarrowCopy`); the
+            network must read and give bf16 throughout.
         precision: Of the weights once they are written: epochs are judged by what will be read back.
         stop_after: Epochs after which a part of the recipe's training ends; None trains to its end.
         judge: Says by another figure than balanced accuracy which epoch is the best; None by that.
@@ -76,6 +78,7 @@ class Trainer:
         store: CheckpointStore | None = None,
         has_fixed_steps: bool | None = None,
         is_captured: bool = True,
+        is_narrow: bool = False,
         precision: str = FULL_PRECISION,
         stop_after: int | None = None,
         judge: Judge | None = None,
@@ -101,7 +104,7 @@ class Trainer:
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.trained = [*self.parameters, *(self.projection.parameters() if self.projection is not None else ())]
         self.has_fixed_steps = self.device.type == "cuda" if has_fixed_steps is None else has_fixed_steps
-        self.is_captured, self.precision = is_captured, precision
+        self.is_captured, self.is_narrow, self.precision = is_captured, is_narrow, precision
         self.num_epochs = recipe.epochs if stop_after is None else min(stop_after, recipe.epochs)
         self.fixed_steps: FixedSteps | None = None
         rate = torch.zeros((), device=self.device) if self.has_fixed_steps else 0.0

@@ -8,8 +8,9 @@ the products of the tile with these are one (B, 2 B) matrix, of which each row i
 No sum depends on the order in which programs finish, and dropout is a hash of a seed and the place of the weight: the
 same inputs give the same bits.
 
-Shapes: T tokens of all functions end to end, h heads of size d, L the longest sequence that the table of distances
-allows; the table is (2 L - 1, d), row l - r + L - 1 for a query at l and a key at r.
+Shapes: T tokens of all functions end to end, h heads of size d, w = h d. `projected` holds queries, keys and values
+side by side, (T, 3 w), so that one product makes them and one takes their gradient. L is the longest sequence that the
+table of distances allows; the table is (2 L - 1, d), row l - r + L - 1 for a query at l and a key at r.
 """
 
 # Triton writes compile-time constants in capitals, and its decorator has no types.
@@ -26,7 +27,7 @@ import triton.language as tl
 from torch import Tensor
 
 # Triton would compile a kernel anew for sizes that are 1 or multiples of 16: minutes, where students differ in shape.
-_SIZES = ["stride", "heads", "size", "longest", "threshold"]
+_SIZES = ["heads", "size", "longest", "threshold"]
 _TABLE_SPLITS = 64  # partial sums of the table's gradient
 
 
@@ -110,7 +111,7 @@ def _gradient_of_tile(  # type: ignore[no-untyped-def]
 
 @triton.jit(do_not_specialize=_SIZES)
 def _forward(  # type: ignore[no-untyped-def]
-    queries, keys, values, table, out, lses, starts, lengths, seeds, stride, heads, size, longest, scale, threshold,
+    projected, table, out, lses, starts, lengths, seeds, heads, size, longest, scale, threshold,
     keep_scale, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr, DROPOUT: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -121,15 +122,16 @@ def _forward(  # type: ignore[no-untyped-def]
         return
     seed = tl.load(seeds)
     dims, rows = tl.arange(0, BLOCK_D), first_row + tl.arange(0, BLOCK)
-    offset = start * stride + head * size
-    q = _load(queries + offset, rows, stride, dims, size, length)
+    width = heads * size
+    mixed_at, queries = start * width + head * size, projected + 3 * start * width + head * size
+    q = _load(queries, rows, 3 * width, dims, size, length)
     highest = tl.full((BLOCK,), float("-inf"), tl.float32)
     total = tl.zeros((BLOCK,), tl.float32)
     mixed = tl.zeros((BLOCK, BLOCK_D), tl.float32)
     for first_column in range(0, length, BLOCK):
         columns = first_column + tl.arange(0, BLOCK)
-        k = _load(keys + offset, columns, stride, dims, size, length)
-        v = _load(values + offset, columns, stride, dims, size, length)
+        k = _load(queries + width, columns, 3 * width, dims, size, length)
+        v = _load(queries + 2 * width, columns, 3 * width, dims, size, length)
         scores, _ = _tile_scores(q, k, table, first_row, first_column, size, longest, dims, BLOCK, KIND, PRECISION)
         scores = tl.where((columns < length)[None, :], scores * scale, float("-inf"))
         higher = tl.maximum(highest, tl.max(scores, axis=1))
@@ -142,7 +144,7 @@ def _forward(  # type: ignore[no-untyped-def]
         highest = higher
     is_row = rows < length
     tl.store(
-        out + offset + rows[:, None] * stride + dims[None, :],
+        out + mixed_at + rows[:, None] * width + dims[None, :],
         (mixed / total[:, None]).to(out.dtype.element_ty),
         mask=is_row[:, None] & (dims < size)[None, :],
     )
@@ -151,7 +153,7 @@ def _forward(  # type: ignore[no-untyped-def]
 
 @triton.jit(do_not_specialize=_SIZES)
 def _backward_queries(  # type: ignore[no-untyped-def]
-    queries, keys, values, table, out, lses, d_out, d_queries, starts, lengths, seeds, stride, heads, size, longest,
+    projected, table, out, lses, d_out, d_projected, starts, lengths, seeds, heads, size, longest,
     scale, threshold, keep_scale, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr,
     DROPOUT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -162,16 +164,17 @@ def _backward_queries(  # type: ignore[no-untyped-def]
         return
     seed = tl.load(seeds)
     dims, rows = tl.arange(0, BLOCK_D), first_row + tl.arange(0, BLOCK)
-    offset = start * stride + head * size
-    q = _load(queries + offset, rows, stride, dims, size, length)
-    o = _load(out + offset, rows, stride, dims, size, length)
-    d_o = _load(d_out + offset, rows, stride, dims, size, length)
+    width = heads * size
+    mixed_at, queries = start * width + head * size, projected + 3 * start * width + head * size
+    q = _load(queries, rows, 3 * width, dims, size, length)
+    o = _load(out + mixed_at, rows, width, dims, size, length)
+    d_o = _load(d_out + mixed_at, rows, width, dims, size, length)
     lse = tl.load(lses + (start + rows) * heads + head, mask=rows < length, other=0.0)
     d_q = tl.zeros((BLOCK, BLOCK_D), tl.float32)
     for first_column in range(0, length, BLOCK):
         columns = first_column + tl.arange(0, BLOCK)
-        k = _load(keys + offset, columns, stride, dims, size, length)
-        v = _load(values + offset, columns, stride, dims, size, length)
+        k = _load(queries + width, columns, 3 * width, dims, size, length)
+        v = _load(queries + 2 * width, columns, 3 * width, dims, size, length)
         _, d_scores, distances = _gradient_of_tile(
             q, k, v, o, d_o, lse, table, seed, start, rows, columns, first_row, first_column, length, head, heads,
             size, longest, dims, scale, threshold, keep_scale, BLOCK, KIND, DROPOUT, PRECISION,
@@ -180,15 +183,15 @@ def _backward_queries(  # type: ignore[no-untyped-def]
         if KIND > 0:
             d_q += tl.dot(_by_distance(d_scores, BLOCK).to(k.dtype), distances, input_precision=PRECISION)
     tl.store(
-        d_queries + offset + rows[:, None] * stride + dims[None, :],
-        d_q.to(d_queries.dtype.element_ty),
+        d_projected + 3 * start * width + head * size + rows[:, None] * 3 * width + dims[None, :],
+        d_q.to(d_projected.dtype.element_ty),
         mask=(rows < length)[:, None] & (dims < size)[None, :],
     )
 
 
 @triton.jit(do_not_specialize=_SIZES)
 def _backward_keys(  # type: ignore[no-untyped-def]
-    queries, keys, values, table, out, lses, d_out, d_keys, d_values, starts, lengths, seeds, stride, heads, size,
+    projected, table, out, lses, d_out, d_projected, starts, lengths, seeds, heads, size,
     longest, scale, threshold, keep_scale, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr,
     DROPOUT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -199,16 +202,17 @@ def _backward_keys(  # type: ignore[no-untyped-def]
         return
     seed = tl.load(seeds)
     dims, columns = tl.arange(0, BLOCK_D), first_column + tl.arange(0, BLOCK)
-    offset = start * stride + head * size
-    k = _load(keys + offset, columns, stride, dims, size, length)
-    v = _load(values + offset, columns, stride, dims, size, length)
+    width = heads * size
+    mixed_at, queries = start * width + head * size, projected + 3 * start * width + head * size
+    k = _load(queries + width, columns, 3 * width, dims, size, length)
+    v = _load(queries + 2 * width, columns, 3 * width, dims, size, length)
     d_k = tl.zeros((BLOCK, BLOCK_D), tl.float32)
     d_v = tl.zeros((BLOCK, BLOCK_D), tl.float32)
     for first_row in range(0, length, BLOCK):
         rows = first_row + tl.arange(0, BLOCK)
-        q = _load(queries + offset, rows, stride, dims, size, length)
-        o = _load(out + offset, rows, stride, dims, size, length)
-        d_o = _load(d_out + offset, rows, stride, dims, size, length)
+        q = _load(queries, rows, 3 * width, dims, size, length)
+        o = _load(out + mixed_at, rows, width, dims, size, length)
+        d_o = _load(d_out + mixed_at, rows, width, dims, size, length)
         lse = tl.load(lses + (start + rows) * heads + head, mask=rows < length, other=0.0)
         dropped, d_scores, distances = _gradient_of_tile(
             q, k, v, o, d_o, lse, table, seed, start, rows, columns, first_row, first_column, length, head, heads,
@@ -219,15 +223,15 @@ def _backward_keys(  # type: ignore[no-untyped-def]
         d_k += tl.dot(by_key.to(q.dtype), q, input_precision=PRECISION)
         if KIND > 1:
             d_k += tl.dot(_by_distance_of_keys(by_key, BLOCK).to(q.dtype), distances, input_precision=PRECISION)
-    place = offset + columns[:, None] * stride + dims[None, :]
+    place = 3 * start * width + head * size + columns[:, None] * 3 * width + dims[None, :]
     is_there = (columns < length)[:, None] & (dims < size)[None, :]
-    tl.store(d_keys + place, d_k.to(d_keys.dtype.element_ty), mask=is_there)
-    tl.store(d_values + place, d_v.to(d_values.dtype.element_ty), mask=is_there)
+    tl.store(d_projected + width + place, d_k.to(d_projected.dtype.element_ty), mask=is_there)
+    tl.store(d_projected + 2 * width + place, d_v.to(d_projected.dtype.element_ty), mask=is_there)
 
 
 @triton.jit(do_not_specialize=[*_SIZES, "functions"])
 def _backward_table(  # type: ignore[no-untyped-def]
-    queries, keys, values, table, out, lses, d_out, parts, starts, lengths, seeds, functions, stride, heads, size,
+    projected, table, out, lses, d_out, parts, starts, lengths, seeds, functions, heads, size,
     longest, scale, threshold, keep_scale, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr,
     DROPOUT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -240,17 +244,18 @@ def _backward_table(  # type: ignore[no-untyped-def]
     for which in range(tl.program_id(1), functions * heads, splits):
         function, head = which // heads, which % heads
         start, length = tl.load(starts + function), tl.load(lengths + function)
-        offset = start * stride + head * size
+        width = heads * size
+        mixed_at, queries = start * width + head * size, projected + 3 * start * width + head * size
         for first_column in range(
             tl.maximum(0, -blocks_below) * BLOCK, tl.minimum(length, length - blocks_below * BLOCK), BLOCK
         ):
             first_row = first_column + blocks_below * BLOCK
             rows, columns = first_row + tl.arange(0, BLOCK), first_column + tl.arange(0, BLOCK)
-            q = _load(queries + offset, rows, stride, dims, size, length)
-            o = _load(out + offset, rows, stride, dims, size, length)
-            d_o = _load(d_out + offset, rows, stride, dims, size, length)
-            k = _load(keys + offset, columns, stride, dims, size, length)
-            v = _load(values + offset, columns, stride, dims, size, length)
+            q = _load(queries, rows, 3 * width, dims, size, length)
+            o = _load(out + mixed_at, rows, width, dims, size, length)
+            d_o = _load(d_out + mixed_at, rows, width, dims, size, length)
+            k = _load(queries + width, columns, 3 * width, dims, size, length)
+            v = _load(queries + 2 * width, columns, 3 * width, dims, size, length)
             lse = tl.load(lses + (start + rows) * heads + head, mask=rows < length, other=0.0)
             _, d_scores, _ = _gradient_of_tile(
                 q, k, v, o, d_o, lse, table, seed, start, rows, columns, first_row, first_column, length, head, heads,
@@ -275,9 +280,7 @@ class PackedAttention(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
+        projected: Tensor,
         table: Tensor | None,
         starts: Tensor,
         lengths: Tensor,
@@ -287,10 +290,10 @@ class PackedAttention(torch.autograd.Function):
         kind: int,
         dropout: float,
     ) -> Tensor:
-        """Values mixed, (T, w), of queries, keys and values (T, w) that lie alike.
+        """Values mixed, (T, w).
 
         Args:
-            query: As keys and values: contiguous, the heads side by side.
+            projected: Queries, keys and values side by side, each with its heads side by side, shape (T, 3 w).
             table: Distance vectors (2 L - 1, d) for kinds 1 and 2, else None.
             starts: First token of each function, shape (n,), int32.
             lengths: Tokens of each function, shape (n,), int32.
@@ -299,22 +302,22 @@ class PackedAttention(torch.autograd.Function):
             kind: Products with distance vectors: 0, 1 (the queries') or 2 (the keys' as well).
             dropout: Probability.
         """
-        query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
-        distances = query if table is None else table.to(query.dtype).contiguous()
-        width = query.shape[1]
+        projected = projected.contiguous()
+        distances = projected if table is None else table.to(projected.dtype).contiguous()
+        width = projected.shape[1] // 3
         size = width // heads
         block_d = max(16, triton.next_power_of_2(size))
         block = 64 if kind == 0 and block_d <= 64 else 32 if block_d <= 128 else 16
         threshold = round(dropout * 2**24)
-        ctx.sizes = width, heads, size, longest, size**-0.5, threshold, 2**24 / (2**24 - threshold)
-        precision = "ieee" if query.dtype == torch.float32 else "tf32"
+        ctx.sizes = heads, size, longest, size**-0.5, threshold, 2**24 / (2**24 - threshold)
+        precision = "ieee" if projected.dtype == torch.float32 else "tf32"
         ctx.options = {"BLOCK": block, "BLOCK_D": block_d, "KIND": kind, "PRECISION": precision}
         ctx.options["DROPOUT"] = threshold > 0
-        out = torch.zeros_like(query)
-        lses = torch.empty(len(query), heads, dtype=torch.float32, device=query.device)
+        out = projected.new_zeros(len(projected), width)
+        lses = torch.empty(len(projected), heads, dtype=torch.float32, device=projected.device)
         grid = (triton.cdiv(longest, block), len(starts) * heads)
         warps = 2 if kind else 4
-        tensors = (query, key, value, distances, out, lses, starts, lengths, seed)
+        tensors = (projected, distances, out, lses, starts, lengths, seed)
         _forward[grid](*tensors, *ctx.sizes, num_warps=warps, num_stages=2, **ctx.options)
         ctx.table_dtype = None if table is None else table.dtype
         ctx.save_for_backward(*tensors)
@@ -322,27 +325,27 @@ class PackedAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of queries, keys, values and the table."""
-        query, key, value, distances, out, lses, starts, lengths, seed = ctx.saved_tensors
+        """Gradients of the projections and the table."""
+        projected, distances, out, lses, starts, lengths, seed = ctx.saved_tensors
         d_out = d_out.contiguous()
-        d_query, d_key, d_value = (torch.zeros_like(query) for _ in range(3))
-        given = query, key, value, distances, out, lses, d_out
-        block, longest, heads = ctx.options["BLOCK"], ctx.sizes[3], ctx.sizes[1]
+        d_projected = torch.zeros_like(projected)
+        given = projected, distances, out, lses, d_out
+        heads, size, longest = ctx.sizes[:3]
+        block = ctx.options["BLOCK"]
         blocks = triton.cdiv(longest, block)
         grid = (blocks, len(starts) * heads)
         last = {"num_warps": 2 if ctx.options["KIND"] else 4, "num_stages": 1, **ctx.options}
-        _backward_queries[grid](*given, d_query, starts, lengths, seed, *ctx.sizes, **last)
-        _backward_keys[grid](*given, d_key, d_value, starts, lengths, seed, *ctx.sizes, **last)
+        _backward_queries[grid](*given, d_projected, starts, lengths, seed, *ctx.sizes, **last)
+        _backward_keys[grid](*given, d_projected, starts, lengths, seed, *ctx.sizes, **last)
         d_table = None
         if ctx.table_dtype is not None:
-            size = ctx.sizes[2]
             splits = min(_TABLE_SPLITS, len(starts) * heads)
-            parts = torch.empty(splits, 2 * blocks - 1, 2 * block, size, dtype=torch.float32, device=query.device)
+            parts = torch.empty(splits, 2 * blocks - 1, 2 * block, size, dtype=torch.float32, device=d_out.device)
             _backward_table[(2 * blocks - 1, splits)](
                 *given, parts, starts, lengths, seed, len(starts), *ctx.sizes, **{**last, "num_warps": 4}
             )
             d_table = _joined_diagonals(parts.sum(0), longest).to(ctx.table_dtype)
-        return d_query, d_key, d_value, d_table, None, None, None, None, None, None, None
+        return d_projected, d_table, None, None, None, None, None, None, None
 
 
 def _joined_diagonals(bands: Tensor, longest: int) -> Tensor:

@@ -47,8 +47,32 @@ def test_a_fixed_run_resumes_to_the_bit(pair_teacher: Teacher, small_student: Co
     _check_resume(pair_teacher, small_student, tmp_path, device="cpu")
 
 
-def _check_resume(teacher: Teacher, student: Configuration, tmp_path: Path, *, device: str) -> None:
+def test_a_narrow_copy_learns_what_the_network_does(
+    pair_teacher: Teacher, small_student: Configuration, tmp_path: Path
+) -> None:
+    student = without_dropout(small_student)
+    options: dict[str, Any] = {"has_fixed_steps": True, "learning_rate": 1e-3}
+    wide = make_trainer(student, pair_teacher, tmp_path / "wide", **options)
+    narrow = make_trainer(student, pair_teacher, tmp_path / "narrow", is_narrow=True, **options)
+    for epoch in range(2):
+        torch.testing.assert_close(narrow.train_epoch(epoch), wide.train_epoch(epoch), rtol=2e-2, atol=0.0)
+    assert {parameter.dtype for parameter in narrow.network.parameters()} == {torch.float32}
+    for first, second in zip(narrow.average, wide.average, strict=True):
+        assert not torch.equal(first, second)
+        torch.testing.assert_close(first, second, rtol=5e-2, atol=1e-2)
+
+
+def test_a_run_with_a_narrow_copy_resumes_to_the_bit(
+    pair_teacher: Teacher, small_student: Configuration, tmp_path: Path
+) -> None:
+    _check_resume(pair_teacher, small_student, tmp_path, device="cpu", is_narrow=True)
+
+
+def _check_resume(
+    teacher: Teacher, student: Configuration, tmp_path: Path, *, device: str, is_narrow: bool = False
+) -> None:
     options: dict[str, Any] = {"device": device, "has_fixed_steps": True, "epochs": 4, "token_dropout_prob": 0.1}
+    options["is_narrow"] = is_narrow
     whole = make_trainer(student, teacher, tmp_path / "whole", **options)
     whole.run()
 

@@ -27,6 +27,7 @@ def make_trainer(
     device: str = "cpu",
     has_fixed_steps: bool | None = None,
     is_captured: bool = True,
+    is_narrow: bool = False,
     groups: Any = None,
     **recipe: Any,
 ) -> Trainer:
@@ -51,6 +52,7 @@ def make_trainer(
         num_labels=task.shape.num_labels,
         has_fixed_steps=has_fixed_steps,
         is_captured=is_captured,
+        is_narrow=is_narrow,
     )
 
 

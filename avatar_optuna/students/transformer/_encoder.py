@@ -136,8 +136,11 @@ class SelfAttention(nn.Module):
         table = self.distance_embedding.weight if self.num_distance_products else None
         dropout = self.dropout.probability if self.dropout.is_active else 0.0
         seed = torch.randint(2**31, (1,), device=vectors.device) if dropout else tokens.starts
-        given = (self.query(vectors), self.key(vectors), self.value(vectors), table, tokens.starts, tokens.lengths)
-        options = (seed, self.longest, self.num_heads, self.num_distance_products, dropout)
+        parts = (self.query, self.key, self.value)
+        weight, bias = torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
+        projected = functional.linear(vectors, weight, bias)  # (t, 3 w): one product instead of three
+        given = (projected, table, tokens.starts, tokens.lengths, seed)
+        options = (self.longest, self.num_heads, self.num_distance_products, dropout)
         return PackedAttention.apply(*given, *options)  # type: ignore[no-any-return, no-untyped-call]
 
     def _split(self, vectors: Tensor) -> Tensor:
