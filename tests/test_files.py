@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from avatar_optuna.distillation._checkpoint import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
+from avatar_optuna.distillation._checkpoint import CHECKPOINT_FILE, moved, read_checkpoint, write_checkpoint
 from avatar_optuna.exceptions import DataError
 from avatar_optuna.files import cached, parse_json, read_array, read_json, read_text
 
@@ -101,3 +101,21 @@ def test_what_is_no_array_is_refused_before_memory_is_taken(tmp_path: Path) -> N
         path.write_bytes(content)
         with pytest.raises(DataError, match="it must be a NumPy array"):
             read_array(path)
+
+
+def test_tensors_that_travel_in_one_piece_arrive_as_they_were() -> None:
+    tensors = {
+        "matrix": torch.arange(6.0).reshape(2, 3).T,
+        "scalar": torch.tensor(7.0),
+        "whole": torch.arange(3),
+        "empty": torch.zeros(0, 4),
+    }
+    elsewhere = torch.device("cpu", 0)  # the same memory under another name: tensors are taken to be elsewhere
+    for device in (elsewhere, torch.device("cpu")):
+        found = moved(tensors, device)
+        assert list(found) == list(tensors)
+        for key, tensor in tensors.items():
+            assert torch.equal(found[key], tensor)
+            assert found[key].dtype == tensor.dtype
+            assert found[key].is_contiguous()
+    assert len({tensor.untyped_storage().data_ptr() for tensor in moved(tensors, elsewhere).values()}) == len(tensors)

@@ -33,7 +33,7 @@ class CheckpointStore(Protocol):
 
 def write_checkpoint(directory: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
     """Write tensors and JSON state as one file, atomically."""
-    host = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    host = moved(tensors, torch.device("cpu"))
     text = json.dumps(state)
     with replacing(directory / CHECKPOINT_FILE) as written:
         save_file(host, written, metadata={"state": text, "sha256": _digest(host, text)})
@@ -55,7 +55,24 @@ def read_checkpoint(directory: Path, device: torch.device) -> tuple[dict[str, Te
     if metadata.get("sha256", digest := _digest(tensors, metadata["state"])) != digest:
         logger.warning("the checkpoint %s is damaged, the training begins anew", path)
         return None
-    return {key: tensor.to(device) for key, tensor in tensors.items()}, json.loads(metadata["state"])
+    return moved(tensors, device), json.loads(metadata["state"])
+
+
+def moved(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """Tensors on a device, of which those of one type and place travel in one piece.
+
+    A state has hundreds of small tensors, and each copy from or to a GPU waits until the GPU has time for it.
+    """
+    found = {key: tensor.detach() for key, tensor in tensors.items() if tensor.device == device}
+    kinds: dict[tuple[torch.dtype, torch.device], list[str]] = {}
+    for key, tensor in tensors.items():
+        if key not in found:
+            kinds.setdefault((tensor.dtype, tensor.device), []).append(key)
+    for keys in kinds.values():
+        piece = torch.cat([tensors[key].detach().reshape(-1) for key in keys]).to(device)
+        parts = piece.split([tensors[key].numel() for key in keys])
+        found |= {key: part.view(tensors[key].shape).clone() for key, part in zip(keys, parts, strict=True)}
+    return {key: found[key].contiguous() for key in tensors}
 
 
 def _digest(tensors: Mapping[str, Tensor], state: str) -> str:
