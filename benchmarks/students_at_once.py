@@ -102,13 +102,15 @@ def counted(study: AvatarStudy) -> str:
 
 
 def where_time_went(trials: list[FrozenTrial]) -> str:
-    """A table of seconds a student: in epochs, and in everything else."""
+    """A table of seconds a student: in all, in parts of its job, and in epochs."""
     results = [JobResult.from_trial(trial) for trial in trials]
     if not results:
         return "no student was finished"
     total = np.array([result.seconds for result in results])
     epochs = np.array([sum(entry["seconds"] for entry in result.history) for result in results])
     rows = [("a student, in all", total), ("its epochs, validation included", epochs), ("the rest", total - epochs)]
+    for part in sorted({part for result in results for part in result.parts_seconds}):
+        rows.append((f"its {part}", np.array([result.parts_seconds.get(part, np.nan) for result in results])))
     lines = ["| seconds | mean | median | most |", "| --- | ---: | ---: | ---: |"]
     lines += [f"| {name} | {v.mean():.1f} | {np.median(v):.1f} | {v.max():.1f} |" for name, v in rows]
     return "\n".join(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
@@ -48,6 +49,8 @@ class TrainedStudent:
         valid_metrics: Figures of the kept epoch on the validation split.
         best_epoch: The epoch kept, counted from 1.
         seconds: Time spent in epochs, over all the processes that worked on it.
+        preparation_seconds: Of this call, until the first epoch: tokenizer, tokens, network, the teacher's answers.
+        training_seconds: Of this call, from then to the last epoch, checkpoints included.
     """
 
     directory: Path
@@ -55,6 +58,8 @@ class TrainedStudent:
     valid_metrics: Mapping[str, float]
     best_epoch: int
     seconds: float
+    preparation_seconds: float
+    training_seconds: float
 
     @property
     def size_bytes(self) -> int:
@@ -106,6 +111,7 @@ def distil(
         DivergenceError: The training lost itself.
         InputError: The hyperparameters and the task do not go together.
     """
+    begun = time.monotonic()
     chosen_seed, aim = settings.seed if seed is None else seed, settings.aim
     require_two_labels(aim, task.shape.num_labels)
     recipe = _recipe(hyperparameters, task, settings, epochs=epochs, seed=chosen_seed)
@@ -137,7 +143,9 @@ def distil(
         stop_after=stop_after,
         judge=Judge(metric=metric, split=task.valid, aim=aim) if aim is not None or metric != _METRIC else None,
     )
+    prepared = time.monotonic()
     best = trainer.run(on_epoch)
+    trained = time.monotonic()
     _write(out_dir, student.cpu(), tokenizer, hyperparameters, task, teacher)
     if len(trainer.history) < recipe.epochs:
         (out_dir / "checkpoint" / CHECKPOINT_FILE).replace(out_dir / CHECKPOINT_FILE)
@@ -148,6 +156,8 @@ def distil(
         valid_metrics=best.valid,
         best_epoch=best.epoch,
         seconds=sum(record.seconds for record in trainer.history),
+        preparation_seconds=prepared - begun,
+        training_seconds=trained - prepared,
     )
 
 

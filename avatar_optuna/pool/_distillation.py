@@ -63,6 +63,7 @@ class Distiller:
             on_epoch=lambda record: context.report(record.epoch, record.valid.get(metric)),
             metric=metric,
         )
+        distilled = time.monotonic()
         classifier = Classifier.load(student.directory, task_shape=task.shape, device=self._device)
         settings = self._settings.measurement
         aim = self._settings.distillation.aim
@@ -91,6 +92,11 @@ class Distiller:
             best_epoch=student.best_epoch,
             seconds=time.monotonic() - begun,
             loading_seconds=loading_s,
+            parts_seconds={
+                "preparation": student.preparation_seconds,
+                "training": student.training_seconds,
+                "measurement": time.monotonic() - distilled,
+            },
             device=describe_device(self._device),
             host=platform.node(),
             measured=further,

@@ -98,6 +98,8 @@ class JobResult(Stored):
         best_epoch: The epoch kept.
         seconds: Wall time of the whole job.
         loading_seconds: Of these, until the task and the teacher were loaded, which a worker does once.
+        parts_seconds: Of these, the `preparation` (tokenizer, tokens, network, the teacher's answers), the `training`
+            with its checkpoints, and the `measurement`; empty where an earlier version did the job.
         device: Device and threads, such as {"name": "cpu", "model": "...", "threads": 2}.
         host: Host name.
         versions: Package versions.
@@ -125,6 +127,7 @@ class JobResult(Stored):
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     decision: Decision | None = None
     loading_seconds: float = 0.0
+    parts_seconds: Mapping[str, float] = field(default_factory=dict)
 
     def values(self) -> list[float]:
         """The values of the finished trial, in the order of `distilled_metric_names`."""

@@ -168,6 +168,16 @@ def test_a_result_is_read_back_with_its_decision(distilled: tuple[JobOutcome, Ta
     assert JobResult.from_dict(earlier).decision is None
 
 
+def test_the_parts_of_a_job_take_its_time(distilled: tuple[JobOutcome, Task, Teacher]) -> None:
+    result = distilled[0].result
+    assert set(result.parts_seconds) == {"preparation", "training", "measurement"}
+    assert result.parts_seconds["training"] >= sum(record["seconds"] for record in result.history)
+    accounted = result.loading_seconds + sum(result.parts_seconds.values())
+    assert 0.8 * result.seconds <= accounted <= result.seconds
+    earlier = {name: value for name, value in result.to_dict().items() if name != "parts_seconds"}
+    assert JobResult.from_dict(earlier).parts_seconds == {}
+
+
 def test_a_student_that_misses_its_aim_says_what_it_reaches(tmp_path: Path) -> None:
     outcome = _distilled(tmp_path, "precision >= 0.9")[0]
     decision = outcome.result.decision
