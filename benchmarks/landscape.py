@@ -157,10 +157,11 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=40)
     parser.add_argument("--noise", type=int, default=400, help="times that noise is dealt out")
     parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--spaces", nargs="+", help="of landscape.jsonl; left out: all")
     parser.add_argument("--shared", type=Path, help="JSON lines of another draw, with its broad.toml beside it")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    tables = read_landscapes(options.shared)
+    tables = read_landscapes(options.shared, spaces=options.spaces)
     for part in options.parts:
         PARTS[part](tables, options)
 

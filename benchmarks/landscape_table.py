@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ class Landscape:
 
     Args:
         name: As tables show it.
+        task_shape: Of the task.
         space: That they were drawn from.
         columns: Their configurations; length n.
         figures: Balanced accuracy on validation after each epoch; shape (n, epochs).
@@ -39,6 +40,7 @@ class Landscape:
     """
 
     name: str
+    task_shape: TaskShape
     space: SearchSpace
     columns: ConfigurationTable
     figures: np.ndarray
@@ -79,9 +81,8 @@ class Landscape:
 
     def is_within(self, proposal: ConfigurationTable) -> bool:
         """Whether one configuration costs no more than the largest student, and no more than the slowest."""
-        family, shape = self.columns.family, TaskShape(arity=2)
-        size = float(sum(family.size_terms(proposal, shape).values())[0])
-        return size <= self.sizes.max() and float(flops(proposal, shape)[0]) <= self.flops.max()
+        size = float(sum(self.columns.family.size_terms(proposal, self.task_shape).values())[0])
+        return size <= self.sizes.max() and float(flops(proposal, self.task_shape)[0]) <= self.flops.max()
 
     def share(self, trained: list[int], *, by_test: bool = False) -> float:
         """Hypervolume of fully trained students in effectiveness, size and FLOPs, of what all of them would have.
@@ -103,18 +104,22 @@ class Landscape:
         return hypervolume(np.column_stack([-figures, self.costs])[front], np.asarray(_REFERENCE))
 
 
-def read_landscapes(shared: Path | None = None) -> list[Landscape]:
-    """The spaces of `landscape.jsonl`, and those of another file with one space beside it as `broad.toml`."""
+def read_landscapes(shared: Path | None = None, *, spaces: Sequence[str] | None = None) -> list[Landscape]:
+    """The spaces of `landscape.jsonl`, or some of them, and that of another file with `broad.toml` beside it."""
     rows = [json.loads(line) for line in (FOLDER / "landscape.jsonl").read_text().splitlines()]
-    names = sorted({row["space"] for row in rows})
+    names = sorted({row["space"] for row in rows}) if spaces is None else spaces
     tables = [
-        _landscape(name, FOLDER / f"landscape_{name}.toml", [row for row in rows if row["space"] == name])
-        for name in names
+        _landscape(name, FOLDER / toml_name(name), [row for row in rows if row["space"] == name]) for name in names
     ]
     if shared is not None:
         other = [json.loads(line) for line in shared.read_text().splitlines()]
         tables.append(_landscape("another draw", shared.parent / "broad.toml", [_from_curve(row) for row in other]))
     return tables
+
+
+def toml_name(space: str) -> str:
+    """The file beside `landscape.jsonl` that describes a space; what follows a slash says what else was different."""
+    return f"landscape_{space.partition('/')[0]}.toml"
 
 
 def _from_curve(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,15 +129,18 @@ def _from_curve(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _landscape(name: str, space_path: Path, rows: list[dict[str, Any]]) -> Landscape:
-    space = SearchSpace.from_mapping(tomllib.loads(space_path.read_text())["space"])
+    described = tomllib.loads(space_path.read_text())
+    space = SearchSpace.from_mapping(described["space"])
+    task_shape = TaskShape(arity=2 if described["task"]["kind"] == "clone-detection" else 1)
     students = [FAMILIES.get(row["family"]).configure(**row["hyperparameters"]) for row in rows]
     return Landscape(
         name=f"{name} ({len(rows)})",
+        task_shape=task_shape,
         space=space,
         columns=ConfigurationTable.from_students(students),
         figures=np.asarray([row["valid_balanced_accuracy"] for row in rows]),
         losses=np.asarray([row["valid_loss"] for row in rows]),
         test=np.asarray([row["test"]["balanced_accuracy"] if "test" in row else np.nan for row in rows]),
         sizes=np.asarray([row["size_bytes"] for row in rows], dtype=np.float64),
-        flops=np.asarray([float(flops(student, TaskShape(arity=2))) for student in students]),
+        flops=np.asarray([float(flops(student, task_shape)) for student in students]),
     )
