@@ -121,7 +121,7 @@ def replay(tables: list[Landscape], options: argparse.Namespace) -> None:
             if by_test and np.isnan(table.test).any():
                 continue
             for name in options.policies:
-                shares = _shares(table, name, options.seeds, by_test)
+                shares = _shares(table, name, options, by_test)
                 cells = []
                 for column in shares.T:
                     low, middle, high = np.percentile(100 * column, [25, 50, 75])
@@ -132,14 +132,15 @@ def replay(tables: list[Landscape], options: argparse.Namespace) -> None:
 _TRAINED: dict[tuple[str, str, int, int], list[int]] = {}
 
 
-def _shares(table: Landscape, policy: str, seeds: int, by_test: bool) -> np.ndarray:
+def _shares(table: Landscape, policy: str, options: argparse.Namespace, by_test: bool) -> np.ndarray:
     """Shape (seeds, budgets); what was trained is kept for the other figure."""
-    shares = np.zeros((seeds, len(BUDGETS)))
-    for seed in range(seeds):
+    shares = np.zeros((options.seeds, len(BUDGETS)))
+    for seed in range(options.seeds):
         for place, budget in enumerate(BUDGETS):
             key = (table.name, policy, seed, budget)
             if key not in _TRAINED:
-                run = Budget(table=table, left=budget, rng=np.random.default_rng(seed))
+                left = budget * (1 + options.step / table.full)
+                run = Budget(table=table, left=left, rng=np.random.default_rng(seed), step=options.step)
                 POLICIES[policy](run)
                 _TRAINED[key] = run.trained
             shares[seed, place] = table.share(_TRAINED[key], by_test=by_test)
@@ -157,6 +158,12 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=40)
     parser.add_argument("--noise", type=int, default=400, help="times that noise is dealt out")
     parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument(
+        "--step",
+        type=float,
+        default=0.0,
+        help="what each training costs besides its epochs, in epochs; budgets grow by it",
+    )
     parser.add_argument("--spaces", nargs="+", help="of landscape.jsonl; left out: all")
     parser.add_argument("--shared", type=Path, help="JSON lines of another draw, with its broad.toml beside it")
     options = parser.parse_args()

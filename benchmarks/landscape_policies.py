@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import optuna
@@ -17,7 +17,7 @@ from sklearn.linear_model import BayesianRidge
 from avatar_optuna.configurations import ConfigurationTable
 from avatar_optuna.indicator import features_of, matrix_of
 from avatar_optuna.pareto import crowding_distances, front_order, fronts, greedy_hypervolume_subset
-from avatar_optuna.study import FinalModel, RoundsPolicy, Trainings
+from avatar_optuna.study import FinalModel, Prices, RoundsPolicy, Trainings
 from benchmarks.landscape_table import Landscape
 
 
@@ -29,12 +29,14 @@ class Budget:
         table: The students.
         left: Student-epochs.
         rng: Of the policy.
+        step: What each training costs besides its epochs, in epochs.
         epochs: Trained so far, of each student.
     """
 
     table: Landscape
-    left: int
+    left: float
     rng: np.random.Generator
+    step: float = 0.0
     epochs: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -42,12 +44,13 @@ class Budget:
 
     def train(self, student: int, epochs: int) -> bool:
         """Go on to so many epochs; False where the budget does not allow it."""
-        cost = epochs - int(self.epochs[student])
+        if epochs <= self.epochs[student]:
+            return True
+        cost = epochs - int(self.epochs[student]) + self.step
         if cost > self.left:
             return False
-        if cost > 0:
-            self.left -= cost
-            self.epochs[student] = epochs
+        self.left -= cost
+        self.epochs[student] = epochs
         return True
 
     @property
@@ -78,16 +81,16 @@ def paper(run: Budget, *, samples: int = 20, epochs: int = 3) -> None:
     paper's genetic search; the regression has our features.
     """
     table = run.table
-    if samples * epochs > run.left:
+    if samples * (epochs + run.step) > run.left:
         return
-    run.left -= samples * epochs
+    run.left -= samples * (epochs + run.step)
     chosen = run.rng.permutation(len(table))[:samples]
     matrix = matrix_of(features_of(table.space), table.columns)
     reached = table.figures[chosen, :epochs].max(axis=1)
     predicted = expit(
         BayesianRidge(max_iter=300).fit(matrix[chosen], logit(np.clip(reached, 0.005, 0.995))).predict(matrix)
     )
-    for student in _spread(table, predicted, run.left // table.full):
+    for student in _spread(table, predicted, int(run.left // (table.full + run.step))):
         run.train(student, table.full)
 
 
@@ -109,7 +112,8 @@ def _spread(table: Landscape, predicted: np.ndarray, count: int) -> list[int]:
 
 def halving(run: Budget, *, rungs: tuple[int, ...] = (1, 4, 20), factor: int = 3) -> None:
     """Successive halving: students by chance, the better third of each rung goes on, by non-dominated sorting."""
-    a_student = rungs[0] + sum((b - a) / factor**i for i, (a, b) in enumerate(itertools.pairwise(rungs), 1))
+    prices = [b - a + run.step for a, b in itertools.pairwise((0, *rungs))]
+    a_student = sum(price / factor**i for i, price in enumerate(prices))
     alive = run.rng.permutation(len(run.table))[: max(1, int(run.left / a_student))]
     for place, rung in enumerate(rungs):
         alive = np.asarray([student for student in alive if run.train(int(student), rung)], dtype=np.int64)
@@ -148,7 +152,7 @@ def optuna_with(make_sampler: Callable[[int], optuna.samplers.BaseSampler]) -> P
             directions=["maximize", "minimize", "minimize"], sampler=make_sampler(int(run.rng.integers(2**31)))
         )
         for _ in range(_MOST_PROPOSALS):
-            if run.left < table.full or not (run.epochs == 0).any():
+            if run.left < table.full + run.step or not (run.epochs == 0).any():
                 return
             trial = study.ask(dict(table.space.distributions))
             proposal = _one(table, trial.params)
@@ -169,32 +173,38 @@ def _one(table: Landscape, params: Mapping[str, object]) -> ConfigurationTable:
     return ConfigurationTable(family=family, values=values)
 
 
-def rounds(run: Budget, *, first: int = 12, rungs: tuple[int, ...] = (1, 4, 20), at_once: int = 2) -> None:
-    """Ours: `study.RoundsPolicy` after brief trainings by chance; the candidates are all students of the table.
+def rounds(run: Budget, *, first: int = 8, rungs: tuple[int, ...] = (4, 20), at_once: int = 2) -> None:
+    """Ours: `study.RoundsPolicy` after some students by chance; the candidates are all students of the table.
 
     Args:
-        first: Students of the first rung.
+        first: Students of the first rung; half as many where they are trained to their end at once.
         rungs: Epochs; the last is a full training.
         at_once: Students of a further round.
     """
     table = run.table
     students, everyone = table.columns.students(), np.arange(len(table))
-    for student in run.rng.permutation(len(table))[:first]:
-        run.train(int(student), rungs[0])
-    while True:
-        trainings = Trainings(
+    prices = Prices(epoch=np.ones(len(table)), step=run.step, left_s=run.left, workers=1, is_measured=True)
+
+    def seen() -> Trainings:
+        return Trainings(
             students=students,
             curves=table.curves(everyone, run.epochs),
             is_lost=np.zeros(len(table), dtype=np.bool_),
             costs=table.costs,
             rungs=rungs,
             left=run.left,
+            prices=replace(prices, left_s=run.left),
         )
+
+    stop = seen().next_rung(0)
+    for student in run.rng.permutation(len(table))[: first if stop == rungs[0] else first // 2]:
+        run.train(int(student), stop)
+    while True:
+        trainings = seen()
         steps = RoundsPolicy(FinalModel.fit(trainings, space=table.space), at_once=at_once).next(trainings)
-        if not steps:
+        done = [run.train(step.student, step.epochs) for step in steps]
+        if not any(done):
             return
-        for step in steps:
-            run.train(step.student, step.epochs)
 
 
 POLICIES: dict[str, Policy] = {

@@ -67,10 +67,12 @@ class StudySettings:
     def rungs(self) -> tuple[int, ...]:
         """Epochs after which a student is promoted or left, ascending; the last is a full training.
 
-        By default 5 and 20 % of it, which rank students at 0.3 and 0.75 on BigCloneBench (`studies/LOG.md`).
+        By default 20 % of it, which ranks students at 0.75 to 0.9 on BigCloneBench (`studies/LOG.md`); for
+        `successive_halving` 5 % as well.
         """
         full = self.distillation.epochs
-        partial = self.search.rungs or tuple(max(1, round(share * full)) for share in (0.05, 0.2))
+        shares = (0.05, 0.2) if self.search.policy == "successive_halving" else (0.2,)
+        partial = self.search.rungs or tuple(max(1, round(share * full)) for share in shares)
         return (*sorted({epochs for epochs in partial if epochs < full}), full)
 
     def budget(self, rounds: int) -> int:

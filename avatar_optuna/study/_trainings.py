@@ -22,6 +22,7 @@ Array = npt.NDArray[np.float64]
 FINISHED_BEFORE_FIT = 2
 _OPENING_SHARE = 0.25
 _AHEAD_SHARE = 0.25
+_RESTART_SHARE = 0.1
 _TRIES = 4
 
 
@@ -165,8 +166,16 @@ class Trainings:
         return CostGrid(self.costs)
 
     def next_rung(self, student: int) -> int:
-        """The epochs that it is trained to next."""
-        return next(rung for rung in self.rungs if rung > self.epochs[student])
+        """The epochs that it is trained to next.
+
+        Whoever stops at a rung and goes on has to be begun anew: it stops only where this takes a small part of what
+        is left to train then.
+        """
+        full = self.rungs[-1]
+        rung = next(rung for rung in self.rungs if rung > self.epochs[student])
+        if self.prices is None or not self.prices.is_measured:
+            return rung
+        return rung if self.prices.step <= _RESTART_SHARE * (full - rung) * self.prices.epoch[student] else full
 
     def to_finish_of_each_family(self) -> list[Step]:
         """The same in the families, in their order, that have fewer than two students trained to the end."""
@@ -229,7 +238,7 @@ class Trainings:
         if (self.epochs > first).any() or (self.prices is None and len(begun)):
             return []
         waiting = np.flatnonzero(self.is_open & (self.epochs == 0))
-        steps = [Step(student=int(one), epochs=first) for one in waiting]
+        steps = [Step(student=int(one), epochs=self.next_rung(int(one))) for one in waiting]
         if self.prices is None:
             return self.affordable(steps)
         if not self.prices.is_measured:
@@ -238,7 +247,7 @@ class Trainings:
         to_end = self.prices_to_end[begun[self.is_open[begun]]]
         room, chosen = self.left - float(min(to_end, default=0.0)), list[Step]()
         for count, step in enumerate(self.affordable(steps), start=len(begun)):
-            price = self.prices.step + first * float(self.prices.epoch[step.student])
+            price = float(self.price(np.asarray([step.student]), step.epochs)[0])
             spent, room = spent + price, room - price
             if room < 0 or (count >= least and spent > _OPENING_SHARE * (self.left + spent)):
                 break

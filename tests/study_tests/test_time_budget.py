@@ -193,6 +193,19 @@ def test_first_rungs_take_a_quarter_of_the_time_once_one_is_measured(students: l
         assert clock.trainings().openings(least=12) == []
 
 
+@pytest.mark.parametrize(("step_s", "rungs"), [(1.5, [1, 4]), (1.7, [20, 4]), (1.8, [20, 20])])
+def test_nobody_stops_where_to_begin_anew_takes_more_than_a_tenth_of_what_follows(
+    students: list[Configuration], step_s: float, rungs: list[int]
+) -> None:
+    """By hand: of epochs of a second, 19 follow the first rung and 16 the second; of those of 1.1 s, 17.6 s."""
+    clock = _Clock(students, [0.8, 1.1] + [1.0] * 10, step_s=step_s, left_s=1000.0)
+    assert clock.trainings().next_rung(0) == 1  # nothing is measured
+    clock.epochs[1] = 1
+    trainings = clock.trainings()
+    assert [trainings.next_rung(student) for student in (0, 1)] == rungs
+    assert {step.epochs for step in trainings.openings(least=2)} <= {1, 20}
+
+
 def test_as_many_are_queued_as_begin_at_once_or_take_a_quarter_of_what_is_left(students: list[Configuration]) -> None:
     clock = _Clock(students, [1.0] * 12, step_s=0.0, left_s=40.0)
     steps = [Step(student=one, epochs=4) for one in range(12)]
