@@ -13,6 +13,9 @@ from transformers import PreTrainedTokenizerBase
 
 from avatar_optuna.students.packing import PackedTokens
 
+CACHED_SCORES = 2**19
+"""Scores of attention that are computed at once on a processor: 2 MB a tensor, of which a step has several."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens:
@@ -110,13 +113,22 @@ class Tokens:
         # The first token's vector stands for the function.
         return torch.where(is_dropped & ~is_first & (ids != self.pad_token_id), self.mask_token_id, ids)
 
-    def chunks(self, functions: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
-        """Places in `functions`, by length, in chunks of at most `size`, so that a chunk holds little padding."""
-        return chunks_by_length(self.host_lengths[functions], size)
+    def chunks(self, functions: npt.NDArray[np.int64], size: int, *, heads: int = 0) -> Iterator[npt.NDArray[np.int64]]:
+        """Places in `functions`, by length, in chunks of at most `size`, so that a chunk holds little padding.
+
+        Args:
+            heads: Of attention; with some, a chunk is so small that its scores stay in a processor's cache.
+        """
+        return chunks_by_length(self.host_lengths[functions], size, heads=heads)
 
 
-def chunks_by_length(lengths: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Places in `lengths` from the shortest to the longest, in chunks of at most `size`."""
-    order = np.argsort(lengths, kind="stable")
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
+def chunks_by_length(lengths: npt.NDArray[np.int64], size: int, *, heads: int = 0) -> Iterator[npt.NDArray[np.int64]]:
+    """Places in `lengths` from the shortest to the longest, in chunks of at most `size` (see `Tokens.chunks`)."""
+    rest = np.argsort(lengths, kind="stable")
+    while len(rest):
+        chunk = rest[:size]
+        if heads:
+            scores = heads * lengths[chunk] ** 2 * np.arange(1, len(chunk) + 1)  # of so many, padded to the longest
+            chunk = chunk[: max(1, int(np.searchsorted(scores, CACHED_SCORES, side="right")))]
+        yield chunk
+        rest = rest[len(chunk) :]

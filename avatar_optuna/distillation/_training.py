@@ -114,6 +114,8 @@ class Trainer:
         self.history: list[EpochRecord] = []
         self.chunk = CUDA_CHUNK if self.device.type == "cuda" else CPU_CHUNK
         self.is_recomputing = False
+        has_cache = self.device.type == "cpu"
+        self.heads = int(getattr(network.config, "num_attention_heads", 0)) if has_cache else 0
         self._encode = network.encode
 
     def run(self, on_epoch: OnEpoch | None = None) -> EpochRecord:
@@ -279,7 +281,7 @@ class Trainer:
         """Vectors (n, k) of texts (n,), each distinct one encoded once, in chunks of like length."""
         functions, places = np.unique(texts.cpu().numpy(), return_inverse=True)
         parts, order = [], []
-        for chunk in self.train.tokens.chunks(functions, self.chunk):
+        for chunk in self.train.tokens.chunks(functions, self.chunk, heads=self.heads):
             ids, mask = self.train.tokens.batch(functions[chunk])
             if self.recipe.token_dropout_prob:
                 is_first = torch.arange(ids.shape[1], device=self.device) == 0

@@ -121,7 +121,7 @@ class SelfAttention(nn.Module):
             bias = bias.to(query.dtype)  # under autocast the queries are narrower than the bias
         if self.dropout.is_active and query.device.type == "cpu":
             # Here scaled_dot_product_attention has no fused kernel, and would draw torch's slow dropout.
-            products = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5  # (n, h, t, t)
+            products = query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2)  # (n, h, t, t)
             weights = (products if bias is None else products + bias).softmax(dim=-1)  # (n, h, t, t)
             mixed = self.dropout(weights) @ value  # (n, h, t, d)
         else:
