@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from avatar_optuna.distillation._classifier import classify_all, encode_all
 from avatar_optuna.distillation._lesson import UNKNOWN, ListedPairs, all_pairs
 from avatar_optuna.distillation._recipe import Examples
 from avatar_optuna.distillation._similarity import start_as_similarity
-from avatar_optuna.distillation._tokens import Tokens
+from avatar_optuna.distillation._tokens import CACHED_SCORES, Tokens, chunks_by_length
 from avatar_optuna.distillation._training import validation_figures
 from avatar_optuna.exceptions import AvatarError, DivergenceError
 from avatar_optuna.settings import DistillationSettings
@@ -51,6 +52,22 @@ def test_inputs_are_passed_over_once_up_to_a_limit() -> None:
     plan = plan_inputs(50, batch_size=8, limit=None, rng=np.random.default_rng(0))
     assert sorted(np.concatenate(plan).tolist()) == list(range(50))
     assert sum(map(len, plan_inputs(50, batch_size=8, limit=20, rng=np.random.default_rng(0)))) == 20
+
+
+@given(st.lists(st.integers(1, 600), max_size=60), st.integers(1, 16), st.sampled_from([0, 1, 4, 12]))
+def test_chunks_hold_each_function_once_and_scores_that_stay_in_the_cache(
+    lengths: list[int], size: int, heads: int
+) -> None:
+    found = list(chunks_by_length(np.array(lengths, dtype=np.int64), size, heads=heads))
+    order = [int(place) for chunk in found for place in chunk]
+    assert sorted(order) == list(range(len(lengths)))
+    assert [lengths[place] for place in order] == sorted(lengths)
+    for chunk, following in itertools.zip_longest(found, found[1:]):
+        assert 1 <= len(chunk) <= size
+        if heads:
+            assert len(chunk) == 1 or heads * len(chunk) * lengths[chunk[-1]] ** 2 <= CACHED_SCORES
+        if following is not None and len(chunk) < size:  # one more would not have fitted
+            assert heads * (len(chunk) + 1) * lengths[following[0]] ** 2 > CACHED_SCORES
 
 
 def test_listed_pairs_are_found_in_both_orders() -> None:
