@@ -114,8 +114,8 @@ class Trainer:
         self.history: list[EpochRecord] = []
         self.chunk = CUDA_CHUNK if self.device.type == "cuda" else CPU_CHUNK
         self.is_recomputing = False
-        has_cache = self.device.type == "cpu"
-        self.heads = int(getattr(network.config, "num_attention_heads", 0)) if has_cache else 0
+        config = getattr(network, "config", None) if self.device.type == "cpu" else None
+        self.heads = int(getattr(config, "num_attention_heads", None) or 0)  # whose scores are to stay in the cache
         self._encode = network.encode
 
     def run(self, on_epoch: OnEpoch | None = None) -> EpochRecord:
