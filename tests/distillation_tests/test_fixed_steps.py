@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from avatar_optuna.distillation import Teacher
+from avatar_optuna.distillation import Teacher, _fixed_steps
 from avatar_optuna.distillation._classifier import classify_all, encode_all
 from avatar_optuna.distillation._training import Trainer
 from avatar_optuna.exceptions import AvatarError
@@ -174,6 +176,25 @@ def test_packed_functions_are_encoded_as_padded_ones(
         gradients.append([vectors.detach(), *(p.grad.clone() for _, p in named if p.grad is not None)])
     for first, second in zip(*gradients, strict=True):
         torch.testing.assert_close(second, first, rtol=1e-3, atol=1e-5 + 1e-3 * float(first.abs().max()))
+
+
+@pytest.mark.skipif(
+    find_spec("triton") is None or torch.cuda.is_available() or not os.environ.get("TRITON_INTERPRET"),
+    reason="it needs Triton, no CUDA device, and TRITON_INTERPRET=1",
+)
+@pytest.mark.parametrize("kind", POSITION_EMBEDDING_TYPES)
+def test_interpreted_steps_of_packed_functions_compute_what_those_of_padded_ones_do(
+    kind: str, pair_teacher: Teacher, small_student: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student = _positions(without_dropout(small_student), kind)
+    options: dict[str, Any] = {"has_fixed_steps": True, "learning_rate": 1e-3, "hard_label_weight": 0.3}
+    padded = make_trainer(student, pair_teacher, tmp_path / "padded", **options)
+    expected = padded.train_epoch(0)
+    monkeypatch.setattr(_fixed_steps, "is_packed", lambda *_: True)
+    packed = make_trainer(student, pair_teacher, tmp_path / "packed", **options)
+    torch.testing.assert_close(packed.train_epoch(0), expected, rtol=1e-3, atol=0.0)
+    for first, second in zip(packed.average, padded.average, strict=True):
+        torch.testing.assert_close(first, second, rtol=1e-2, atol=3e-3)
 
 
 @needs_gpu
