@@ -98,7 +98,7 @@ def _stock_student() -> PairClassifier:
         max_position_embeddings=STUDENT.max_sequence_length + 2,
         type_vocab_size=1,
     )
-    head = PairHead(STUDENT.hidden_size, STUDENT.hidden_dropout_prob)
+    head = PairHead(STUDENT.hidden_size, TaskShape(arity=2).num_labels, STUDENT.hidden_dropout_prob)
     return PairClassifier(RobertaModel(config, add_pooling_layer=False), head)
 
 
