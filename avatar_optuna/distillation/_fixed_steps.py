@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from avatar_optuna.distillation._batches import Indices
-from avatar_optuna.distillation._lesson import Window
+from avatar_optuna.distillation._lesson import WINDOW_ROWS, Window
 from avatar_optuna.distillation._narrow_copy import NarrowCopy
 from avatar_optuna.distillation._randomness import drawing_from, seeded
 from avatar_optuna.students.packing import is_packed
@@ -99,17 +99,17 @@ class FixedSteps:
         if found is None:
             return
         self.rows = found.of_logs.shape[1]
-        self.of_logs = self._held(self.of_logs, found.of_logs.flatten(0, 1))
-        self.least = self._held(self.least, found.least)
+        self.of_logs = self._held(self.of_logs, found.of_logs.flatten(0, 1), room=WINDOW_ROWS)
+        self.least = self._held(self.least, found.least, room=WINDOW_ROWS)
         self.row.zero_()
         self.in_window.zero_()
 
-    def _held(self, buffer: Tensor, values: Tensor) -> Tensor:
+    def _held(self, buffer: Tensor, values: Tensor, *, room: int) -> Tensor:
         """Values at the head of a buffer, the same one for as long as it is large enough: captured graphs read it."""
         if len(buffer) < len(values):
             self.graphs.clear()
             self._seen.clear()
-            return values.clone()
+            buffer = values.new_empty((max(room, len(values)), *values.shape[1:]))
         buffer[: len(values)].copy_(values)
         return buffer
 

@@ -21,7 +21,7 @@ from avatar_optuna.distillation._loss import Coefficients, Targets, coefficients
 from avatar_optuna.distillation._recipe import UNKNOWN, Examples, Recipe, SoftLabels
 from avatar_optuna.distillation._representation import representation_loss
 
-_WINDOW_ROWS = 2**15  # inputs whose targets are computed at once: of a teacher of 768, 200 MB of joined vectors
+WINDOW_ROWS = 2**15  # inputs whose targets are computed at once: of a teacher of 768, 200 MB of joined vectors
 
 
 class ListedPairs:
@@ -231,7 +231,7 @@ class Lesson:
         """How many of the next steps, all dealt as much as the first, have their coefficients computed at once."""
         size = len(plan[0])
         rows = size * size if self.learns_all_pairs else size
-        alike = itertools.takewhile(lambda dealt: len(dealt) == size, plan[: max(1, _WINDOW_ROWS // rows)])
+        alike = itertools.takewhile(lambda dealt: len(dealt) == size, plan[: max(1, WINDOW_ROWS // rows)])
         return sum(1 for _ in alike)
 
     def _distance(self, projection: nn.Linear, vectors: Tensor, texts: Tensor) -> Tensor:
