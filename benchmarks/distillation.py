@@ -124,13 +124,13 @@ def our_loop(
     def dealt_steps() -> Iterator[tuple[Tensor, tuple[Tensor, Tensor] | None]]:
         for epoch in itertools.count():
             for window in trainer.lesson.in_windows(trainer._plan(epoch), trainer.recipe):
-                yield from ((dealt, window.counted(step)) for step, dealt in enumerate(window.dealt))
+                yield from ((dealt, window.of_step(step)) for step, dealt in enumerate(window.dealt))
 
     steps = enumerate(dealt_steps())
 
     def step() -> tuple[int, int]:
-        number, (dealt, counted) = next(steps)
-        trainer._step(dealt, counted, number)
+        number, (dealt, of_step) = next(steps)
+        trainer._step(dealt, of_step, number)
         return len(dealt), len(dealt) * (len(dealt) - 1) // 2
 
     def epoch() -> tuple[int, int]:

@@ -99,17 +99,17 @@ class FixedSteps:
         if found is None:
             return
         self.rows = found.of_logs.shape[1]
-        self.of_logs = self._held(self.of_logs, found.of_logs.flatten(0, 1), room=WINDOW_ROWS)
-        self.least = self._held(self.least, found.least, room=WINDOW_ROWS)
+        self.of_logs = self._held(self.of_logs, found.of_logs.flatten(0, 1))
+        self.least = self._held(self.least, found.least)
         self.row.zero_()
         self.in_window.zero_()
 
-    def _held(self, buffer: Tensor, values: Tensor, *, room: int) -> Tensor:
+    def _held(self, buffer: Tensor, values: Tensor) -> Tensor:
         """Values at the head of a buffer, the same one for as long as it is large enough: captured graphs read it."""
         if len(buffer) < len(values):
             self.graphs.clear()
             self._seen.clear()
-            buffer = values.new_empty((max(room, len(values)), *values.shape[1:]))
+            buffer = values.new_empty((max(WINDOW_ROWS, len(values)), *values.shape[1:]))
         buffer[: len(values)].copy_(values)
         return buffer
 
@@ -156,7 +156,7 @@ class FixedSteps:
         self.optimizer.zero_grad(set_to_none=True)
         network = self.network if self.narrow is None else self.narrow.network
         encode = partial(self._encoded, network, size=size)
-        loss = self.lesson.loss(network, dealt, encode, self.recipe, self._counted())
+        loss = self.lesson.loss(network, dealt, encode, self.recipe, self._of_step())
         loss.backward()
         if self.narrow is not None:
             self.narrow.hand_over_gradients()
@@ -174,7 +174,7 @@ class FixedSteps:
         self.row += self.rows
         self.in_window += 1
 
-    def _counted(self) -> tuple[Tensor, Tensor] | None:
+    def _of_step(self) -> tuple[Tensor, Tensor] | None:
         """The coefficients of the step at the counters (see `Coefficients`)."""
         if not self.rows:
             return None

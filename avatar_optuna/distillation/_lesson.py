@@ -82,7 +82,7 @@ class Window:
     dealt: Tensor
     coefficients: Coefficients | None
 
-    def counted(self, step: int) -> tuple[Tensor, Tensor] | None:
+    def of_step(self, step: int) -> tuple[Tensor, Tensor] | None:
         """What `Lesson.loss` asks for, of one of the steps."""
         found = self.coefficients
         return None if found is None else (found.of_logs[step], found.least[step])
@@ -202,25 +202,25 @@ class Lesson:
         dealt: Tensor,
         encode: Callable[[Tensor], Tensor],
         recipe: Recipe,
-        counted: tuple[Tensor, Tensor] | None,
+        of_step: tuple[Tensor, Tensor] | None,
     ) -> Tensor:
         """The loss of a step, a scalar.
 
         Args:
             dealt: Shape (c,).
             encode: Gives the vectors (n, k) of texts (n,).
-            counted: The step's `of_logs` and `least` (see `Coefficients`), or None where groups are all that counts.
+            of_step: The step's `of_logs` and `least` (see `Coefficients`), or None where groups are all that counts.
         """
         texts = self.texts(dealt)
         with autocast(texts.device, network):
             vectors = encode(texts)  # (n, k)
         contrastive = None if self.groups is None else contrastive_loss(vectors, self.groups[self.meanings(texts)])
-        if counted is None:
+        if of_step is None:
             assert contrastive is not None
             return contrastive
         with autocast(texts.device, network):
             logits = network.classify(self.joined(vectors))  # (m, labels)
-        mixed = mixed_loss(logits.float(), *counted, recipe.temperature)
+        mixed = mixed_loss(logits.float(), *of_step, recipe.temperature)
         if self.projection is None:
             return mixed if contrastive is None else torch.lerp(mixed, contrastive, recipe.contrastive_weight)
         share = recipe.representation_weight

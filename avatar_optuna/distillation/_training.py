@@ -220,7 +220,7 @@ class Trainer:
         with seeded(seed, self.device):
             for window in self.lesson.in_windows(plan, self.recipe):
                 for number, dealt in enumerate(window.dealt):
-                    total += self._step(dealt, window.counted(number), step)
+                    total += self._step(dealt, window.of_step(number), step)
                     if self.device.type == "cpu" or step % _CHECKED_EVERY == _CHECKED_EVERY - 1:
                         self._check_finite(total, epoch, step)
                     step += 1
@@ -241,7 +241,7 @@ class Trainer:
                 f"at a learning rate of {self.recipe.learning_rate:g}"
             )
 
-    def _step(self, dealt: Tensor, counted: tuple[Tensor, Tensor] | None, step: int) -> Tensor:
+    def _step(self, dealt: Tensor, of_step: tuple[Tensor, Tensor] | None, step: int) -> Tensor:
         """One update; where the device's memory runs out, the step is begun anew in chunks of half the size."""
         rate = self.recipe.learning_rate * self._rate_at(step)
         for group in self.optimizer.param_groups:
@@ -249,7 +249,7 @@ class Trainer:
         while True:
             try:
                 self.optimizer.zero_grad(set_to_none=True)
-                loss = self.lesson.loss(self.network, dealt, self._encoded, self.recipe, counted)
+                loss = self.lesson.loss(self.network, dealt, self._encoded, self.recipe, of_step)
                 loss.backward()
                 break
             except torch.OutOfMemoryError as error:

@@ -79,7 +79,7 @@ def mixed_loss(
 def one_step(trainer: Trainer, dealt: Indices) -> Tensor:
     """The loss of the first update, which is done."""
     (window,) = trainer.lesson.in_windows([dealt], trainer.recipe)
-    return trainer._step(window.dealt[0], window.counted(0), 0)
+    return trainer._step(window.dealt[0], window.of_step(0), 0)
 
 
 def without_dropout(student: Configuration) -> Configuration:
