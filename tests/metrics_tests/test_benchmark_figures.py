@@ -7,12 +7,12 @@ import re
 import numpy as np
 import pytest
 
-from avatar_optuna.costs import TaskShape
+from avatar_optuna.costs import TaskShape, flops, size_bytes
 from avatar_optuna.metrics import Answers, figure
 from avatar_optuna.tasks import Split, Task
 from benchmarks.families import balanced, cells, figures_of, with_own
 from benchmarks.robustness import Probe
-from benchmarks.sizes import METRICS, drawn_figure, interval
+from benchmarks.sizes import METRICS, RANGES, drawn_figure, draws, interval
 
 
 def _task(count: int = 120) -> Task:
@@ -78,3 +78,15 @@ def test_figures_of_families_by_hand() -> None:
     values = [_numbers(cell)[0] for cell in cells(probes, weights, seeds, None)]
     assert values == [50.0, 100.0, 100.0, 87.5, -12.5, 25.0]
     assert all(_numbers(cell) == [0, 0, 0] for cell in cells(probes, weights, seeds, seeds))
+
+
+@pytest.mark.parametrize("family", RANGES)
+@pytest.mark.parametrize("arity", [1, 2])
+def test_drawn_students_take_most_of_their_budget(family: str, arity: int) -> None:
+    shape = TaskShape(arity=arity)
+    drawn = list(draws(family, shape, 35_000, 5, 1e8))
+    assert len({repr(student.to_dict()) for student in drawn}) == 5
+    for student in drawn:
+        assert 0.6 * 35_000 <= size_bytes(student, shape) <= 35_000
+        assert flops(student, shape) <= 1e8
+    assert [student.to_dict() for student in draws(family, shape, 35_000, 5, 1e8)] == [one.to_dict() for one in drawn]
