@@ -35,6 +35,7 @@ class SplitAudit:
         pairs: What its pairs say of each other, for pairs of two labels.
         tokens: Median, 95th percentile and maximum of the teacher's tokens, or None where it has no tokenizer.
         truncated: Share of functions, from 0 to 1, of more tokens than the teacher reads.
+        groups: Groups that functions of its inputs have, or None where the data is not read for groups.
     """
 
     inputs: int
@@ -46,6 +47,7 @@ class SplitAudit:
     pairs: PairAudit | None
     tokens: tuple[int, ...] | None = None
     truncated: float | None = None
+    groups: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +113,7 @@ def _split(
         pairs=audit_pairs(split, each["code"]) if is_of_pairs else None,
         tokens=None if tokens is None else _percentiles(tokens),
         truncated=None if tokens is None or longest is None else float((tokens > longest).mean()),
+        groups=None if split.groups is None else len(np.unique(split.groups[split.groups >= 0])),
     )
 
 

@@ -43,6 +43,13 @@ def _of_overlap(entry: Overlap, split: SplitAudit) -> list[str]:
         )
     if entry.contradictions:
         said.append(f"{entry.split}: {entry.contradictions:,} functions have another label in {entry.beside}")
+    if entry.fixes:
+        said.append(f"{entry.split}: of {entry.fixes:,} fixes the other function stands in {entry.beside}")
+    if entry.groups:
+        said.append(
+            f"{entry.split}: {entry.groups:,} of {split.groups:,} groups stand in {entry.beside} too, with "
+            f"{_share(entry.group_inputs, split.inputs)} of the inputs"
+        )
     return said
 
 

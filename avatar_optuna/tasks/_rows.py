@@ -289,6 +289,7 @@ def split_of(
         ids=ids,
         group_names=groups.names if groups is not None else (),
         groups=groups.numbers.reshape(-1, arity) if groups is not None else None,
+        fix_names=fixes.names if fixes is not None else (),
         fixes=fixes.numbers if fixes is not None else None,
         skipped=skipped,
     )

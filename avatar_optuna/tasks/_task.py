@@ -60,6 +60,7 @@ class Split:
         group_names: Of the groups that the data has, such as CWEs or problems.
         groups: The group of each function of each input, of the same shape as `inputs`: places among the names, -1 for
             none; or None where the data has no groups.
+        fix_names: Of the pairs of functions before and after a fix, as the data has them; or () where it has none.
         fixes: Shape (inputs,): inputs of one number are a function before and after a fix, -1 is none; or None.
         skipped: Rows that could not be used; those of data that is split here are counted in `train`.
     """
@@ -70,6 +71,7 @@ class Split:
     ids: tuple[str, ...] = ()
     group_names: tuple[str, ...] = ()
     groups: npt.NDArray[np.int32] | None = None
+    fix_names: tuple[str, ...] = ()
     fixes: npt.NDArray[np.int32] | None = None
     skipped: SkippedRows = SkippedRows()
 
@@ -101,6 +103,7 @@ class Split:
             ids=tuple(self.ids[index] for index in used) if self.ids else (),
             group_names=self.group_names,
             groups=self.groups[rows] if self.groups is not None else None,
+            fix_names=self.fix_names,
             fixes=self.fixes[rows] if self.fixes is not None else None,
             skipped=self.skipped,
         )

@@ -113,6 +113,61 @@ def test_labels_that_contradict_each_other_are_counted(tmp_path: Path) -> None:
     assert contradictions == {("valid", "train"): 0, ("test", "train"): 1, ("test", "valid"): 0}
 
 
+def write_fixes(folder: Path, **options: str) -> TaskSettings:
+    """Forty functions before and after twenty fixes, by turns of ten projects."""
+    lines = [
+        {"func": function, "target": target, "project": f"p{number // 2 % 10}", "fix": str(number // 2)}
+        for number, (function, target) in enumerate(functions(40))
+    ]
+    (folder / "all.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    data = {"data": str(folder / "all.jsonl"), "split": "60/20/20", "group": "project", "pair": "fix"}
+    return TaskSettings(kind="vulnerability-prediction", **data, **options)
+
+
+def test_groups_and_fixes_that_stand_in_two_splits_are_counted(tmp_path: Path) -> None:
+    task = load_task(write_fixes(tmp_path))
+    audit = audit_data(task, with_baselines=False)
+
+    def named(split: Split) -> tuple[set[str], set[str]]:
+        assert split.groups is not None
+        assert split.fixes is not None
+        return (
+            {split.group_names[number] for number in split.groups[:, 0]},
+            {split.fix_names[number] for number in split.fixes},
+        )
+
+    (groups, fixes), (train_groups, train_fixes) = named(task.valid), named(task.train)
+    beside = next(entry for entry in audit.overlaps if (entry.split, entry.beside) == ("valid", "train"))
+    assert audit.splits["valid"].groups == len(groups)
+    assert beside.groups == len(groups & train_groups) > 0
+    assert beside.fixes == len(fixes & train_fixes) > 0
+    assert task.valid.groups is not None
+    own = [task.valid.group_names[number] in train_groups for number in task.valid.groups[:, 0]]
+    assert beside.group_inputs == sum(own)
+    said = findings(audit)
+    assert f"valid: of {beside.fixes} fixes the other function stands in train" in said
+    assert any(finding.startswith(f"valid: {beside.groups} of {len(groups)} groups stand in train") for finding in said)
+
+    kept = audit_data(load_task(write_fixes(tmp_path, split_by_group="project")), with_baselines=False)
+    assert [(entry.groups, entry.group_inputs, entry.fixes) for entry in kept.overlaps] == [(0, 0, 0)] * 3
+    assert not any("groups stand" in finding or "fixes" in finding for finding in findings(kept))
+
+
+def test_groups_of_files_are_told_by_their_names(tmp_path: Path) -> None:
+    """Each file numbers its groups anew."""
+    names = {"train": "abcd", "valid": "dbef", "test": "ghij"}
+    for split, groups in names.items():
+        lines = [
+            {"func": f"int {split}{number}();", "target": number % 2, "cwe": group}
+            for number, group in enumerate(groups)
+        ]
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    settings = TaskSettings(kind="vulnerability-prediction", data=str(tmp_path), group="cwe")
+    audit = audit_data(load_task(settings), with_baselines=False)
+    assert [(entry.groups, entry.group_inputs) for entry in audit.overlaps] == [(2, 2), (0, 0), (0, 0)]
+    assert "valid: 2 of 4 groups stand in train too, with 50.0% of the inputs" in findings(audit)
+
+
 def test_disjoint_splits_leave_out_copies(tmp_path: Path) -> None:
     copied = [("int f() { return 0; } /* again */", 0)]
     write_functions(tmp_path, train=functions(8), valid=[*functions(4, 20), *copied], test=functions(4, 20))
