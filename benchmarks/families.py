@@ -40,6 +40,7 @@ from benchmarks.robustness import (
     answers,
     drawn,
     flips,
+    labels_of,
     renamed_probe,
     resampled,
     right,
@@ -101,10 +102,10 @@ def main() -> None:
         split_probe("test", task.test),
         renamed_probe(_SUBJECT, options.work),
     ]
-    asked = {_TEACHER: [answers(teacher.classifier, probes, bench.work / "teacher.json")]}
+    asked = {_TEACHER: [answers(teacher.classifier, probes, bench.work / "teacher_scores.json")]}
     for outcome in sorted(outcomes, key=lambda outcome: outcome.trial.seed):
         directory = Path(outcome.directory)
-        given = answers(Classifier.load(directory), probes, directory / "answers.json")
+        given = answers(Classifier.load(directory), probes, directory / "scores.json")
         asked.setdefault(kind_of(outcome.trial), []).append(given)
     sizes = {kind_of(outcome.trial): outcome.size_bytes for outcome in outcomes}
     sizes[_TEACHER] = 4 * teacher.classifier.num_parameters
@@ -224,7 +225,7 @@ def figures_of(probes: Sequence[Probe], given: Answers) -> list[Array]:
     """Of each input, shape (n,): right on validation, on test; where renamed before, after, the change, and flips."""
     *splits, renamed = probes
     before = right(given, renamed)
-    after = (np.asarray(given[renamed.name][1:]) == renamed.labels).mean(axis=0)
+    after = (labels_of(given, renamed)[1:] == renamed.labels).mean(axis=0)
     return [*(right(given, probe) for probe in splits), before, after, after - before, flips(given, renamed)]
 
 

@@ -1,17 +1,20 @@
-"""Figures and intervals of `benchmarks.sizes` and `benchmarks.families`, by the package's own and by hand."""
+"""Figures and intervals of `benchmarks.sizes`, `families` and `robustness`, by the package's own and by hand."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from avatar_optuna.costs import TaskShape, flops, size_bytes
+from avatar_optuna.decision import Aim, decide
 from avatar_optuna.metrics import Answers, figure
 from avatar_optuna.tasks import Split, Task
 from benchmarks.families import balanced, cells, figures_of, with_own
-from benchmarks.robustness import Probe
+from benchmarks.robustness import Answers as Scores
+from benchmarks.robustness import Probe, after_name, before_name, log_odds_of, syllables_probe, table, table_of_edits
 from benchmarks.sizes import METRICS, RANGES, drawn_figure, draws, interval
 
 
@@ -71,7 +74,7 @@ def test_weights_of_balanced_labels_by_hand() -> None:
 def test_figures_of_families_by_hand() -> None:
     labels = [1, 1, 1, 0] * 20
     probes = [_probe("validation", labels, 0), _probe("test", labels, 0), _probe("renamed", labels, 2)]
-    ones, right = [1] * 80, labels
+    ones, right = [1.0] * 80, [2.0 * label - 1 for label in labels]
     given = {"validation": [ones], "test": [right], "renamed": [right, right, ones]}  # every 0 flips in one of two
     seeds = [figures_of(probes, given)]
     weights = [with_own(probe) for probe in probes]
@@ -90,3 +93,50 @@ def test_drawn_students_take_most_of_their_budget(family: str, arity: int) -> No
         assert 0.6 * 35_000 <= size_bytes(student, shape) <= 35_000
         assert flops(student, shape) <= 1e8
     assert [student.to_dict() for student in draws(family, shape, 35_000, 5, 1e8)] == [one.to_dict() for one in drawn]
+
+
+def _scores(probe: Probe, wrong: int, flipped: int) -> Scores:
+    """Log-odds; the first `wrong` have the wrong sign, and the last of two variants flips the first `flipped`."""
+    own = 2.0 * probe.labels - 1
+    own[:wrong] *= -1
+    other = own.copy()
+    other[:flipped] *= -1
+    return {probe.name: [own.tolist(), own.tolist(), other.tolist()]}
+
+
+def test_a_table_of_flips_by_hand() -> None:
+    task = _task()
+    probe = _probe("own edits", task.test.labels.tolist(), 2)
+    after = after_name("hashed", 9)
+    asked = {
+        "hashed": [_scores(probe, 12, 24), _scores(probe, 24, 36)],
+        after: [_scores(probe, 12, 12), _scores(probe, 12, 18)],
+        "teacher": [_scores(probe, 0, 0)],
+    }
+    rows = table("made", task, [probe], asked, dict.fromkeys(asked, 1000)).splitlines()[4:7]
+    teacher, before, edited = ([_numbers(cell)[:1] for cell in row.strip("|").split("|")[3:]] for row in rows)
+    assert teacher == [[100.0], [], [100.0], [], [0.0], [], []]
+    assert before == [[85.0], [], [85.0], [], [25.0], [], []]
+    assert edited == [[90.0], [5.0], [90.0], [5.0], [12.5], [-12.5], [0.5]]
+    assert "| hashed | 0.00 | 25.00 |" in table_of_edits(task, probe, asked)
+
+
+def test_names_of_students_that_learn_from_edits() -> None:
+    assert before_name(after_name("hashed-91-KB-int8", 9)) == "hashed-91-KB-int8"
+    assert before_name("hashed-91-KB-int8") is None
+
+
+def test_names_of_syllables_differ_between_variants() -> None:
+    split = replace(_task().test, functions=tuple(f"int f{place}(int n) {{ return n; }}" for place in range(120)))
+    probe = syllables_probe(replace(_task(), test=split))
+    names = [re.fullmatch(r"int f0\(int ([a-z]{8})\) { return \1; }", texts[0]) for texts in probe.variants]
+    assert len({name[1] for name in names if name}) == 5
+
+
+def test_a_threshold_in_log_odds_gives_the_labels_of_the_decision() -> None:
+    task = _task()
+    logits = _logits(task, 0, 0.5) + np.array([0.0, 2.0])
+    decision = decide(logits, task.test.labels, Aim.parse("balanced_accuracy"))
+    bar = log_odds_of(decision)
+    assert bar > 1
+    assert (logits[:, 1] - logits[:, 0] > bar).tolist() == (decision.labels(logits) == 1).tolist()
