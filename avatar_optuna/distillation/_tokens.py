@@ -132,3 +132,12 @@ def chunks_by_length(lengths: npt.NDArray[np.int64], size: int, *, heads: int = 
             chunk = chunk[: max(1, int(np.searchsorted(scores, CACHED_SCORES, side="right")))]
         yield chunk
         rest = rest[len(chunk) :]
+
+
+def chunks_by_tokens(lengths: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Places in `lengths` from the shortest to the longest, in chunks of at most `size` tokens or of one function."""
+    rest = np.argsort(lengths, kind="stable")
+    while len(rest):
+        count = max(1, int(np.searchsorted(lengths[rest].cumsum(), size, side="right")))
+        yield rest[:count]
+        rest = rest[count:]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,11 @@ from avatar_optuna.distillation._classifier import classify_all, encode_all
 from avatar_optuna.distillation._contrastive import GroupPlan
 from avatar_optuna.distillation._fixed_steps import MAX_GRADIENT_NORM, FixedSteps, own_stream
 from avatar_optuna.distillation._lesson import Lesson
+from avatar_optuna.distillation._processor import PACKED_ROWS, PACKED_TOKENS, packed_training
 from avatar_optuna.distillation._randomness import seed_of, seeded
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, Judge, OnEpoch, Recipe, SoftLabels
 from avatar_optuna.distillation._representation import new_projection
+from avatar_optuna.distillation._tokens import chunks_by_tokens
 from avatar_optuna.exceptions import AvatarError, DivergenceError
 from avatar_optuna.students import FULL_PRECISION
 from avatar_optuna.students.weights import rounded_weights
@@ -117,6 +120,7 @@ class Trainer:
         config = getattr(network, "config", None) if self.device.type == "cpu" else None
         self.heads = int(getattr(config, "num_attention_heads", None) or 0)  # whose scores are to stay in the cache
         self._encode = network.encode
+        self.is_packed = self.device.type == "cpu" and bool(getattr(network, "can_pack", False))
 
     def run(self, on_epoch: OnEpoch | None = None) -> EpochRecord:
         """Train to the end (or until patience runs out) and leave the best epoch's weights in the network.
@@ -217,7 +221,7 @@ class Trainer:
                 self._restore(before)
         self.lesson.read(reading)
         total, step = torch.zeros((), device=self.device), epoch * self.steps_per_epoch
-        with seeded(seed, self.device):
+        with seeded(seed, self.device), packed_training() if self.is_packed else nullcontext():
             for window in self.lesson.in_windows(plan, self.recipe):
                 for number, dealt in enumerate(window.dealt):
                     total += self._step(dealt, window.of_step(number), step)
@@ -281,18 +285,34 @@ class Trainer:
         """Vectors (n, k) of texts (n,), each distinct one encoded once, in chunks of like length."""
         functions, places = np.unique(texts.cpu().numpy(), return_inverse=True)
         parts, order = [], []
-        for chunk in self.train.tokens.chunks(functions, self.chunk, heads=self.heads):
-            ids, mask = self.train.tokens.batch(functions[chunk])
-            if self.recipe.token_dropout_prob:
-                is_first = torch.arange(ids.shape[1], device=self.device) == 0
-                ids = self.train.tokens.with_dropout(ids, is_first, self.recipe.token_dropout_prob)
-            if self.is_recomputing:
-                parts.append(recompute(self._encode, ids, mask, use_reentrant=False))
-            else:
-                parts.append(self._encode(ids, mask))
+        for chunk in self._chunks(functions):
+            parts.append(self._encoded_chunk(functions[chunk]))
             order.append(chunk)
         inverse = torch.from_numpy(np.argsort(np.concatenate(order))[places]).to(self.device)
         return torch.cat(parts)[inverse]
+
+    def _chunks(self, functions: Indices) -> Iterator[Indices]:
+        """Places in `functions` (n,) that are encoded at once, by length."""
+        if self.is_packed:
+            return chunks_by_tokens(self.train.tokens.host_lengths[functions], PACKED_TOKENS)
+        return self.train.tokens.chunks(functions, self.chunk, heads=self.heads)
+
+    def _encoded_chunk(self, functions: Indices) -> Tensor:
+        """Vectors (n, k) of functions (n,)."""
+        tokens, probability = self.train.tokens, self.recipe.token_dropout_prob
+        if self.is_packed:
+            count = int(tokens.host_lengths[functions].sum())
+            packed = tokens.packed(torch.from_numpy(functions), -(-count // PACKED_ROWS) * PACKED_ROWS)
+            if probability:
+                packed = packed.with_ids(tokens.with_dropout(packed.ids, packed.positions == 0, probability))
+            return self.network.encode_packed(packed)  # type: ignore[no-any-return]
+        ids, mask = tokens.batch(functions)
+        if probability:
+            is_first = torch.arange(ids.shape[1], device=self.device) == 0
+            ids = tokens.with_dropout(ids, is_first, probability)
+        if self.is_recomputing:
+            return recompute(self._encode, ids, mask, use_reentrant=False)  # type: ignore[no-any-return]
+        return self._encode(ids, mask)  # type: ignore[no-any-return]
 
     @property
     def _kept(self) -> list[Tensor]:

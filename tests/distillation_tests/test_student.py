@@ -20,8 +20,9 @@ from avatar_optuna.costs import TaskShape, flops, num_parameters, size_bytes
 from avatar_optuna.distillation import StudentConfig, StudentForSequenceClassification
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.students import Configuration
+from avatar_optuna.students.dropout import Dropout
 from avatar_optuna.students.transformer import ACTIVATIONS, POSITION_EMBEDDING_TYPES, TRANSFORMER
-from avatar_optuna.students.transformer._encoder import Dropout, SelfAttention, skew
+from avatar_optuna.students.transformer._encoder import SelfAttention, skew
 from tests.strategies import small_students
 
 FORMS = st.builds(TaskShape, arity=st.sampled_from([1, 2]), num_labels=st.sampled_from([2, 5]))

@@ -12,36 +12,11 @@ from torch.nn import functional
 from transformers.activations import ACT2FN
 
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.students.dropout import Dropout
 from avatar_optuna.students.packing import PackedTokens
 from avatar_optuna.students.transformer._config import PAD_TOKEN_ID, StudentConfig
 from avatar_optuna.students.transformer._family import POSITION_EMBEDDING_TYPES, POSITION_OFFSET
-
-
-class Dropout(nn.Module):
-    """Dropout that a CPU can afford.
-
-    torch's own draws one number an element on a CPU, a third of a small student's training step; here eight elements
-    share the bytes of one draw, so a probability is met to 1/256 (and scaled by what was met).
-    """
-
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        self.probability = probability
-
-    @property
-    def is_active(self) -> bool:
-        """Whether anything is dropped now."""
-        return self.training and self.probability > 0.0
-
-    def forward(self, values: Tensor) -> Tensor:
-        if not self.is_active:
-            return values
-        if values.device.type != "cpu":
-            return functional.dropout(values, self.probability)
-        dropped = round(256 * self.probability)
-        draws = torch.empty((values.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
-        kept = draws.view(torch.uint8)[: values.numel()].view(values.shape) >= dropped
-        return values * kept.to(values.dtype).mul_(256 / (256 - dropped))
+from avatar_optuna.students.transformer._processor_attention import ProcessorAttention, skew
 
 
 class Embeddings(nn.Module):
@@ -70,20 +45,6 @@ class Embeddings(nn.Module):
                 rows = positions + POSITION_OFFSET  # (t,)
             vectors = vectors + self.position_embeddings(rows)  # (n, t, w)
         return self.dropout(self.LayerNorm(vectors))  # type: ignore[no-any-return]  # (n, t, w)
-
-
-def skew(products: Tensor) -> Tensor:
-    """Read row r of a (..., t, 2t-1) table of products from column t-1-r on: out[..., r, c] = in[..., r, t-1-r+c].
-
-    Flat, the element lies at (t - 1) + r (2t - 2) + c, so that a slice, a view and a cut do it without a gather.
-    """
-    tokens = products.shape[-2]
-    if tokens == 1:
-        return products
-    leading = products.shape[:-2]
-    flat = products.reshape(*leading, tokens * (2 * tokens - 1))  # (..., t (2t-1))
-    rows = flat[..., tokens - 1 : -1].reshape(*leading, tokens, 2 * tokens - 2)
-    return rows[..., :tokens]  # (..., t, t)
 
 
 class SelfAttention(nn.Module):
@@ -130,18 +91,20 @@ class SelfAttention(nn.Module):
         return mixed.transpose(1, 2).reshape(vectors.shape)  # type: ignore[no-any-return]  # (n, t, w)
 
     def _packed(self, vectors: Tensor, tokens: PackedTokens) -> Tensor:
-        """Attention of each function's tokens among themselves, (t, w), on a GPU."""
-        from avatar_optuna.students._attention_kernels import PackedAttention  # Triton is there on GPU machines alone
-
-        table = self.distance_embedding.weight if self.num_distance_products else None
-        dropout = self.dropout.probability if self.dropout.is_active else 0.0
-        seed = torch.randint(2**31, (1,), device=vectors.device) if dropout else tokens.starts
+        """Attention of each function's tokens among themselves, (t, w)."""
         parts = (self.query, self.key, self.value)
         weight, bias = torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
         projected = functional.linear(vectors, weight, bias)  # (t, 3 w): one product instead of three
-        given = (projected, table, tokens.starts, tokens.lengths, seed)
+        table = self.distance_embedding.weight if self.num_distance_products else None
+        given = (projected, table, tokens.starts, tokens.lengths)
+        dropout = self.dropout.probability if self.dropout.is_active else 0.0
         options = (self.longest, self.num_heads, self.num_distance_products, dropout)
-        return PackedAttention.apply(*given, *options)  # type: ignore[no-any-return, no-untyped-call]
+        if vectors.device.type == "cpu":
+            return ProcessorAttention.apply(*given, *options)  # type: ignore[no-any-return, no-untyped-call]
+        from avatar_optuna.students._attention_kernels import PackedAttention  # Triton is there on GPU machines alone
+
+        seed = torch.randint(2**31, (1,), device=vectors.device) if dropout else tokens.starts
+        return PackedAttention.apply(*given, seed, *options)  # type: ignore[no-any-return, no-untyped-call]
 
     def _split(self, vectors: Tensor) -> Tensor:
         heads = vectors.unflatten(-1, (self.num_heads, -1))  # (n, t, h, d)
@@ -219,7 +182,7 @@ class Encoder(nn.Module):
         self.encoder = nn.ModuleDict({"layer": layers})
 
     def packed(self, tokens: PackedTokens) -> Tensor:
-        """Vectors (t, w) of the tokens of packed functions, on a GPU."""
+        """Vectors (t, w) of the tokens of packed functions."""
         vectors = self.embeddings(tokens.ids, tokens.positions)  # (t, w)
         for layer in self.encoder["layer"]:  # type: ignore[attr-defined]
             vectors = layer(vectors, tokens)  # (t, w)

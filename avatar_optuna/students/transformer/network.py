@@ -23,10 +23,11 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import read_json
+from avatar_optuna.students.dropout import Dropout
 from avatar_optuna.students.heads import SymmetricHead
 from avatar_optuna.students.packing import LARGEST_HEAD, PackedTokens
 from avatar_optuna.students.transformer._config import PAD_TOKEN_ID, StudentConfig
-from avatar_optuna.students.transformer._encoder import Dropout, Encoder
+from avatar_optuna.students.transformer._encoder import Encoder
 from avatar_optuna.students.weights import load_weights, save_weights
 
 WEIGHTS_FILE = "model.safetensors"
@@ -109,11 +110,11 @@ class StudentForSequenceClassification(PreTrainedModel):
 
     @property
     def can_pack(self) -> bool:
-        """Whether `encode_packed` can be asked, on a GPU."""
+        """Whether `encode_packed` can be asked."""
         return int(self.config.hidden_size) // int(self.config.num_attention_heads) <= LARGEST_HEAD
 
     def encode_packed(self, tokens: PackedTokens) -> Tensor:
-        """What `encode` gives, (n, w), of packed functions, on a GPU."""
+        """What `encode` gives, (n, w), of packed functions."""
         return self.roberta.packed(tokens).index_select(0, tokens.starts)  # (n, w)
 
     def classify(self, joined: Tensor) -> Tensor:

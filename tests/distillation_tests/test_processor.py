@@ -1,0 +1,63 @@
+"""Students trained on packed functions on a processor, beside padded ones."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from avatar_optuna.distillation import Teacher
+from avatar_optuna.distillation._processor import packed_training
+from avatar_optuna.distillation._tokens import chunks_by_tokens
+from avatar_optuna.students import Configuration
+from avatar_optuna.students.transformer import TRANSFORMER
+from avatar_optuna.students.transformer._family import POSITION_EMBEDDING_TYPES
+from tests.distillation_tests.trainers import make_trainer, one_step, without_dropout
+
+
+@pytest.mark.parametrize("kind", POSITION_EMBEDDING_TYPES)
+@pytest.mark.parametrize("which", ["pair_teacher", "single_teacher"])
+def test_a_step_is_that_over_padded_functions(
+    which: str, kind: str, request: pytest.FixtureRequest, small_student: Configuration, tmp_path: Path
+) -> None:
+    teacher: Teacher = request.getfixturevalue(which)
+    values = {**without_dropout(small_student).to_dict(), "position_embedding_type": kind}
+    packed, padded = (make_trainer(TRANSFORMER.configure(**values), teacher, tmp_path / name) for name in "ab")
+    assert packed.is_packed
+    padded.is_packed = False
+    dealt = packed._plan(0)[0]
+    with packed_training():
+        got = one_step(packed, dealt)
+    torch.testing.assert_close(got, one_step(padded, dealt), rtol=1e-4, atol=1e-5)
+    for first, second in zip(packed.parameters, padded.parameters, strict=True):
+        torch.testing.assert_close(first.grad, second.grad, rtol=1e-2, atol=1e-4 * float(second.grad.abs().max() + 1))
+
+
+def test_an_epoch_leaves_the_process_as_it_was(
+    single_teacher: Teacher, small_student: Configuration, tmp_path: Path
+) -> None:
+    matmul = torch.backends.mkldnn.matmul
+    before, seen = matmul.fp32_precision, []
+    trainer = make_trainer(small_student, single_teacher, tmp_path)
+    encode = trainer.network.encode_packed
+    trainer.network.encode_packed = lambda tokens: seen.append(matmul.fp32_precision) or encode(tokens)
+    trainer.train_epoch(0)
+    assert set(seen) == {"bf16"}
+    assert matmul.fp32_precision == before
+    trainer.network.encode_packed = lambda tokens: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        trainer.train_epoch(0)
+    assert matmul.fp32_precision == before
+
+
+@pytest.mark.parametrize(("lengths", "size"), [([3, 9, 1, 2, 40, 7], 12), ([5], 1), ([1] * 30, 8)])
+def test_chunks_hold_each_function_once_and_so_many_tokens_at_most(lengths: list[int], size: int) -> None:
+    array = np.array(lengths, dtype=np.int64)
+    found = list(chunks_by_tokens(array, size))
+    assert sorted(np.concatenate(found).tolist()) == list(range(len(lengths)))
+    assert all(len(chunk) == 1 or array[chunk].sum() <= size for chunk in found)
+    for chunk, following in itertools.pairwise(found):
+        assert array[chunk].sum() + array[following[0]] > size
