@@ -161,14 +161,18 @@ class DataFlowReader:
         # themselves, as those of Compressor's students do; for the others a mark stands before it, and is left out.
         puts_space = tokenizer.tokenize("@ a")[:1] != ["@"]
 
+        def split(text: str) -> list[str]:
+            # Not verbose: a token of more pieces than an input holds is cut later, and no error.
+            return tokenizer.tokenize(text, verbose=False)  # type: ignore[no-any-return]
+
         @lru_cache(maxsize=1_000_000)
         def pieces(text: str) -> list[int]:
-            texts = tokenizer.tokenize(text) if puts_space else tokenizer.tokenize(f"@ {text}")[1:]
+            texts = split(text) if puts_space else split(f"@ {text}")[1:]
             return tokenizer.convert_tokens_to_ids(texts)  # type: ignore[no-any-return]
 
         return Vocabulary(
             pieces=pieces,
-            first_pieces=lambda text: tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text)),
+            first_pieces=lambda text: tokenizer.convert_tokens_to_ids(split(text)),
             begin=tokenizer.cls_token_id,
             end=tokenizer.sep_token_id,
             padding=tokenizer.pad_token_id,

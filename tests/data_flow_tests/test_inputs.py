@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoTokenizer, RobertaModel
 
 from avatar_optuna.costs import TaskShape
@@ -77,6 +79,38 @@ def test_vectors_are_the_oracles(
         trimmed = torch.cat([network.encode(*read.batch(np.array([place]))) for place in range(len(rows))])
     assert (exact - expected).abs().max() < 1e-5
     assert (trimmed - expected).abs().max() < 1e-4  # rows that attend to nothing see the padding
+
+
+def test_vectors_of_code_and_nodes_are_the_oracles(oracle: Path, tokenizer: Any) -> None:
+    """At all places that are no padding: an embedding of a node is made of those of its token's pieces."""
+    name, language, variant = INPUTS[0]
+    rows = rows_of(oracle / f"model_inputs_{name}.jsonl")
+    outputs = load_file(oracle / f"model_outputs_{name}.safetensors")
+    encoder = RobertaModel.from_pretrained(oracle / "tiny_roberta", add_pooling_layer=False)
+    states: list[torch.Tensor] = []
+    encoder.register_forward_hook(lambda _module, _inputs, output: states.append(output.last_hidden_state))
+    network = DataFlowNetwork(PairClassifier(encoder, PairHead(32, 2)), padding=1).eval()
+    read = _reader(tokenizer, rows[0], language, variant).read([row["source"] for row in rows], torch.device("cpu"))
+    with torch.inference_mode():
+        network.encode(*FlowInputs(read.inputs, read.device, length=320).batch(np.arange(len(rows))))
+    valid = outputs["valid"].bool()
+    assert (valid.sum(dim=1).numpy() == read.host_lengths).all()
+    assert (states[0] - outputs["last_hidden_state"])[valid].abs().max() < 1e-5
+
+
+def test_a_token_of_more_pieces_than_an_input_holds_is_cut_without_a_warning(
+    oracle: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    row = rows_of(oracle / "model_inputs_c_avatar.jsonl")[0]
+    tokenizer = AutoTokenizer.from_pretrained(oracle / "tokenizer", model_max_length=16)
+    reader = _reader(tokenizer, row, "c", "avatar")
+    transformers_logger = logging.getLogger("transformers")
+    transformers_logger.addHandler(caplog.handler)
+    try:
+        reader.read(['void f() { g("' + "x y " * 600 + '"); }'], torch.device("cpu"))
+    finally:
+        transformers_logger.removeHandler(caplog.handler)
+    assert not caplog.records
 
 
 @pytest.fixture
