@@ -79,8 +79,10 @@ class Walk:
         Returns:
             The state behind it.
         """
+        if node.type in self.tree.hidden:
+            return state
         if self.tree.is_leaf(node):
-            return state if node.type == "comment" else self._visit_leaf(node, state)
+            return self._visit_leaf(node, state)
         rule = self._rules.get(node.type)
         return rule(self, node, state) if rule else self.visit_all(self._in_order(node.children), state)
 
@@ -129,7 +131,7 @@ class Walk:
     def _is_name(self, leaf: Node) -> bool:
         if leaf.type == "type_identifier" and leaf.parent is not None:
             return leaf.parent.type in self._types_are_names_in
-        return leaf.type == "identifier"
+        return self.tree.is_identifier(leaf)
 
     @staticmethod
     def _is_begun(leaf: Node, types: frozenset[str]) -> bool:

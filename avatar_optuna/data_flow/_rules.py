@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -91,18 +91,33 @@ def _nothing(walk: Walk, node: Node, state: State) -> State:
     return state
 
 
-def _branches(walk: Walk, node: Node, state: State, *, sees_else: bool = True) -> State:
-    """Condition and first branch follow each other; what stands behind the first `else` starts from before."""
+def _branches(walk: Walk, node: Node, state: State, *, sees_else: bool = True, joins_clauses: bool = False) -> State:
+    """Condition and first branch follow each other; what stands behind the first `else` starts from before.
+
+    Args:
+        sees_else: Whether there is an `else` where a child is called so, and not only where the node is.
+        joins_clauses: Whether `else` and what follows it are children of the statement itself, in no clause; only an
+            `if` among them starts from before.
+    """
     has_else = "else" in node.type
     current, ends, is_behind = state, [], False
-    for child in node.children:
+    for child in _joined(node.children) if joins_clauses else node.children:
         has_else |= sees_else and "else" in child.type
-        is_behind |= child.type in ("if_statement", "else")
+        is_behind |= child.type == "if_statement" or (child.type == "else" and not joins_clauses)
         if is_behind:
             ends.append(walk.visit(child, state))
         else:
             current = walk.visit(child, current)
     return union_of_states((*ends, current) if has_else else (*ends, current, state))
+
+
+def _joined(nodes: Iterable[Node]) -> Iterator[Node]:
+    """Nodes, with the children of each `else_clause` in its place."""
+    for node in nodes:
+        if node.type == "else_clause":
+            yield from node.children
+        else:
+            yield node
 
 
 def _loop(walk: Walk, node: Node, state: State) -> State:
@@ -213,6 +228,7 @@ COMPRESSOR_C: Mapping[str, Rule] = MappingProxyType(
         "parameter_declaration": _parameter,
     }
 )
+C_2022: Mapping[str, Rule] = MappingProxyType({**C, "if_statement": partial(_branches, joins_clauses=True)})
 PYTHON: Mapping[str, Rule] = MappingProxyType(
     {
         "default_parameter": _definition,

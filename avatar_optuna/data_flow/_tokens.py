@@ -24,11 +24,15 @@ class TokenizedTree:
         root: The root of the tree.
         lines: Lines of the text that was parsed.
         whole: Types of nodes that are one token though they have children, such as strings.
+        hidden: Types of nodes that are no tokens, and that nothing is done at.
+        words: Types of nodes whose keyword is taken for a name, such as that of a null pointer.
     """
 
     root: Node
     lines: tuple[str, ...]
     whole: frozenset[str]
+    hidden: frozenset[str]
+    words: frozenset[str]
 
     @cached_property
     def leaves(self) -> tuple[Node, ...]:
@@ -49,8 +53,8 @@ class TokenizedTree:
         return node.child_count == 0 or node.type in self.whole
 
     def leaves_of(self, node: Node) -> Iterator[Node]:
-        """The leaves below a node, comments left out."""
-        if node.type == "comment":
+        """The leaves below a node, hidden ones left out."""
+        if node.type in self.hidden:
             return
         if self.is_leaf(node):
             yield node
@@ -69,7 +73,14 @@ class TokenizedTree:
 
     def is_variable(self, leaf: Node) -> bool:
         """Whether a leaf stands for a value: what is named like its own text is a keyword or punctuation."""
-        return leaf.type != self.tokens[self.index(leaf)]
+        return leaf.type != self.tokens[self.index(leaf)] or self._is_word(leaf)
+
+    def is_identifier(self, leaf: Node) -> bool:
+        """Whether a leaf is the name of something."""
+        return leaf.type == "identifier" or self._is_word(leaf)
+
+    def _is_word(self, leaf: Node) -> bool:
+        return leaf.parent is not None and leaf.parent.type in self.words
 
     def _text(self, leaf: Node) -> str:
         # Columns count bytes and cut characters all the same: so do the published implementations, and their models
@@ -80,9 +91,17 @@ class TokenizedTree:
         return "".join((self.lines[first][start:], *self.lines[first + 1 : last], self.lines[last][:end]))
 
 
-def tokenized_tree(text: str, language: Language, *, whole: Collection[str]) -> TokenizedTree:
-    """The tree of a text and its tokens."""
-    return TokenizedTree(parse(text.encode(), language), tuple(text.split("\n")), frozenset(whole))
+def tokenized_tree(
+    text: str, language: Language, *, whole: Collection[str], hidden: Collection[str] = (), words: Collection[str] = ()
+) -> TokenizedTree:
+    """The tree of a text and its tokens; comments are hidden."""
+    return TokenizedTree(
+        root=parse(text.encode(), language),
+        lines=tuple(text.split("\n")),
+        whole=frozenset(whole),
+        hidden=frozenset({"comment", *hidden}),
+        words=frozenset(words),
+    )
 
 
 def _span(node: Node) -> _Span:

@@ -26,6 +26,8 @@ class Extractor:
         prepare: What it does to a text before comments are removed.
         prune: Whether edges that nothing is connected to are left out.
         types_are_names_in: Types of nodes in which the name of a type is taken for a variable's.
+        hidden: Types of nodes that are no tokens, comments apart.
+        words: Types of nodes whose keyword is taken for a name.
         is_semicolon_missed: Whether the parser missed a semicolon before the parameters: an empty token stands there.
     """
 
@@ -36,6 +38,8 @@ class Extractor:
     prepare: Callable[[str], str] = str
     prune: bool = True
     types_are_names_in: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
+    words: frozenset[str] = frozenset()
     is_semicolon_missed: bool = False
 
     def edges(self, tree: TokenizedTree) -> tuple[Edge, ...]:
@@ -96,6 +100,13 @@ _COMPRESSOR_C = Extractor(
     prepare=_one_line,
     prune=False,
 )
+# The grammar of 2022 had no node for what stands in quotes, took NULL for a name, and an `else` stood in no clause.
+_AVATAR_C_2022 = replace(_AVATAR_C, rules=_rules.C_2022, hidden=frozenset({"character"}), words=frozenset({"null"}))
+_COMPRESSOR_C_2022 = replace(_COMPRESSOR_C, hidden=frozenset({"character", "string_content"}))
+_AVATAR = Variant("avatar", {"c": _AVATAR_C, "java": _JAVA}, code_length=400, data_flow_length=114)
+_COMPRESSOR = Variant(
+    "compressor", {"c": _COMPRESSOR_C}, code_length=384, data_flow_length=128, reserved=2, longest_code=None
+)
 _ALL = (
     Variant("graphcodebert", {"java": _JAVA, "python": _PYTHON}, code_length=256, data_flow_length=64),
     Variant("graphcodebert-2021", {"java": _JAVA_2021, "python": _PYTHON}, code_length=256, data_flow_length=64),
@@ -105,15 +116,10 @@ _ALL = (
         code_length=256,
         data_flow_length=64,
     ),
-    Variant("avatar", {"c": _AVATAR_C, "java": _JAVA}, code_length=400, data_flow_length=114),
-    Variant(
-        "compressor",
-        {"c": _COMPRESSOR_C},
-        code_length=384,
-        data_flow_length=128,
-        reserved=2,
-        longest_code=None,
-    ),
+    _AVATAR,
+    replace(_AVATAR, name="avatar-2022", extractors={"c": _AVATAR_C_2022, "java": _JAVA}),
+    _COMPRESSOR,
+    replace(_COMPRESSOR, name="compressor-2022", extractors={"c": _COMPRESSOR_C_2022}),
 )
 VARIANTS: Mapping[str, Variant] = MappingProxyType({variant.name: variant for variant in _ALL})
 
@@ -157,6 +163,8 @@ def extract(source: str, *, language: str, variant: Variant) -> DataFlow:
     """
     extractor = variant.extractor(language)
     code = without_comments(extractor.prepare(source), language=language)
-    tree = tokenized_tree(code, language_named(language), whole=extractor.whole)
+    tree = tokenized_tree(
+        code, language_named(language), whole=extractor.whole, hidden=extractor.hidden, words=extractor.words
+    )
     flow = DataFlow(tree.tokens, extractor.edges(tree))
     return flow.with_empty_token("(") if extractor.is_semicolon_missed else flow

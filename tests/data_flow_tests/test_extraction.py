@@ -30,14 +30,24 @@ def test_tokens_and_edges_are_the_oracles(oracle: Path, variant: str, language: 
         assert plain(flow.edges) == stored(expected["dfg"]), row["id"]
 
 
-def test_most_java_methods_are_read_as_the_grammar_of_2021_read_them(oracle: Path) -> None:
-    rows = rows_of(oracle / "dataflow_java.jsonl")
-    flows = [extract(row["source"], language="java", variant=VARIANTS["graphcodebert-2021"]) for row in rows]
-    expected = [row["grammar_2021_02"] for row in rows]
+@pytest.mark.parametrize(
+    ("variant", "language", "key", "tokens", "edges"),
+    [
+        ("graphcodebert-2021", "java", "grammar_2021_02", 51, 49),
+        ("graphcodebert-2021", "python", "grammar_2021_02", 75, 75),
+        ("avatar-2022", "c", "grammar_2022_08", 59, 46),
+        ("compressor-2022", "c", "compressor_grammar_2022_08", 51, 53),
+    ],
+)
+def test_most_functions_are_read_as_by_the_grammar_of_their_time(
+    oracle: Path, variant: str, language: str, key: str, tokens: int, edges: int
+) -> None:
+    rows = rows_of(oracle / f"dataflow_{language}.jsonl")
+    flows = [extract(row["source"], language=language, variant=VARIANTS[variant]) for row in rows]
+    expected = [row[key] for row in rows]
     same_tokens = [list(flow.tokens) == one["code_tokens"] for flow, one in zip(flows, expected, strict=True)]
     same_edges = [plain(flow.edges) == stored(one["dfg"]) for flow, one in zip(flows, expected, strict=True)]
-    assert sum(same_tokens) >= 51
-    assert sum(same_edges) >= 49
+    assert (sum(same_tokens), sum(same_edges)) == (tokens, edges)
 
 
 def _edges(source: str, language: str, variant: str) -> list[str]:
@@ -72,6 +82,20 @@ def test_avatar_and_compressor_read_c_apart() -> None:
     source = "int f(int a) { int b = a; // the rest\n b = a + 1; return b; }"
     assert _edges(source.replace("\n", " \n"), "c", "avatar")[1:3] == ["b12 = a14", "b12 = 116"]
     assert _edges(source, "c", "compressor") == ["a4 < ", "a10 < a4"]
+
+
+def test_c_is_read_as_by_the_grammar_of_2022() -> None:
+    source = """int f(char *a) { a = NULL; g('x', "y"); if (a) { a = 1; } else if (b) { h(a); } return a; }"""
+    tokens = {name: extract(source, language="c", variant=VARIANTS[name]).tokens for name in VARIANTS if "2022" in name}
+    for name, strings in {"avatar-2022": ['"y"'], "compressor-2022": ['"', '"']}.items():
+        assert "x" not in tokens[name]
+        assert [token for token in tokens[name] if '"' in token or token == "y"] == strings
+    today, then = _edges(source, "c", "avatar"), _edges(source, "c", "avatar-2022")
+    assert not any(edge.startswith("NULL") for edge in today)
+    assert then[:2] == ["a8 = NULL10", "NULL10 < "]
+    # The branch of `else if` starts from before the first branch.
+    assert "a39 < a26" in today
+    assert "a38 < a8" in then
 
 
 @pytest.mark.parametrize("text", ["", "\n", "(((", "\N{LATIN SMALL LETTER E WITH ACUTE} = (", "'" * 99, "#if 1"])
