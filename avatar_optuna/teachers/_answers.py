@@ -36,7 +36,12 @@ def write_inputs(task: Task, path: Path) -> int:
 
     Returns:
         How many there are.
+
+    Raises:
+        InputError: There is a file already: it may hold answers.
     """
+    if path.exists():
+        raise InputError(f"--inputs: {path} must be a new file, it exists")
     count = 0
     with replacing(path) as draft, draft.open("w", encoding="utf-8") as stream:
         for name in SPLITS:
@@ -60,6 +65,11 @@ def read_answers(source: Path, task: Task) -> tuple[dict[str, Logits], list[Path
     """
     if source.is_file():
         return _of_rows(source, _rows_of(source), task, SPLITS), [source]
+    if not source.is_dir():
+        raise InputError(
+            f"{source}: teacher.soft_labels must be a file or a folder of answers, it is absent: `avatar-optuna "
+            "teacher STUDY.toml --inputs FILE` writes the inputs to be answered"
+        )
     logits, paths = {}, []
     for name in SPLITS:
         path = _file_of(source, name)
@@ -81,7 +91,9 @@ def _file_of(folder: Path, name: str) -> Path | None:
     there = [path for path in paths if path.is_file()]
     if len(there) > 1:
         raise InputError(f"{folder}: it must hold one file for {name}, got {', '.join(path.name for path in there)}")
-    return there[0] if there else paths[0] if name in _REQUIRED else None
+    if not there and name in _REQUIRED:
+        raise InputError(f"{folder}: it must hold one of {', '.join(path.name for path in paths)}, got none")
+    return there[0] if there else None
 
 
 def _of_array(path: Path, inputs: int, labels: int) -> Logits:

@@ -204,7 +204,10 @@ def test_a_fine_tuned_classifier_is_a_teacher(make_task: MakeTask, tmp_path: Pat
         ({"checkpoint": "{path}/absent"}, "must be a directory or a model of the hub"),
         ({"checkpoint": "{path}/empty"}, "config.json must describe a model"),
         ({"checkpoint": "{path}/encoder"}, "lacks classifier.*: is it fine-tuned"),
-        ({"soft_labels": "{path}/empty"}, "soft_labels_train.npy: it must be a NumPy array"),
+        (
+            {"soft_labels": "{path}/empty"},
+            r"empty: it must hold one of soft_labels_train\.npy, .*\.jsonl, .*\.csv, got none",
+        ),
         ({"soft_labels": "{path}/short"}, r"soft_labels_train.npy: it must hold floats of shape \(96, 2\)"),
     ],
 )

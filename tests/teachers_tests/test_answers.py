@@ -183,10 +183,18 @@ def test_the_command_writes_inputs_and_reads_answers(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     rows = [json.loads(line) for line in (tmp_path / "inputs.jsonl").read_text(encoding="utf-8").splitlines()]
     assert f"{len(rows)} inputs to label (as safe, vulnerable) are in inputs.jsonl" in result.stdout
+    unanswered = run_command(tmp_path, "teacher", "answered.toml")
+    assert unanswered.exit_code == 2
+    assert "answers.jsonl: teacher.soft_labels must be a file or a folder of answers, it is absent" in unanswered.stderr
     _write_lines(tmp_path / "answers.jsonl", [{**row, "logits": [0.0, 1.0]} for row in rows])
     result = run_command(tmp_path, "teacher", "answered.toml")
     assert result.exit_code == 0, result.output
     assert "test accuracy" in result.stdout
+    kept = (tmp_path / "answers.jsonl").read_bytes()
+    over = run_command(tmp_path, "teacher", "answered.toml", "--inputs", "answers.jsonl")
+    assert over.exit_code == 2
+    assert "--inputs: answers.jsonl must be a new file, it exists" in over.stderr
+    assert (tmp_path / "answers.jsonl").read_bytes() == kept
     assert "the teacher is not better than chance" in result.stdout
     refused = run_command(tmp_path, "teacher", "answered.toml", "--save", "saved")
     assert refused.exit_code == 2
