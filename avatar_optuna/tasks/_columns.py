@@ -102,9 +102,16 @@ class ColumnFinder:
         """
         options = self._settings.options
         roles = ("code",) if arity == 1 else ("code1", "code2")
+        unread = next((role for role in ("code", "id") if arity == 2 and column_of(role, self._settings)), None)
+        if unread is not None:
+            raise self._error(f"task.columns.{unread} must be absent where a row holds both functions of a pair")
+        codes, label = tuple(self.required(role) for role in roles), self.required("label")
+        if len({*codes, label}) < len(codes) + 1:
+            named = ", ".join(f"{role} {name!r}" for role, name in zip((*roles, "label"), (*codes, label), strict=True))
+            raise self._error(f"task.columns must name functions and labels apart, got {named}")
         return Columns(
-            codes=tuple(self.required(role) for role in roles),
-            label=self.required("label"),
+            codes=codes,
+            label=label,
             id=self.optional("columns.id", column_of("id", self._settings)) if arity == 1 else None,
             groups=self._of_each("group", column_of("group", self._settings), arity),
             pair=self.optional("pair", column_of("pair", self._settings)),

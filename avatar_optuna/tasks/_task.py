@@ -18,6 +18,7 @@ SPLITS = ("train", "valid", "test")
 
 
 _REASONS_KEPT = 3
+_NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,8 +152,9 @@ class Task:
             raise ValueError(f"{split_name} has the labels {labels}, which must be from 0 to {count - 1}")
         needed = count if split_name == "train" else 2
         if len(labels) < needed:
-            rule = "both labels" if count == 2 else f"at least {needed} labels"
-            raise InputError(f"task: the {split_name} split must hold {rule}, got only {labels}")
+            rule = "both labels" if count == 2 else "every label" if needed == count else "at least two labels"
+            lacking = [name for place, name in enumerate(self.label_names) if place not in labels]
+            raise InputError(f"task: the {split_name} split must hold {rule}, it lacks {_shown_names(lacking)}")
 
     @property
     def skipped(self) -> SkippedRows:
@@ -162,6 +164,12 @@ class Task:
     @property
     def splits(self) -> Mapping[str, Split]:
         return {"train": self.train, "valid": self.valid, "test": self.test}
+
+
+def _shown_names(names: Sequence[str]) -> str:
+    """Names in one line, a few of many."""
+    few = ", ".join(names[:_NAMES_SHOWN])
+    return few if len(names) <= _NAMES_SHOWN else f"{few} and {len(names) - _NAMES_SHOWN:,} more"
 
 
 def sample(split: Split, count: int | None, *, seed: int) -> Split:

@@ -388,6 +388,21 @@ def test_skipped_rows_are_shown_by_the_commands(tmp_path: Path) -> None:
             r"task\.columns\.label must name a column, got 'verdict'; the columns are code, label",
         ),
         ([{"code": "f", "label": 1}], {"columns": {"text": "a"}}, r"task\.columns may have code, label, .* got 'text'"),
+        (
+            [{"code": "f", "label": 1}],
+            {"columns": {"label": "code"}},
+            r"task\.columns must name functions and labels apart, got code 'code', label 'code'; the columns are",
+        ),
+        (
+            [{"code1": "f", "code2": "g", "label": n % 2} for n in range(9)],
+            {"kind": "clone-detection", "columns": {"code": "code1"}},
+            r"task\.columns\.code must be absent where a row holds both functions of a pair; the columns are",
+        ),
+        (
+            [{"code": "f", "label": label} for label in "aabbbc"],
+            {"split": "40/30/30", "labels": ["a", "b", "c", "d"]},
+            r"task: the train split must hold every label, it lacks d$",
+        ),
         ([{"code": "f", "label": 1}], {"columns": ["code"]}, r"task\.columns must be a table such as"),
         ([{"code": "f", "label": 1}], {"columns": {"id": ""}}, r"task\.columns\.id must be the name of a column"),
         ([{"code": "f", "label": 1}], {"labels": ["a"]}, r"task\.labels must be 2 to 1,000 different names"),
