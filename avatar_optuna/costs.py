@@ -35,6 +35,10 @@ class TaskShape:
         if self.num_labels < 2:
             raise InputError(f"num_labels must be at least 2, got {self.num_labels!r}")
 
+    def __str__(self) -> str:
+        """Such as "pairs of functions and 2 labels"."""
+        return f"{'pairs of functions' if self.is_pair else 'single functions'} and {self.num_labels} labels"
+
     @property
     def is_pair(self) -> bool:
         """Whether an input is two functions."""

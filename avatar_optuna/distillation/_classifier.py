@@ -125,7 +125,7 @@ class Classifier:
             manifest = read_manifest(path, _files)
             stored = TaskShape.from_form(manifest["form"], manifest.get("num_labels", 2))
             if task_shape is not None and task_shape != stored:
-                raise InputError(f"{directory}: the student must serve {task_shape}, it serves {stored}")
+                raise InputError(f"{directory}: the model must serve {task_shape}, it serves {stored}")
             task_shape = stored
             length = int(manifest["max_sequence_length"])
         else:

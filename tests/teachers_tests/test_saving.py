@@ -102,6 +102,13 @@ def test_the_command_saves_a_directory_that_predicts(tmp_path: Path) -> None:
     (tmp_path / "one.c").write_text(function, encoding="utf-8")
     predicted = run_command(tmp_path, "predict", "saved", "one.c", "-f", "json")
     assert predicted.exit_code == 0, predicted.output
+    (tmp_path / "pairs.toml").write_text(
+        'name = "pairs"\n[task]\nkind = "python-clones"\nmax_train = 20\n[teacher]\ncheckpoint = "saved"\n',
+        encoding="utf-8",
+    )
+    other = run_command(tmp_path, "teacher", "pairs.toml")
+    assert other.exit_code == 2
+    assert "must serve pairs of functions and 2 labels, it serves single functions and 2 labels" in other.stderr
     refused = run_command(tmp_path, "teacher", "study.toml", "--save", "saved")
     assert refused.exit_code == 2
     assert "--save: saved must be a new directory, it exists" in refused.stderr
