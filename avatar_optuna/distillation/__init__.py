@@ -38,7 +38,7 @@ from avatar_optuna.distillation._networks import (
     PairClassifier,
     PairHead,
     SingleClassifier,
-    warn_of_names,
+    require_names,
 )
 from avatar_optuna.distillation._padding import settle_padding
 from avatar_optuna.distillation._pooling import default_pooling

@@ -140,7 +140,7 @@ class Classifier:
             require_embeddings(str(directory), network, tokenizer)
         own_names = tuple(manifest.get("label_names") or _label_names(network, task_shape.num_labels))
         if label_names is not None and isinstance(network, SingleClassifier):
-            network.reorder(own_names, label_names)
+            network.reorder(own_names, label_names, f"teacher {directory}")
         classifier = cls(
             network=network.to(device).eval(),
             tokenizer=tokenizer,

@@ -5,7 +5,6 @@ A student is a `Network` itself; the classes here make one of any Hugging Face e
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from avatar_optuna.distillation._pooling import pooled
-
-logger = logging.getLogger(__name__)
+from avatar_optuna.exceptions import InputError
 
 PAIR_HEAD_FILE = "pair_head.safetensors"
 
@@ -42,13 +40,20 @@ class SingleClassifier(nn.Module):
         self.model = model
         self.order: list[int] | None = None
 
-    def reorder(self, own_names: Sequence[str], wanted: Sequence[str]) -> None:
-        """Answer in another order of labels, where both name the same ones; letter case is ignored."""
+    def reorder(self, own_names: Sequence[str], wanted: Sequence[str], source: str) -> None:
+        """Answer in another order of labels, where both name the same ones; letter case is ignored.
+
+        Args:
+            source: What messages call the model.
+
+        Raises:
+            InputError: The model names its labels otherwise.
+        """
         own = [name.casefold() for name in own_names]
         names = [name.casefold() for name in wanted]
         if own != names and sorted(own) == sorted(names):
             self.order = [own.index(name) for name in names]
-        warn_of_names(own_names, wanted)
+        require_names(own_names, wanted, source)
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Logits (n, labels) of functions (n, t)."""
@@ -79,16 +84,17 @@ class SingleClassifier(nn.Module):
             self.model.save_pretrained(directory)
 
 
-def warn_of_names(own_names: Sequence[str], wanted: Sequence[str]) -> None:
-    """Say that labels are taken in their order where a model names as many of them otherwise than the task does."""
+def require_names(own_names: Sequence[str], wanted: Sequence[str], source: str) -> None:
+    """Refuse (`InputError`) a model that names as many labels as the task has otherwise: which is which is not known.
+
+    Names that transformers gives where none are said (`LABEL_0`) say nothing: logits are then in the task's order.
+    """
     is_named = not all(name.upper().startswith("LABEL_") for name in own_names)
     is_other = sorted(map(str.casefold, own_names)) != sorted(map(str.casefold, wanted))
     if is_named and is_other and len(own_names) == len(wanted):
-        logger.warning(
-            "the teacher names its labels %s, the task %s: they are taken in their order, unless teacher.labels says "
-            "which is which",
-            ", ".join(own_names),
-            ", ".join(wanted),
+        raise InputError(
+            f"{source}: it names its labels {', '.join(own_names)}, the task {', '.join(wanted)}: set teacher.labels "
+            "to the task's label of each of its logits"
         )
 
 

@@ -186,19 +186,20 @@ def test_a_classifier_that_leaves_something_open_is_refused(
 
 
 @pytest.mark.parametrize("options", [{}, {"lower_case": True}])
-def test_labels_that_are_named_otherwise_are_said(
-    options: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_labels_that_are_named_otherwise_are_asked_for(options: dict[str, Any], tmp_path: Path) -> None:
     task = small_task()
     source, _ = write_classifier(tmp_path / "model", "roberta", task, id2label={0: "bad", 1: "good"})
-    load_teacher(TeacherSettings(checkpoint=source, **options), task, cache_dir=tmp_path)
-    assert (
-        "the teacher names its labels bad, good, the task call_0, call_1: they are taken in their order" in caplog.text
-    )
-    caplog.clear()
-    settings = TeacherSettings(checkpoint=source, labels=["call_1", "call_0"], **options)
-    load_teacher(settings, task, cache_dir=tmp_path)
-    assert "names its labels" not in caplog.text
+    message = "it names its labels bad, good, the task call_0, call_1: set teacher.labels to the task.s label of each"
+    with pytest.raises(InputError, match=message) as refused:
+        check_teacher(TeacherSettings(checkpoint=source, **options), task, cache_dir=tmp_path)
+    assert "\n" not in str(refused.value)
+    logits = [
+        load_teacher(
+            TeacherSettings(checkpoint=source, labels=labels, **options), task, cache_dir=tmp_path / labels[0]
+        ).logits("valid")
+        for labels in (["call_0", "call_1"], ["call_1", "call_0"])
+    ]
+    np.testing.assert_array_equal(logits[0], logits[1][:, ::-1])
 
 
 def test_a_classifier_of_other_labels_is_fine_tuned_with_a_new_last_layer(tmp_path: Path) -> None:

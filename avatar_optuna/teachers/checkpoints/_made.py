@@ -16,9 +16,9 @@ from avatar_optuna.distillation import (
     longest_sequence,
     pair_classifier,
     require_embeddings,
+    require_names,
     settle_padding,
     take_rows,
-    warn_of_names,
     with_data_flow,
     with_rows,
 )
@@ -96,7 +96,7 @@ def _sequence_classifier(form: Form, task: Task) -> SingleClassifier:
     model = form.sequence_classifier()
     names = own_label_names(model)
     if form.reading.labels is None:
-        warn_of_names(names, task.label_names)
+        require_names(names, task.label_names, f"teacher {form.source}")
     take_rows(
         f"teacher {form.source}", model, rows_of(form.reading, names, task.label_names, form.source), task.label_names
     )
