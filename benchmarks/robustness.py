@@ -3,10 +3,10 @@
     python -m benchmarks.robustness --out OUT --work WORK --workers 2
     python -m benchmarks.robustness --out OUT --work WORK --device cuda --workers 16
 
-Students of BigCloneBench and Devign are distilled from the published teachers of 3 MB; those of LeetCode's Python pairs
-learn from the problems that functions solve, the teacher's answers weighing nothing. Each is distilled on the training
-functions alone, and on edited texts of them too (`--edits`), with each seed. It is then asked for the label of each
-test input, and for that of the same input
+Students of BigCloneBench and Devign are distilled from the published teachers of 3 MB, those of SVEN from the answers
+of a model of words (`benchmarks.sven`); those of LeetCode's Python pairs learn from the problems that functions solve,
+the teacher's answers weighing nothing. Each is distilled on the training functions alone, and on edited texts of them
+too (`--edits`), with each seed. It is then asked for the label of each test input, and for that of the same input
 
 - under five edits of `avatar_optuna.edits` (own edits), one of each kind: from five edits in training on, all of
   these kinds are trained on, by other texts; two edits in training are renamings alone;
@@ -17,7 +17,8 @@ A flip is an input whose label any of the five changes. `OUT/table.md` and `OUT/
 
 A difference is paired: of the same inputs and seeds, with a 95 % interval over resampled functions (a pair counts as
 often as both of its functions together) and resampled seeds. Give the same command again to go on. `--prepare` makes
-edited texts and the teachers' answers alone: a machine without tree-sitter finds them in `WORK/cache`.
+edited texts and the teachers' answers alone: a machine without tree-sitter finds them in `WORK/cache`, all
+but names of syllables.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from avatar_optuna.metrics._resampling import weights
 from avatar_optuna.tasks import Task
 from benchmarks.paper_table import HASHED
 from benchmarks.sizes import drawn_figure
+from benchmarks.sven import write_answers
 from benchmarks.trials import Bench, Trial, over_seeds, run_trials
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -65,7 +67,8 @@ class Subject:
     Args:
         kind: Of the task.
         data: Folder below the shared data; also that of the renamed variants.
-        teacher: Folder below the shared teachers, or the section `[teacher]`.
+        teacher: Folder below the shared teachers, or the section `[teacher]`; None has a model of words answer
+            (`benchmarks.sven`).
         hashed: Settings of distillation of hashed students.
         epochs: Of each student.
         transformer: Settings of transformers; None distils none.
@@ -75,7 +78,7 @@ class Subject:
 
     kind: str
     data: str
-    teacher: str | Mapping[str, Any]
+    teacher: str | Mapping[str, Any] | None
     hashed: Mapping[str, Any]
     epochs: int
     transformer: Mapping[str, Any] | None = None
@@ -125,6 +128,15 @@ SUBJECTS = {
             "temperature": 1.0,
             "threshold": "balanced_accuracy",
         },
+        epochs=40,
+        has_renamed=False,
+    ),
+    "sven": Subject(
+        kind="vulnerability-prediction",
+        data="sven-vulnerability",
+        task={"pair": "pair", "language": "c"},  # those in Python, about half, and in C++ stay as they are
+        teacher=None,
+        hashed={"hard_label_weight": 0.5, "token_dropout_prob": 0.1},
         epochs=40,
         has_renamed=False,
     ),
@@ -185,16 +197,17 @@ def main() -> None:
         if options.prepare:
             continue
         asked: dict[str, list[Answers]] = {}
-        assert teacher.classifier is not None
-        sizes = {_TEACHER: 4 * teacher.classifier.num_parameters}
+        sizes: dict[str, int] = {}
         for outcome in distilled(bench, subject, options):
             directory = Path(outcome.directory)
             student = Classifier.load(directory)
             given = answers(student, probes, directory / "scores.json", bar_of(student, task, subject))
             asked.setdefault(outcome.trial.name, []).append(given)
             sizes[outcome.trial.name] = outcome.size_bytes
-        bar = bar_of(teacher.classifier, task, subject)
-        asked[_TEACHER] = [answers(teacher.classifier, probes, bench.work / "teacher_scores.json", bar)]
+        if (model := teacher.classifier) is not None:
+            path = bench.work / "teacher_scores.json"
+            asked[_TEACHER] = [answers(model, probes, path, bar_of(model, task, subject))]
+            sizes[_TEACHER] = 4 * model.num_parameters
         document[name] = {model: [dict(given) for given in seeds] for model, seeds in asked.items()}
         text += table(name, task, probes, asked, sizes) + table_of_edits(task, probes[0], asked)
         (options.out / "results.json").write_text(json.dumps(document))
@@ -224,15 +237,28 @@ def arguments() -> argparse.Namespace:
 
 def bench_of(subject: Subject, name: str, options: argparse.Namespace) -> Bench:
     """What the students of a subject share."""
-    data, own = str(SHARED / "data" / subject.data), subject.teacher
+    work = options.work / name
+    section = {"kind": subject.kind, "data": str(SHARED / "data" / subject.data), **subject.task}
     return Bench(
-        task={"kind": subject.kind, "data": data, "max_train": options.max_train, **subject.task},
-        teacher={"checkpoint": str(SHARED / "teachers" / own)} if isinstance(own, str) else own,
+        task={**section, "max_train": options.max_train},
+        teacher=teacher_of(subject, section, work),
         device=options.device,
-        work=options.work / name,
+        work=work,
         cache=options.work / "cache",
         deadline=time.time() + options.budget_s,
     )
+
+
+def teacher_of(subject: Subject, section: Mapping[str, Any], work: Path) -> Mapping[str, Any]:
+    """The section `[teacher]`, for a section `[task]`."""
+    if isinstance(subject.teacher, str):
+        return {"checkpoint": str(SHARED / "teachers" / subject.teacher)}
+    if subject.teacher is not None:
+        return subject.teacher
+    folder = work / "answers"
+    if not (folder / "soft_labels_train.npy").is_file():  # the last that is written
+        write_answers(section, folder)
+    return {"soft_labels": str(folder)}
 
 
 def distilled(bench: Bench, subject: Subject, options: argparse.Namespace) -> Iterator[Any]:
@@ -411,7 +437,7 @@ class Drawn:
 def table(
     name: str, task: Task, probes: Sequence[Probe], asked: Mapping[str, Sequence[Answers]], sizes: Mapping[str, int]
 ) -> str:
-    """Rows of the teacher and of each student, before and after."""
+    """Rows of the teacher, where it can be asked, and of each student, before and after."""
     head = ["model", "bytes", "seeds", "accuracy, %", "points", "ROC-AUC, %", "points"]
     for probe in probes:
         head += [f"flips ({probe.name}), %", "points", "times as many"]

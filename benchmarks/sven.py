@@ -117,18 +117,30 @@ def main() -> None:
     options = parser.parse_args()
     section = {"kind": "vulnerability-prediction", "data": options.data, "pair": "pair"}
     task = load_task(TaskSettings(**section))
-    groups = load_task(TaskSettings(**section, group="commit")).train.groups
-    assert groups is not None
-    model = best_of(task)
-    valid, test = model.logits(task.train, task.valid, task.test)
-    options.out.mkdir(parents=True, exist_ok=True)
-    answers = {"train": unseen_logits(model, task, groups[:, 0].astype(np.int64)), "valid": valid, "test": test}
-    for name, logits in answers.items():
-        np.save(options.out / f"soft_labels_{name}.npy", logits)
+    for name, logits in write_answers(section, options.out).items():
         print("chosen", name, shown(figures_of(task.splits[name], logits, task)))
     plain = baseline_logits(task)
     for name in ("valid", "test"):
         print("baseline", name, shown(figures_of(task.splits[name], np.asarray(plain[name]), task)))
+
+
+def write_answers(section: Mapping[str, Any], folder: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """Logits (n, 2) of each split of a task by the best model, written into a folder too.
+
+    Args:
+        section: `[task]`, of data with commits.
+        folder: Created.
+    """
+    task = load_task(TaskSettings(**section))
+    groups = load_task(TaskSettings(**section, group="commit")).train.groups
+    assert groups is not None
+    model = best_of(task)
+    valid, test = model.logits(task.train, task.valid, task.test)
+    answers = {"valid": valid, "test": test, "train": unseen_logits(model, task, groups[:, 0].astype(np.int64))}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, logits in answers.items():
+        np.save(folder / f"soft_labels_{name}.npy", logits)
+    return answers
 
 
 def best_of(task: Task) -> Model:
