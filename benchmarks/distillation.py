@@ -27,7 +27,6 @@ from transformers import RobertaConfig, RobertaModel
 from avatar_optuna.costs import TaskShape, flops
 from avatar_optuna.distillation import Teacher, build_student, own_stream, train_tokenizer
 from avatar_optuna.distillation._networks import PairClassifier, PairHead
-from avatar_optuna.distillation._processor import packed_training
 from avatar_optuna.distillation._recipe import Examples, Recipe
 from avatar_optuna.distillation._tokens import Tokens
 from avatar_optuna.distillation._training import Trainer
@@ -131,7 +130,7 @@ def our_loop(
 
     def step() -> tuple[int, int]:
         number, (dealt, of_step) = next(steps)
-        with packed_training():
+        with trainer.computing():
             trainer._step(dealt, of_step, number)
         return len(dealt), len(dealt) * (len(dealt) - 1) // 2
 

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from avatar_optuna.distillation._classifier import classify_all, encode_all
 from avatar_optuna.distillation._contrastive import GroupPlan
 from avatar_optuna.distillation._fixed_steps import MAX_GRADIENT_NORM, FixedSteps, own_stream
 from avatar_optuna.distillation._lesson import Lesson
-from avatar_optuna.distillation._processor import PACKED_ROWS, PACKED_TOKENS, packed_training
+from avatar_optuna.distillation._processor import PACKED_ROWS, PACKED_TOKENS, is_trained_packed, packed_training
 from avatar_optuna.distillation._randomness import seed_of, seeded
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, Judge, OnEpoch, Recipe, SoftLabels
 from avatar_optuna.distillation._representation import new_projection
@@ -120,7 +120,7 @@ class Trainer:
         config = getattr(network, "config", None) if self.device.type == "cpu" else None
         self.heads = int(getattr(config, "num_attention_heads", None) or 0)  # whose scores are to stay in the cache
         self._encode = network.encode
-        self.is_packed = self.device.type == "cpu" and bool(getattr(network, "can_pack", False))
+        self.is_packed = is_trained_packed(network, train.tokens)
 
     def run(self, on_epoch: OnEpoch | None = None) -> EpochRecord:
         """Train to the end (or until patience runs out) and leave the best epoch's weights in the network.
@@ -221,7 +221,7 @@ class Trainer:
                 self._restore(before)
         self.lesson.read(reading)
         total, step = torch.zeros((), device=self.device), epoch * self.steps_per_epoch
-        with seeded(seed, self.device), packed_training() if self.is_packed else nullcontext():
+        with seeded(seed, self.device), self.computing():
             for window in self.lesson.in_windows(plan, self.recipe):
                 for number, dealt in enumerate(window.dealt):
                     total += self._step(dealt, window.of_step(number), step)
@@ -229,6 +229,10 @@ class Trainer:
                         self._check_finite(total, epoch, step)
                     step += 1
         return total
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Within which steps that are not fixed are computed (see `packed_training`)."""
+        return packed_training() if self.is_packed else nullcontext()
 
     def _fixed_epoch(self, epoch: int, plan: list[Indices], reading: Indices, seed: int) -> Tensor:
         if self.fixed_steps is None:

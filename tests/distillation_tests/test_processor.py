@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from avatar_optuna.distillation import Teacher
-from avatar_optuna.distillation._processor import packed_training
+from avatar_optuna.distillation._processor import is_trained_packed
 from avatar_optuna.distillation._tokens import chunks_by_tokens
 from avatar_optuna.students import Configuration
 from avatar_optuna.students.transformer import TRANSFORMER
@@ -26,10 +26,9 @@ def test_a_step_is_that_over_padded_functions(
     teacher: Teacher = request.getfixturevalue(which)
     values = {**without_dropout(small_student).to_dict(), "position_embedding_type": kind}
     packed, padded = (make_trainer(TRANSFORMER.configure(**values), teacher, tmp_path / name) for name in "ab")
-    assert packed.is_packed
-    padded.is_packed = False
+    packed.is_packed, padded.is_packed = True, False
     dealt = packed._plan(0)[0]
-    with packed_training():
+    with packed.computing():
         got = one_step(packed, dealt)
     torch.testing.assert_close(got, one_step(padded, dealt), rtol=1e-4, atol=1e-5)
     for first, second in zip(packed.parameters, padded.parameters, strict=True):
@@ -42,6 +41,7 @@ def test_an_epoch_leaves_the_process_as_it_was(
     matmul = torch.backends.mkldnn.matmul
     before, seen = matmul.fp32_precision, []
     trainer = make_trainer(small_student, single_teacher, tmp_path)
+    trainer.is_packed = True
     encode = trainer.network.encode_packed
     trainer.network.encode_packed = lambda tokens: seen.append(matmul.fp32_precision) or encode(tokens)
     trainer.train_epoch(0)
@@ -61,3 +61,16 @@ def test_chunks_hold_each_function_once_and_so_many_tokens_at_most(lengths: list
     assert all(len(chunk) == 1 or array[chunk].sum() <= size for chunk in found)
     for chunk, following in itertools.pairwise(found):
         assert array[chunk].sum() + array[following[0]] > size
+
+
+@pytest.mark.parametrize(("heads", "length", "expected"), [(2, 48, False), (2, 200, True), (6, 100, True)])
+def test_functions_of_many_scores_are_trained_packed(
+    heads: int, length: int, expected: bool, single_teacher: Teacher, small_student: Configuration, tmp_path: Path
+) -> None:
+    """By heads times the mean square of lengths; the functions are as long as can be."""
+    student = TRANSFORMER.configure(
+        **{**small_student.to_dict(), "num_attention_heads": heads, "max_sequence_length": length}
+    )
+    trainer = make_trainer(student, single_teacher, tmp_path)
+    trainer.train.tokens.host_lengths[:] = length
+    assert is_trained_packed(trainer.network, trainer.train.tokens) == expected
