@@ -19,7 +19,7 @@ def findings(audit: DataAudit) -> list[str]:
     said += [text for entry in audit.overlaps for text in _of_overlap(entry, audit.splits[entry.split])]
     for name, split in audit.splits.items():
         said += _of_split(name, split)
-    return said + _of_groups(audit) + _of_names(audit)
+    return said + _of_groups_in_two(audit) + _of_groups(audit) + _of_names(audit)
 
 
 def mend(audit: DataAudit) -> str | None:
@@ -45,11 +45,6 @@ def _of_overlap(entry: Overlap, split: SplitAudit) -> list[str]:
         said.append(f"{entry.split}: {entry.contradictions:,} functions have another label in {entry.beside}")
     if entry.fixes:
         said.append(f"{entry.split}: of {entry.fixes:,} fixes the other function stands in {entry.beside}")
-    if entry.groups:
-        said.append(
-            f"{entry.split}: {entry.groups:,} of {split.groups:,} groups stand in {entry.beside} too, with "
-            f"{_share(entry.group_inputs, split.inputs)} of the inputs"
-        )
     return said
 
 
@@ -76,6 +71,19 @@ def _of_split(name: str, split: SplitAudit) -> list[str]:
             f"{name}: {_share(pairs.negatives_within, negatives)} of the pairs of label 0 are of two functions that "
             "pairs of label 1 connect: the labels are not transitive"
         )
+    return said
+
+
+def _of_groups_in_two(audit: DataAudit) -> list[str]:
+    """Behind the faults: a group that is a kind of function, such as a weakness, should stand in all splits."""
+    said = []
+    for entry in audit.overlaps:
+        split = audit.splits[entry.split]
+        if entry.groups:
+            said.append(
+                f"{entry.split}: {entry.groups:,} of {split.groups:,} groups stand in {entry.beside} too, with "
+                f"{_share(entry.group_inputs, split.inputs)} of the inputs"
+            )
     return said
 
 

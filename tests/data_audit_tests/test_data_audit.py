@@ -147,6 +147,10 @@ def test_groups_and_fixes_that_stand_in_two_splits_are_counted(tmp_path: Path) -
     said = findings(audit)
     assert f"valid: of {beside.fixes} fixes the other function stands in train" in said
     assert any(finding.startswith(f"valid: {beside.groups} of {len(groups)} groups stand in train") for finding in said)
+    # Faults first: groups may be kinds of functions, which stand in all splits.
+    are_fixes, are_groups = (["fixes" in finding for finding in said], ["groups stand" in finding for finding in said])
+    assert sum(are_fixes) > 1
+    assert are_fixes.index(False) == are_groups.index(True) == sum(are_fixes)
 
     kept = audit_data(load_task(write_fixes(tmp_path, split_by_group="project")), with_baselines=False)
     assert [(entry.groups, entry.group_inputs, entry.fixes) for entry in kept.overlaps] == [(0, 0, 0)] * 3
