@@ -6,13 +6,10 @@ a run of a finished study says that all is done.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 from optuna.trial import TrialState
 
@@ -21,52 +18,39 @@ from avatar_optuna.costs import TaskShape
 from avatar_optuna.dashboard_notes import save_figures, write_notes
 from avatar_optuna.data_audit import audit_data, findings
 from avatar_optuna.decision import Aim, Decision
-from avatar_optuna.distillation import Classifier, EpochRecord, OnEpoch, Teacher, edited_functions
-from avatar_optuna.edits import edited, num_unedited
+from avatar_optuna.distillation import EpochRecord, OnEpoch, Teacher, edited_functions
+from avatar_optuna.edits import num_unedited
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.feasibility import StudyFeasibility, draw, feasibility_of, tighten
 from avatar_optuna.indicator import MIN_SAMPLES, StudyIndicator, fit_indicator, indicator_kind
-from avatar_optuna.measurement import (
-    Answered,
-    compare,
-    estimate_power,
-    forward_flops,
-    measure,
-    measure_answers,
-    open_counter,
-)
-from avatar_optuna.metrics import Answers, baseline, baseline_answers, figures
+from avatar_optuna.metrics import Answers, baseline, baseline_answers
 from avatar_optuna.objective import Objective
 from avatar_optuna.objectives import measured, signs
+from avatar_optuna.pipeline._comparison import ComparisonPhase
 from avatar_optuna.pipeline._cost import Meter, add, counted
-from avatar_optuna.pipeline._device import audited, calibrated, calibrated_elsewhere, named_device
+from avatar_optuna.pipeline._device import audited, calibrated, calibrated_elsewhere
 from avatar_optuna.pipeline._policy import PolicyPhases
 from avatar_optuna.pipeline._prediction import front_job
 from avatar_optuna.pipeline._recorder import recorded
+from avatar_optuna.pipeline._teacher_record import teacher_record
 from avatar_optuna.pipeline._workforce import Workforce
 from avatar_optuna.schema import (
     ATTAINED,
     AUDIT,
     BASELINE,
-    COMPARISON,
     DATA,
     DATA_AUDIT,
     EDITS,
     FEASIBLE,
     INDICATOR,
-    POWER,
     TEACHER,
-    Comparison,
     Job,
-    JobResult,
     SearchResult,
     TeacherRecord,
 )
 from avatar_optuna.settings import StudySettings
-from avatar_optuna.storage import artifact_store, download_directory
 from avatar_optuna.students import Configuration
 from avatar_optuna.study import (
-    AvatarStudy,
     choose_students,
     hypervolume_share,
     measured_students,
@@ -389,78 +373,8 @@ class Run(Workforce):
 
     def compare(self, task: Task, teacher: Teacher) -> None:
         """Time the students that have not been timed yet beside their teacher and the CodeBERT architecture."""
-        settings = self.study.settings.measurement
-        trials = self.study.distilled.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        stored = self.study.stored(Comparison, COMPARISON)
-        wanted = {
-            str(trial.number): JobResult.from_trial(trial)
-            for trial in trials
-            if Job.from_trial(trial).purpose == "front" and (stored is None or stored.of(str(trial.number)) is None)
-        }
-        if not wanted:
-            return
-        store = artifact_store(self.study.artifacts)
-        with (
-            counted(self.study, "comparison", settings.device),
-            tempfile.TemporaryDirectory() as folder,
-            self.progress.busy("timing students, teacher and CodeBERT by turns"),
-        ):
-            students = {}
-            for name, result in wanted.items():
-                directory = Path(folder) / name
-                download_directory(store, result.files, directory)
-                students[name] = Classifier.load(directory, task_shape=task.shape, device=settings.device)
-            decisions = self._decisions(wanted)
-            compared = compare(
-                students,
-                teacher.classifier,
-                task.test,
-                settings,
-                variants=self._edited_test(task),
-                decisions=decisions,
-                answered=self._answered(students, decisions, task, teacher),
-                sizes_bytes={name: result.size_bytes for name, result in wanted.items()},
-            )
-        if stored is not None and stored.device != compared.device:
-            self.progress.say(
-                f"warning    the students before were timed on {named_device(stored.device)}, these on "
-                f"{named_device(compared.device)}: compare their ratios, not their latencies"
-            )
-        self.study.set_attribute(COMPARISON, (compared if stored is None else stored.extended(compared)).to_dict())
-        if open_counter(settings.device) is None:
-            self.study.set_attribute(POWER, estimate_power(settings.device, settings.threads).to_dict())
-        self.did_something = True
-        self.progress.say(f"comparison {len(students)} students, teacher and CodeBERT timed side by side")
-
-    def _edited_test(self, task: Task) -> tuple[tuple[str, ...], ...]:
-        """The edited test functions under which flips are counted; none where the study does not ask for them."""
-        count = self.study.settings.measured_edits
-        if not count:
-            return ()
-        return edited(task.test.functions, task.language, count=count, cache_dir=self.cache_dir)
-
-    def _decisions(self, results: Mapping[str, JobResult]) -> dict[str, Decision]:
-        """How the logits of students and teacher become labels, by name."""
-        record = self.study.stored(TeacherRecord, TEACHER)
-        own = {name: result.decision for name, result in results.items()}
-        known = {**own, "teacher": record.decision if record is not None else None}
-        return {name: decision or Decision() for name, decision in known.items()}
-
-    def _answered(
-        self, students: Mapping[str, Classifier], decisions: Mapping[str, Decision], task: Task, teacher: Teacher
-    ) -> dict[str, Answered]:
-        """How each student answers beside the baseline and, as far as its answers are known, the teacher."""
-        known = {
-            name: Answers(split=task.splits[name], logits=teacher.logits(name), decision=decisions["teacher"])
-            for name in ("valid", "test")
-            if teacher.has_logits(name)
-        }
-        others = {"teacher": known, "baseline": self._baseline_answers(task)}
-        metric = self.study.settings.measurement.effectiveness
-        return {
-            name: measure_answers(student, decisions[name], task, metric, others=others)
-            for name, student in students.items()
-        }
+        phase = ComparisonPhase(workforce=self, task=task, teacher=teacher, baseline=self._baseline_answers)
+        self.did_something |= phase.run()
 
     def audit(self, task_shape: TaskShape, *, is_asked: bool = False) -> None:
         """Hold FLOPs against time on this device, once, where the study file wants it or somebody asks."""
@@ -495,44 +409,6 @@ def drawn_samples(feasibility: StudyFeasibility, settings: StudySettings) -> lis
             f"found, got {settings.indicator.samples}"
         )
     return samples
-
-
-def teacher_record(study: AvatarStudy, task: Task, teacher: Teacher) -> TeacherRecord:
-    """Measure the teacher; of one that is only soft labels, what these say."""
-    settings, aim = study.settings.measurement, study.settings.distillation.aim
-    decision = teacher.decide(aim)
-    _require_reached(decision, teacher)
-    if teacher.classifier is None:
-        return TeacherRecord(
-            source=teacher.source,
-            valid=_answer_figures(task, teacher, "valid", decision),
-            test=_answer_figures(task, teacher, "test", decision) if teacher.has_logits("test") else None,
-            decision=decision,
-        )
-    logits = {name: teacher.logits(name) for name in ("valid", "test")}
-    measured = measure(teacher.classifier, task, settings, decision=decision, logits=logits)
-    return TeacherRecord(
-        source=teacher.source,
-        valid=measured.valid,
-        test=measured.test,
-        parameters=teacher.classifier.num_parameters,
-        size_bytes=4 * teacher.classifier.num_parameters,
-        flops=forward_flops(teacher.classifier),
-        latency=measured.latency,
-        energy=measured.energy,
-        decision=measured.decision,
-    )
-
-
-def _require_reached(decision: Decision, teacher: Teacher) -> None:
-    """Refuse (`InputError`) an aim that the teacher cannot reach: the study would compare nothing with it."""
-    if decision.missed is not None:
-        raise InputError(f"distillation.threshold: {decision.missed}, by the teacher {teacher.source}")
-
-
-def _answer_figures(task: Task, teacher: Teacher, split_name: str, decision: Decision) -> dict[str, Any]:
-    answers = Answers(split=task.splits[split_name], logits=teacher.logits(split_name), decision=decision)
-    return figures(answers, task.label_names)
 
 
 def _threshold_words(decision: Decision | None, aim: Aim | None) -> str:
