@@ -40,7 +40,11 @@ def _data(options: Namespace, console: Console) -> None:
     with progress.busy(f"reading the data of {settings.task.kind}"):
         task = load_task(settings.task, cache_dir=cache_folder(options.cache))
     with progress.busy("auditing the data, and fitting plain models to it"):
-        counter = token_counter(settings.teacher)
+        try:
+            counter = token_counter(settings.teacher)
+        except InputError as error:  # data may be looked at before there is a teacher
+            counter = None
+            progress.say(f"tokens are not counted, and what the teacher cuts: {error}")
         audit = audit_data(task, count_tokens=counter, longest=settings.teacher.max_sequence_length)
     if not _has_printed_json(options, console, audit.to_dict()):
         _render.data(audit, console)

@@ -202,6 +202,20 @@ def test_the_command_prints_what_was_found(tmp_path: Path) -> None:
     assert audit.splits["train"].inputs == 40
 
 
+def test_data_may_be_audited_before_there_is_a_teacher(tmp_path: Path) -> None:
+    write_functions(tmp_path, train=functions(40), valid=functions(8, 50), test=functions(8, 60))
+    (tmp_path / "study.toml").write_text(
+        'name = "s"\n[task]\nkind = "vulnerability-prediction"\ndata = "."\n[teacher]\ncheckpoint = "./absent"\n'
+    )
+    result = run_command(tmp_path, "data", "study.toml", "--cache", "cache", "-f", "json")
+    assert result.exit_code == 0, result.output
+    assert "tokens are not counted, and what the teacher cuts: teacher" in result.stderr
+    assert json.loads(result.stdout)["splits"]["train"]["tokens"] is None
+    shown = run_command(tmp_path, "data", "study.toml", "--cache", "cache").stdout
+    assert "tokens are not counted" in shown
+    assert "train  40" in shown
+
+
 def test_what_is_known_of_bigclonebench_is_found(shared: Path) -> None:
     task = load_task(TaskSettings(kind="clone-detection", data=str(shared / "data" / "bigclonebench")))
     audit = audit_data(task, with_baselines=False)
