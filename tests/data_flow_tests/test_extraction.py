@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from avatar_optuna.data_flow import VARIANTS, extract, variant_named
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.languages import language_named
 from tests.data_flow_tests.oracle import plain, rows_of, stored
 
 
@@ -104,6 +107,16 @@ def test_a_text_that_is_no_function_has_data_flow_too(name: str, text: str) -> N
     for language in VARIANTS[name].extractors:
         flow = extract(text, language=language, variant=VARIANTS[name])
         assert all(0 <= edge.token < len(flow.tokens) for edge in flow.edges)
+
+
+def test_its_grammars_are_pinned_exactly() -> None:
+    """To the versions with which the oracle was made: others give other tokens."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pinned = {one.name: str(one.specifier) for one in map(Requirement, project["dependencies"])}
+    languages = {language for variant in VARIANTS.values() for language in variant.extractors}
+    expected = {"c": "==0.24.2", "java": "==0.23.5", "python": "==0.25.0"}
+    assert {language: pinned[f"tree-sitter-{language}"] for language in languages} == expected
+    assert {language: f"=={language_named(language).grammar_version}" for language in languages} == expected
 
 
 def test_what_no_published_extractor_reads_is_refused() -> None:

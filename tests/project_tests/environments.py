@@ -94,7 +94,8 @@ def build_wheel(folder: Path) -> Path:
 
 
 def lowest_versions(*extras: str) -> list[str]:
-    """Each direct dependency, and those of the extras, pinned to the lower end of its range in pyproject.toml."""
+    """Each direct dependency, and those of the extras, pinned to the lower end of its range in pyproject.toml, or as
+    it is pinned there."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     requirements: Sequence[str] = [
         *project["dependencies"],
@@ -104,6 +105,6 @@ def lowest_versions(*extras: str) -> list[str]:
 
 
 def _at_lowest(requirement: Requirement) -> str:
-    (low,) = (part.version for part in requirement.specifier if part.operator == ">=")
+    (low,) = (part.version for part in requirement.specifier if part.operator in (">=", "=="))
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
     return f"{requirement.name}{extras}=={low}"
