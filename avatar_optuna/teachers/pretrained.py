@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from avatar_optuna.distillation import OnEpoch, SimilarityClassifier, Teacher
     from avatar_optuna.teachers._fine_tuning import Untrained
 
+logger = logging.getLogger(__name__)
+
 _MAX_EDITS = 1000
+_READS_DATA_FLOW = "graphcodebert"  # in the name of a model that was pretrained with it
 
 
 class _Pretrained(PathKind):
@@ -62,6 +66,11 @@ class _Pretrained(PathKind):
         from avatar_optuna.teachers._directory import files_of
         from avatar_optuna.teachers._fine_tuning import fine_tuned_teacher
 
+        if _READS_DATA_FLOW in settings.source.lower():
+            logger.warning(
+                "%s is fine-tuned on text alone: with data flow, checkpoints are read, none are trained",
+                settings.source,
+            )
         digests = "".join(files_of(model_directory(settings.source)).values())
         if is_similarity(settings):
             digests += groups_digest(task)

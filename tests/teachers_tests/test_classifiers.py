@@ -215,6 +215,17 @@ def test_a_classifier_of_other_labels_is_fine_tuned_with_a_new_last_layer(tmp_pa
     assert load_teacher(settings, task, cache_dir=tmp_path / "cache").logits("valid").shape == (len(task.valid), 3)
 
 
+def test_a_pretrained_graphcodebert_is_said_to_learn_from_text_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = small_task(num_labels=3)
+    for name in ("codebert", "GraphCodeBERT-base"):
+        source, _ = write_classifier(tmp_path / name, "roberta", task, num_labels=3)
+        settings = TeacherSettings(pretrained=source, epochs=1, max_sequence_length=48)
+        load_teacher(settings, task, cache_dir=tmp_path / "cache")
+        assert (f"{source} is fine-tuned on text alone" in caplog.text) == (name != "codebert")
+
+
 def test_an_encoder_of_other_shapes_than_its_configuration_is_refused(tmp_path: Path) -> None:
     task = small_task(num_labels=3)
     source, _ = write_classifier(tmp_path / "model", "roberta", task, num_labels=2)
