@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError
 import avatar_optuna.report
 from avatar_optuna.cli import main
 from avatar_optuna.indicator import Indicator
-from avatar_optuna.pipeline import _run
+from avatar_optuna.pipeline import _comparison, _run
 from avatar_optuna.pipeline._workforce import Workforce
 from avatar_optuna.schema import distilled_name
 from avatar_optuna.storage import JobQueue, open_storage
@@ -144,7 +144,7 @@ def install(interrupter: Interrupter) -> None:
         (_run, "search", "search"),
         (RoundsPolicy, "next", "decision"),
         (SuccessiveHalving, "next", "decision"),
-        (_run, "compare", "comparison"),
+        (_comparison, "compare", "comparison"),
         (avatar_optuna.report, "write_report", "report"),
     ):
         setattr(holder, name, interrupter.around(phase, getattr(holder, name)))
