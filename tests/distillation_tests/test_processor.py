@@ -11,6 +11,7 @@ import torch
 
 from avatar_optuna.distillation import Teacher
 from avatar_optuna.distillation._processor import is_trained_packed
+from avatar_optuna.distillation._recipe import EpochRecord
 from avatar_optuna.distillation._tokens import chunks_by_tokens
 from avatar_optuna.students import Configuration
 from avatar_optuna.students.transformer import TRANSFORMER
@@ -74,3 +75,27 @@ def test_functions_of_many_scores_are_trained_packed(
     trainer = make_trainer(student, single_teacher, tmp_path)
     trainer.train.tokens.host_lengths[:] = length
     assert is_trained_packed(trainer.network, trainer.train.tokens) == expected
+
+
+@pytest.mark.parametrize("kind", POSITION_EMBEDDING_TYPES)
+def test_an_interrupted_training_ends_with_the_same_bits(
+    kind: str, single_teacher: Teacher, small_student: Configuration, tmp_path: Path
+) -> None:
+    """With dropout: its pools are drawn anew in each epoch."""
+    student = TRANSFORMER.configure(**{**small_student.to_dict(), "position_embedding_type": kind})
+
+    def trained(name: str, stops: bool) -> list[torch.Tensor]:
+        def on_epoch(record: EpochRecord) -> None:
+            if stops and record.epoch == 1:
+                raise KeyboardInterrupt
+
+        trainer = make_trainer(student, single_teacher, tmp_path / name, epochs=3)
+        trainer.is_packed = True
+        trainer.run(on_epoch)
+        return [parameter.detach().clone() for parameter in trainer.parameters]
+
+    whole = trained("whole", stops=False)
+    with pytest.raises(KeyboardInterrupt):
+        trained("parts", stops=True)
+    again = trained("parts", stops=False)
+    assert all(torch.equal(one, other) for one, other in zip(whole, again, strict=True))
