@@ -299,31 +299,25 @@ def before_name(name: str) -> str | None:
 
 def edited_probe(task: Task, cache: Path) -> Probe:
     """The test split under edits."""
-    test = task.test
-    variants = edited(test.functions, task.language, count=_MEASURED_EDITS, cache_dir=cache)
-    return Probe(
-        name="own edits",
-        functions=test.functions,
-        inputs=test.inputs.astype(np.int64),
-        labels=test.labels,
-        variants=variants,
-    )
+    variants = edited(task.test.functions, task.language, count=_MEASURED_EDITS, cache_dir=cache)
+    return _test_probe("own edits", task, variants)
 
 
 def syllables_probe(task: Task) -> Probe:
     """The test split with other names of variables, such as no edit of training gives."""
-    test = task.test
     recipe = Recipe("syllables", syllables, statements=False)
     variants = [
-        [variant(text, task.language, recipe, seed=seed) for text in test.functions] for seed in range(_MEASURED_EDITS)
+        [variant(text, task.language, recipe, seed=seed) for text in task.test.functions]
+        for seed in range(_MEASURED_EDITS)
     ]
-    return Probe(
-        name="syllables",
-        functions=test.functions,
-        inputs=test.inputs.astype(np.int64),
-        labels=test.labels,
-        variants=variants,
-    )
+    return _test_probe("syllables", task, variants)
+
+
+def _test_probe(name: str, task: Task, variants: Sequence[Sequence[str]]) -> Probe:
+    """The test split, with variants of its functions."""
+    test = task.test
+    inputs = test.inputs.astype(np.int64)
+    return Probe(name=name, functions=test.functions, inputs=inputs, labels=test.labels, variants=variants)
 
 
 def syllables(rng: np.random.Generator) -> Iterator[bytes]:
