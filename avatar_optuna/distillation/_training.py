@@ -23,7 +23,7 @@ from avatar_optuna.distillation._checkpoint import CheckpointStore, read_checkpo
 from avatar_optuna.distillation._classifier import classify_all, encode_all
 from avatar_optuna.distillation._contrastive import GroupPlan
 from avatar_optuna.distillation._fixed_steps import MAX_GRADIENT_NORM, FixedSteps, own_stream
-from avatar_optuna.distillation._lesson import Lesson
+from avatar_optuna.distillation._lesson import Lesson, has_bf16
 from avatar_optuna.distillation._processor import PACKED_ROWS, PACKED_TOKENS, is_trained_packed, packed_training
 from avatar_optuna.distillation._randomness import seed_of, seeded
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, Judge, OnEpoch, Recipe, SoftLabels
@@ -31,6 +31,7 @@ from avatar_optuna.distillation._representation import new_projection
 from avatar_optuna.distillation._tokens import chunks_by_tokens
 from avatar_optuna.exceptions import AvatarError, DivergenceError
 from avatar_optuna.students import FULL_PRECISION
+from avatar_optuna.students.packing import is_packed
 from avatar_optuna.students.weights import rounded_weights
 from avatar_optuna.tasks import accuracies
 
@@ -60,7 +61,7 @@ class Trainer:
             small for them, and otherwise, a step reads its functions in chunks of like length.
         is_captured: Whether steps of fixed shapes are captured, on a GPU.
         is_narrow: Whether steps of fixed shapes compute with a copy of the network in bf16 (see `NarrowCopy`); the
-            network must read and give bf16 throughout.
+            network must read and give bf16 throughout. None: where packed functions are read, and the GPU has bf16.
         precision: Of the weights once they are written: epochs are judged by what will be read back.
         stop_after: Epochs after which a part of the recipe's training ends; None trains to its end.
         judge: Says by another figure than balanced accuracy which epoch is the best; None by that.
@@ -81,7 +82,7 @@ class Trainer:
         store: CheckpointStore | None = None,
         has_fixed_steps: bool | None = None,
         is_captured: bool = True,
-        is_narrow: bool = False,
+        is_narrow: bool | None = None,
         precision: str = FULL_PRECISION,
         stop_after: int | None = None,
         judge: Judge | None = None,
@@ -107,7 +108,9 @@ class Trainer:
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.trained = [*self.parameters, *(self.projection.parameters() if self.projection is not None else ())]
         self.has_fixed_steps = self.device.type == "cuda" if has_fixed_steps is None else has_fixed_steps
-        self.is_captured, self.is_narrow, self.precision = is_captured, is_narrow, precision
+        self.is_captured, self.precision = is_captured, precision
+        computes_narrow = is_packed(network, self.device) and has_bf16(self.device)
+        self.is_narrow = computes_narrow if is_narrow is None else is_narrow
         self.num_epochs = recipe.epochs if stop_after is None else min(stop_after, recipe.epochs)
         self.fixed_steps: FixedSteps | None = None
         rate = torch.zeros((), device=self.device) if self.has_fixed_steps else 0.0

@@ -2,6 +2,7 @@
 
 A GPU takes kernels of several processes by turns, but those of several streams of one process at once: four students
 that share a card are workers in threads of one process. Each claims, keeps and gives back jobs as if it were alone.
+Under CUDA's multi-process service kernels of several processes run at once: then each slot has a process.
 
 A worker's settings come through its standard input, so no password stands in a list of processes. The pipe stays open:
 when it closes, whoever started the worker is gone, however it went, and the worker hands its job back and ends.
@@ -46,6 +47,7 @@ _DEATHS_AT_START = 5
 _SENT_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 _INPUT_ERROR = 2
 _WORKERS_PER_PROCESS = 4  # on a GPU: four captured students fill an H100, and more wait for the interpreter
+_SERVICE_FOLDER = "/tmp/nvidia-mps"  # where CUDA's multi-process service listens if it is not told otherwise
 
 
 @dataclass
@@ -74,7 +76,7 @@ class WorkerProcesses:
     """Worker processes of this machine; leaving the context stops them, and they hand their jobs back.
 
     Args:
-        slots: One process each, or one for each four slots of a GPU.
+        slots: One process each, or one for each four slots of a GPU without the multi-process service.
         until_empty: Each ends when no job waits or runs.
         executor: Who does the jobs, as "module:name".
         artifacts: The one artifact store that the workers may use; None takes the study's from the database, which
@@ -151,6 +153,10 @@ class WorkerProcesses:
 
     def begin(self) -> None:
         """Begin a worker on each slot, where none runs: at first, or after all have ended by themselves."""
+        if self._slots[0].name != "cpu" and _has_service():
+            logger.warning(
+                "%d students at a time, a process each, under CUDA's multi-process service", len(self._slots)
+            )
         try:
             for slot, workers in _shared(self._slots):
                 self._processes.append(self._begin(slot, workers))
@@ -230,11 +236,16 @@ def worker_main() -> int:
 def _shared(slots: Sequence[Slot]) -> list[tuple[Slot, int]]:
     """The slots of a process each, and how many workers it runs: slots of one GPU share processes by fours."""
     gpus = {slot.name: slot for slot in slots if slot.name != "cpu"}
-    counts, most = Counter(slot.name for slot in slots), _WORKERS_PER_PROCESS
+    counts, most = Counter(slot.name for slot in slots), 1 if _has_service() else _WORKERS_PER_PROCESS
     return [
         *((slot, 1) for slot in slots if slot.name == "cpu"),
         *((gpu, min(most, counts[name] - at)) for name, gpu in gpus.items() for at in range(0, counts[name], most)),
     ]
+
+
+def _has_service() -> bool:
+    """Whether CUDA's multi-process service runs, under which kernels of several processes run at once."""
+    return (Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", _SERVICE_FOLDER)) / "nvidia-cuda-mps-control.pid").exists()
 
 
 def _run_side_by_side(workers: Sequence[Worker]) -> None:

@@ -316,9 +316,9 @@ class PackedAttention(torch.autograd.Function):
         out = projected.new_zeros(len(projected), width)
         lses = torch.empty(len(projected), heads, dtype=torch.float32, device=projected.device)
         grid = (triton.cdiv(longest, block), len(starts) * heads)
-        warps = 2 if kind else 4
+        ctx.warps = 2 if kind and block_d <= 32 else 4
         tensors = (projected, distances, out, lses, starts, lengths, seed)
-        _forward[grid](*tensors, *ctx.sizes, num_warps=warps, num_stages=2, **ctx.options)
+        _forward[grid](*tensors, *ctx.sizes, num_warps=ctx.warps, num_stages=2, **ctx.options)
         ctx.table_dtype = None if table is None else table.dtype
         ctx.save_for_backward(*tensors)
         return out
@@ -334,7 +334,7 @@ class PackedAttention(torch.autograd.Function):
         block = ctx.options["BLOCK"]
         blocks = triton.cdiv(longest, block)
         grid = (blocks, len(starts) * heads)
-        last = {"num_warps": 2 if ctx.options["KIND"] else 4, "num_stages": 1, **ctx.options}
+        last = {"num_warps": ctx.warps, "num_stages": 1, **ctx.options}
         _backward_queries[grid](*given, d_projected, starts, lengths, seed, *ctx.sizes, **last)
         _backward_keys[grid](*given, d_projected, starts, lengths, seed, *ctx.sizes, **last)
         d_table = None

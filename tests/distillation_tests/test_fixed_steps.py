@@ -54,7 +54,7 @@ def test_a_narrow_copy_learns_what_the_network_does(
 ) -> None:
     student = without_dropout(small_student)
     options: dict[str, Any] = {"has_fixed_steps": True, "learning_rate": 1e-3}
-    wide = make_trainer(student, pair_teacher, tmp_path / "wide", **options)
+    wide = make_trainer(student, pair_teacher, tmp_path / "wide", is_narrow=False, **options)
     narrow = make_trainer(student, pair_teacher, tmp_path / "narrow", is_narrow=True, **options)
     for epoch in range(2):
         torch.testing.assert_close(narrow.train_epoch(epoch), wide.train_epoch(epoch), rtol=2e-2, atol=0.0)
@@ -71,7 +71,7 @@ def test_a_run_with_a_narrow_copy_resumes_to_the_bit(
 
 
 def _check_resume(
-    teacher: Teacher, student: Configuration, tmp_path: Path, *, device: str, is_narrow: bool = False
+    teacher: Teacher, student: Configuration, tmp_path: Path, *, device: str, is_narrow: bool | None = None
 ) -> None:
     options: dict[str, Any] = {"device": device, "has_fixed_steps": True, "epochs": 4, "token_dropout_prob": 0.1}
     options["is_narrow"] = is_narrow

@@ -27,7 +27,7 @@ def make_trainer(
     device: str = "cpu",
     has_fixed_steps: bool | None = None,
     is_captured: bool = True,
-    is_narrow: bool = False,
+    is_narrow: bool | None = None,
     groups: Any = None,
     **recipe: Any,
 ) -> Trainer:

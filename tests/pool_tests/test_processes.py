@@ -75,6 +75,15 @@ def test_four_slots_of_a_gpu_share_a_process() -> None:
     assert shared == [("cpu", 1), ("cpu", 1), ("cuda:0", 4), ("cuda:0", 4), ("cuda:0", 2), ("cuda:1", 1)]
 
 
+def test_slots_of_a_gpu_have_processes_under_the_multi_process_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    assert [workers for _, workers in _shared(_gpu_slots(6))] == [4, 2]
+    (tmp_path / "nvidia-cuda-mps-control.pid").touch()
+    assert [workers for _, workers in _shared(_gpu_slots(6))] == [1] * 6
+
+
 def test_slots_of_one_gpu_are_workers_of_one_process(
     sqlite_pool: Pool, jobs: MakeJobs, sqlite_url: str, tmp_path: Path
 ) -> None:

@@ -19,6 +19,29 @@ from avatar_optuna.students.transformer._family import POSITION_EMBEDDING_TYPES,
 from avatar_optuna.students.transformer._processor_attention import ProcessorAttention, skew
 
 
+def runs_kernels(packed: Tensor) -> bool:
+    """Whether Triton's kernels serve these: they are packed, and on a GPU."""
+    return packed.is_cuda
+
+
+def _rows(table: nn.Embedding, numbers: Tensor) -> Tensor:
+    """Rows (..., w) of a table; packed numbers are (t,)."""
+    if numbers.ndim > 1 or not runs_kernels(numbers):
+        return table(numbers)  # type: ignore[no-any-return]
+    from avatar_optuna.students._norm_kernels import RowsOf  # Triton is there on GPU machines alone
+
+    return RowsOf.apply(table.weight, numbers)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _normed(norm: nn.LayerNorm, inner: Tensor, residual: Tensor | None) -> Tensor:
+    """The normed sum of one or two tensors (..., w); packed ones are (t, w)."""
+    if inner.ndim > 2 or not runs_kernels(inner):
+        return norm(inner if residual is None else inner + residual)  # type: ignore[no-any-return]
+    from avatar_optuna.students._norm_kernels import ResidualNorm
+
+    return ResidualNorm.apply(inner, residual, norm.weight, norm.bias, norm.eps)  # type: ignore[no-any-return, no-untyped-call]
+
+
 class Embeddings(nn.Module):
     """Tokens (and absolute positions, where the student has them) to vectors."""
 
@@ -35,7 +58,8 @@ class Embeddings(nn.Module):
 
     def forward(self, input_ids: Tensor, positions: Tensor | None = None) -> Tensor:
         # input_ids (n, t), or (t,) with the position of each token in its function
-        vectors = self.word_embeddings(input_ids) + self.token_type_embeddings.weight[0]  # (n, t, w)
+        vectors = _rows(self.word_embeddings, input_ids) + self.token_type_embeddings.weight[0]  # (n, t, w)
+        places = None
         if self.has_positions:
             if positions is None:
                 # RoBERTa counts the tokens that are not padding, from 2; padding itself sits at row 1.
@@ -43,8 +67,8 @@ class Embeddings(nn.Module):
                 rows = real.cumsum(dim=1) * real + PAD_TOKEN_ID  # (n, t)
             else:
                 rows = positions + POSITION_OFFSET  # (t,)
-            vectors = vectors + self.position_embeddings(rows)  # (n, t, w)
-        return self.dropout(self.LayerNorm(vectors))  # type: ignore[no-any-return]  # (n, t, w)
+            places = _rows(self.position_embeddings, rows)  # (n, t, w)
+        return self.dropout(_normed(self.LayerNorm, vectors, places))  # type: ignore[no-any-return]  # (n, t, w)
 
 
 class SelfAttention(nn.Module):
@@ -135,7 +159,7 @@ class Residual(nn.Module):
 
     def forward(self, inner: Tensor, vectors: Tensor) -> Tensor:
         # inner (n, t, inner), vectors (n, t, w)
-        return self.LayerNorm(self.dropout(self.dense(inner)) + vectors)  # type: ignore[no-any-return]  # (n, t, w)
+        return _normed(self.LayerNorm, self.dropout(self.dense(inner)), vectors)  # (n, t, w)
 
 
 class Attention(nn.Module):

@@ -1,0 +1,166 @@
+"""Layer normalization and rows of tables over packed functions on a GPU: Triton kernels, forward and backward.
+
+torch's own take a block of threads for each row of at most some hundred components, several kernels beside it for the
+sum, the casts and the gradients of weights, and a sort of 64-bit keys for the gradient of a table: together more of a
+small student's step than its products and its attention. Sums are in float32 and in a fixed order: the same inputs give
+the same bits.
+
+Shapes: T rows (tokens of all functions) of w components; a table of v rows.
+"""
+
+# Triton writes compile-time constants in capitals, and its decorator has no types.
+# ruff: noqa: N803
+# mypy: disable-error-code="untyped-decorator"
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+_TILE = 2048  # components that a program holds at once
+_PARTS = 256  # partial sums of the gradients of weights
+_LARGEST_SHORT = 2**15 - 1
+
+
+@triton.jit(do_not_specialize=["count", "width"])
+def _norm_forward(  # type: ignore[no-untyped-def]
+    inner, residual, weight, bias, out, total, means, scales, count, width, epsilon, ROWS: tl.constexpr,
+    BLOCK: tl.constexpr, HAS_RESIDUAL: tl.constexpr,
+):  # fmt: skip
+    rows, columns = tl.program_id(0) * ROWS + tl.arange(0, ROWS), tl.arange(0, BLOCK)
+    places = rows[:, None] * width + columns[None, :]
+    is_there = (rows < count)[:, None] & (columns < width)[None, :]
+    x = tl.load(inner + places, mask=is_there, other=0.0).to(tl.float32)
+    if HAS_RESIDUAL:
+        x += tl.load(residual + places, mask=is_there, other=0.0).to(tl.float32)
+    tl.store(total + places, x.to(total.dtype.element_ty), mask=is_there)
+    mean = tl.sum(x, axis=1) / width
+    centred = tl.where(is_there, x - mean[:, None], 0.0)
+    scale = 1.0 / tl.sqrt(tl.sum(centred * centred, axis=1) / width + epsilon)
+    gain = tl.load(weight + columns, mask=columns < width, other=0.0).to(tl.float32)
+    shift = tl.load(bias + columns, mask=columns < width, other=0.0).to(tl.float32)
+    y = centred * scale[:, None] * gain[None, :] + shift[None, :]
+    tl.store(out + places, y.to(out.dtype.element_ty), mask=is_there)
+    tl.store(means + rows, mean, mask=rows < count)
+    tl.store(scales + rows, scale, mask=rows < count)
+
+
+@triton.jit(do_not_specialize=["count", "width"])
+def _norm_backward(  # type: ignore[no-untyped-def]
+    d_out, total, weight, means, scales, d_total, parts, count, width, ROWS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """The gradient of the sum, and a share of those of weight and bias: parts (programs, 2, w)."""
+    columns = tl.arange(0, BLOCK)
+    gain = tl.load(weight + columns, mask=columns < width, other=0.0).to(tl.float32)
+    d_gain = tl.zeros((BLOCK,), tl.float32)
+    d_shift = tl.zeros((BLOCK,), tl.float32)
+    for first in range(tl.program_id(0) * ROWS, count, tl.num_programs(0) * ROWS):
+        rows = first + tl.arange(0, ROWS)
+        places = rows[:, None] * width + columns[None, :]
+        is_there = (rows < count)[:, None] & (columns < width)[None, :]
+        d_y = tl.load(d_out + places, mask=is_there, other=0.0).to(tl.float32)
+        x = tl.load(total + places, mask=is_there, other=0.0).to(tl.float32)
+        mean = tl.load(means + rows, mask=rows < count, other=0.0)
+        scale = tl.load(scales + rows, mask=rows < count, other=0.0)
+        normed = tl.where(is_there, (x - mean[:, None]) * scale[:, None], 0.0)
+        d_gain += tl.sum(d_y * normed, axis=0)
+        d_shift += tl.sum(d_y, axis=0)
+        d_normed = d_y * gain[None, :]
+        along = tl.sum(d_normed * normed, axis=1) / width
+        across = tl.sum(d_normed, axis=1) / width
+        d_x = (d_normed - across[:, None] - normed * along[:, None]) * scale[:, None]
+        tl.store(d_total + places, d_x.to(d_total.dtype.element_ty), mask=is_there)
+    place = tl.program_id(0) * 2 * width + columns
+    tl.store(parts + place, d_gain, mask=columns < width)
+    tl.store(parts + place + width, d_shift, mask=columns < width)
+
+
+@triton.jit(do_not_specialize=["width"])
+def _sum_rows(  # type: ignore[no-untyped-def]
+    d_rows, order, ends, d_table, width, ROWS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """A row of a table's gradient: the sum of the gradients of the places that read it."""
+    which, columns = tl.program_id(0), tl.arange(0, BLOCK)
+    begin, end = tl.load(ends + which), tl.load(ends + which + 1)
+    found = tl.zeros((BLOCK,), tl.float32)
+    for first in range(begin, end, ROWS):
+        places = first + tl.arange(0, ROWS)
+        rows = tl.load(order + places, mask=places < end, other=0)
+        is_there = (places < end)[:, None] & (columns < width)[None, :]
+        values = tl.load(d_rows + rows[:, None] * width + columns[None, :], mask=is_there, other=0.0)
+        found += tl.sum(values.to(tl.float32), axis=0)
+    tl.store(d_table + which * width + columns, found.to(d_table.dtype.element_ty), mask=columns < width)
+
+
+class ResidualNorm(torch.autograd.Function):
+    """Layer normalization of the sum of two matrices, or of one."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, inner: Tensor, residual: Tensor | None, weight: Tensor, bias: Tensor, epsilon: float
+    ) -> Tensor:
+        """(T, w) of `inner` and `residual`, (T, w) each, with weight and bias (w,); in the wider of their types."""
+        added = inner if residual is None else residual
+        inner, added = inner.contiguous(), added.contiguous()
+        count, width = inner.shape
+        out = torch.empty(count, width, dtype=torch.result_type(inner, added), device=inner.device)
+        total = torch.empty_like(out)
+        means, scales = (torch.empty(count, dtype=torch.float32, device=inner.device) for _ in range(2))
+        block, rows = _tile(width)
+        options = {"ROWS": rows, "BLOCK": block, "HAS_RESIDUAL": residual is not None}
+        tensors = (inner, added, weight, bias, out, total, means, scales)
+        _norm_forward[(triton.cdiv(count, rows),)](*tensors, count, width, epsilon, **options)
+        ctx.save_for_backward(total, weight, means, scales)
+        ctx.types = inner.dtype, None if residual is None else residual.dtype, bias.dtype
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of the two matrices, which are the same, of weight and of bias."""
+        total, weight, means, scales = ctx.saved_tensors
+        count, width = total.shape
+        block, rows = _tile(width)
+        d_total = torch.empty_like(total)
+        programs = min(_PARTS, triton.cdiv(count, rows))
+        parts = torch.empty(programs, 2, width, dtype=torch.float32, device=total.device)
+        _norm_backward[(programs,)](
+            d_out.contiguous(), total, weight, means, scales, d_total, parts, count, width, ROWS=rows, BLOCK=block
+        )
+        d_weight, d_bias = parts.sum(0).unbind()
+        of_inner, of_residual, of_bias = ctx.types
+        d_residual = None if of_residual is None else d_total.to(of_residual)
+        return d_total.to(of_inner), d_residual, d_weight.to(weight.dtype), d_bias.to(of_bias), None
+
+
+class RowsOf(torch.autograd.Function):
+    """Rows of a table, whose gradient is summed in the order of the places that read them."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, rows: Tensor) -> Tensor:
+        """(T, w) of a table (v, w) and the numbers (T,) of the rows that are read."""
+        ctx.save_for_backward(rows)
+        ctx.about = table.shape, table.dtype
+        return table.index_select(0, rows)
+
+    @staticmethod
+    def backward(ctx: Any, d_rows: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradient of the table, 0 in rows that are not read."""
+        (rows,) = ctx.saved_tensors
+        (count, width), dtype = ctx.about
+        narrow = torch.int16 if count <= _LARGEST_SHORT else torch.int32  # a sort takes a pass for each byte
+        found, order = rows.to(narrow).sort(stable=True)
+        ends = torch.searchsorted(found, torch.arange(count + 1, dtype=narrow, device=rows.device))
+        d_table = torch.empty(count, width, dtype=dtype, device=rows.device)
+        block, tile = _tile(width)
+        _sum_rows[(count,)](d_rows.contiguous(), order, ends, d_table, width, ROWS=min(tile, 32), BLOCK=block)
+        return d_table, None
+
+
+def _tile(width: int) -> tuple[int, int]:
+    """Components and rows that a program holds at once."""
+    block = max(16, triton.next_power_of_2(width))
+    return block, max(1, min(64, _TILE // block))
