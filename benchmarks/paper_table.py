@@ -1,14 +1,15 @@
-"""The paper's table on BigCloneBench, in one run: a teacher of CodeBERT's size, and students of 3 MB to 12 KB.
+"""The paper's table on a data set, in one run: a teacher of CodeBERT's size, and students of 3 MB to 12 KB.
 
     python -m benchmarks.paper_table --data DIR --device cuda --workers 8 --out OUT --work WORK
 
-The teacher is trained here from nothing (`benchmarks.paper_teachers` says how well a device is used by that), students
-are distilled from it with three seeds each, evaluated once on `test.txt`, and timed beside it, on one thread of the
-processor and on the GPU, with joules by counter where there is one. `OUT/table.md` and `OUT/results.json` are written.
+The teacher is trained here from nothing (`benchmarks.paper_teachers` says how well a device is used by that), or is
+what `--teacher` says. Students are distilled from it with three seeds each, evaluated once on the test split, and timed
+beside it, on one thread of the processor and on the GPU, with joules by counter where there is one. Beside them stands
+what a user would try first: the teacher in int8 by torch, as an ONNX graph in float32 and int8, and with half of its
+layers. `OUT/table.md` and `OUT/results.json` are written.
 
-A difference is paired: of the accuracies on the same pairs, the mean over the seeds, with a 95 % interval over
-resampled functions (a pair counts as often as both of its functions together) and resampled seeds. Give the same
-command again to go on.
+A difference is paired: of `--metric` on the same inputs, the mean over the seeds, with a 95 % interval over resampled
+functions and seeds. Give the same command again to go on.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import copy
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from avatar_optuna.distillation import Classifier
 from avatar_optuna.measurement import CODEBERT_NAME, TEACHER, compare
 from avatar_optuna.settings import MeasurementSettings
-from avatar_optuna.tasks import Task, baseline_predictions
+from avatar_optuna.tasks import baseline_logits
 from benchmarks.bigclonebench import STUDENTS as TRANSFORMERS
+from benchmarks.drawn_figures import METRICS, Drawn, drawn_figure, interval
 from benchmarks.headline import device_name
 from benchmarks.paper_teachers import CODEBERT
-from benchmarks.trials import Bench, Outcome, Trial, over_seeds, run_trials
+from benchmarks.trials import Bench, Outcome, Trial, add_run_options, over_seeds, read_trials, run_trials
 
 _RECIPE = {"hard_label_weight": 0.3, "token_dropout_prob": 0.1}
 _KINDS = ("precision", "grams", "buckets", "width", "pooling", "num_hidden_layers", "intermediate_size")
@@ -63,7 +65,13 @@ HASHED = tuple(
     )
     for name, shape in _HASHED.items()
 )
-Right = npt.NDArray[np.bool_]
+Logits = npt.NDArray[Any]
+BASELINE = "TF-IDF"
+INT8 = "teacher in int8"
+ONNX = "teacher as an ONNX graph"
+ONNX_INT8 = "teacher as an ONNX graph, int8"
+HALF = "teacher, half of its layers"
+ON_A_PROCESSOR = (INT8, ONNX, ONNX_INT8)
 
 
 def main() -> None:
@@ -73,35 +81,32 @@ def main() -> None:
     results = options.out / "results.json"
     document: dict[str, Any] = {"device": device_name(options.device), "torch": torch.__version__}
     bench = Bench(
-        task={"kind": "clone-detection", "data": options.data, "max_train": options.max_train},
-        teacher={
-            "architecture": {**CODEBERT, **options.sizes},
-            "epochs": options.teacher_epochs,
-            "learning_rate": 1e-4,
-            "batch_size": 32,
-        },
+        task=task_section(options),
+        teacher=teacher_section(options),
         device=options.device,
         work=options.work / "students",
         cache=options.work / "cache",
         deadline=time.time() + options.budget_s,
+        metric="balanced_accuracy" if options.metric == "accuracy" else options.metric,
     )
     began = time.time()
     task, teacher = bench.load()
     print(f"teacher ready after {time.time() - began:.0f} s on {document['device']}", flush=True)
     outcomes = distilled(bench, options)
-    right = {TEACHER: [teacher.logits("test").argmax(1) == task.test.labels]}
-    right["TF-IDF"] = [baseline_predictions(task)["test"] == task.test.labels]
+    answers: dict[str, list[Logits]] = {
+        TEACHER: [teacher.logits("test")],
+        BASELINE: [baseline_logits(task)["test"]],
+    }
     for outcome in outcomes:
-        classifier = Classifier.load(outcome.directory)
-        logits = classifier.predict_logits(task.test.functions, task.test.inputs, batch_size=64)
-        right.setdefault(outcome.trial.name, []).append(logits.argmax(1) == task.test.labels)
-    models = timed_models(teacher.classifier, outcomes)
+        logits = Classifier.load(outcome.directory).predict_logits(task.test.functions, task.test.inputs, batch_size=64)
+        answers.setdefault(outcome.trial.name, []).append(logits)
+    assert teacher.classifier is not None
+    models = {**students_of(outcomes), **first_tries(teacher.classifier, options.work / "onnx")}
     torch.set_num_threads(os.cpu_count() or 1)
     for name in (name for name in models if name.startswith(TEACHER)):
-        logits = models[name].predict_logits(task.test.functions, task.test.inputs)
-        right[name] = [logits.argmax(1) == task.test.labels]
+        answers[name] = [models[name].predict_logits(task.test.functions, task.test.inputs)]
     document["students"] = [asdict(outcome) for outcome in outcomes]
-    document["right"] = {name: np.array(seeds).astype(int).tolist() for name, seeds in right.items()}
+    document["answers"] = {name: [logits.tolist() for logits in seeds] for name, seeds in answers.items()}
     results.write_text(json.dumps(document, default=str))
     runs = {
         device: [
@@ -117,8 +122,9 @@ def main() -> None:
     }
     document["compared"] = {device: [run.to_dict() for run in each] for device, each in runs.items()}
     sizes = {outcome.trial.name: outcome.size_bytes for outcome in outcomes}
-    sizes["teacher in int8"] = int8_bytes(teacher.classifier)
-    text = table(task, right, sizes, runs)
+    sizes |= {INT8: int8_bytes(teacher.classifier), **onnx_bytes(options.work / "onnx")}
+    drawn = {name: [drawn_figure(task, one, options.metric) for one in seeds] for name, seeds in answers.items()}
+    text = table(drawn, sizes, runs, options.metric)
     results.write_text(json.dumps(document, default=str))
     (options.out / "table.md").write_text(text)
     print(text)
@@ -127,30 +133,56 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kind", default="clone-detection")
     parser.add_argument("--data", required=True)
-    parser.add_argument("--max-train", type=int, default=20_000)
+    parser.add_argument("--max-train", type=int, help="inputs to train on (20,000 for pairs of clone detection)")
+    parser.add_argument("--task", type=json.loads, default={}, metavar="JSON", help="further keys of [task]")
     parser.add_argument("--sizes", type=json.loads, default={}, help="in place of CodeBERT's, for a quick try")
     parser.add_argument("--teacher-epochs", type=int, default=4)
+    parser.add_argument("--teacher", type=json.loads, default={}, metavar="JSON", help="further keys of [teacher]")
+    parser.add_argument("--metric", default="accuracy", choices=METRICS, help="that is reported and chooses epochs")
+    parser.add_argument("--trials", type=Path, help="JSON lines of students, in place of the built-in ones")
+    parser.add_argument(
+        "--settings", type=json.loads, default={}, metavar="JSON", help="further keys of [distillation]"
+    )
     parser.add_argument("--student-epochs", type=int)
     parser.add_argument("--only", nargs="*", help="names of students")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--workers", type=int, default=1, help="processes that distil at once")
-    parser.add_argument("--budget-s", type=float, default=1e9, help="begin no epoch after so many seconds")
     parser.add_argument("--repeats", type=int, default=50)
     parser.add_argument("--times", type=int, default=3, help="times that all are timed beside each other")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
+    add_run_options(parser)
     return parser.parse_args()
+
+
+def task_section(options: argparse.Namespace) -> dict[str, Any]:
+    """The section `[task]`."""
+    max_train = options.max_train or (20_000 if options.kind == "clone-detection" else None)
+    return {"kind": options.kind, "data": options.data, "max_train": max_train, **options.task}
+
+
+def teacher_section(options: argparse.Namespace) -> dict[str, Any]:
+    """The section `[teacher]`: a network of CodeBERT's size, unless another source is named."""
+    if options.teacher.keys() & {"checkpoint", "pretrained"}:
+        return dict(options.teacher)
+    own = {"architecture": {**CODEBERT, **options.sizes}, "epochs": options.teacher_epochs}
+    return {**own, "learning_rate": 1e-4, "batch_size": 32, **options.teacher}
 
 
 def distilled(bench: Bench, options: argparse.Namespace) -> list[Outcome]:
     """Students that were finished; hashed ones on the processor, where they are trained faster than on a GPU."""
+    given = read_trials(options.trials) if options.trials else [*HASHED, TRANSFORMERS[0]]
+    trials = [
+        replace(
+            trial,
+            epochs=options.student_epochs or trial.epochs,
+            settings={**trial.settings, **options.settings},
+        )
+        for trial in given
+        if not options.only or trial.name in options.only
+    ]
     outcomes: list[Outcome] = []
-    for trials, device in ((HASHED, "cpu"), (TRANSFORMERS[:1], bench.device)):
-        named = [trial for trial in trials if not options.only or trial.name in options.only]
-        named = [replace(trial, epochs=options.student_epochs or trial.epochs) for trial in named]
-        queued = over_seeds(named, options.seeds)
+    for is_hashed, device in ((True, "cpu"), (False, bench.device)):
+        queued = over_seeds([trial for trial in trials if (trial.family == "hashed") == is_hashed], options.seeds)
         workers = min(options.workers, len(queued))
         for outcome in run_trials(replace(bench, device=device), queued, workers) if queued else ():
             print(
@@ -161,78 +193,130 @@ def distilled(bench: Bench, options: argparse.Namespace) -> list[Outcome]:
     return sorted(outcomes, key=lambda outcome: (outcome.trial.name, outcome.trial.seed))
 
 
-def timed_models(teacher: Classifier | None, outcomes: Sequence[Outcome]) -> dict[str, Classifier]:
-    """One seed of each student, and what a user would try first: the teacher in int8 and with half of its layers."""
-    assert teacher is not None
+def students_of(outcomes: Sequence[Outcome]) -> dict[str, Classifier]:
+    """One seed of each student, by name."""
     models = {outcome.trial.name: Classifier.load(outcome.directory) for outcome in reversed(outcomes)}
-    int8 = on_device(teacher, "cpu")
-    quantized = torch.ao.quantization.quantize_dynamic(int8.network, {nn.Linear}, dtype=torch.qint8)
-    halved = copy.deepcopy(int8.network)
-    halved.roberta.encoder["layer"] = halved.roberta.encoder["layer"][:6]
+    return dict(sorted(models.items()))
+
+
+def first_tries(teacher: Classifier, folder: Path) -> dict[str, Classifier]:
+    """What a user would try first with a teacher, on a processor."""
+    plain = on_device(teacher, "cpu")
+    quantized = torch.ao.quantization.quantize_dynamic(plain.network, {nn.Linear}, dtype=torch.qint8)
+    paths = onnx_graphs(plain, folder)
     return {
-        **dict(sorted(models.items())),
-        "teacher in int8": replace(int8, network=quantized),
-        "teacher, 6 layers": replace(int8, network=halved),
+        INT8: replace(plain, network=quantized),
+        **{name: replace(plain, network=OnnxNetwork(path, plain.network)) for name, path in paths.items()},
+        HALF: replace(plain, network=halved(plain.network)),
     }
 
 
-def int8_bytes(teacher: Classifier | None) -> int:
+def halved(network: nn.Module) -> nn.Module:
+    """A copy with the first half of the layers."""
+    copied = copy.deepcopy(network)
+    layers = max((module for module in copied.modules() if isinstance(module, nn.ModuleList)), key=len)
+    del layers[len(layers) // 2 :]
+    return copied
+
+
+class _Encoder(nn.Module):
+    """The half of a network that an ONNX graph holds."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Vectors (n, k) of ids and mask (n, t)."""
+        return self.network.encode(ids, mask)  # type: ignore[no-any-return]
+
+
+class OnnxNetwork(nn.Module):
+    """A network whose encoder is run by onnxruntime on one thread of a processor; its head stays torch's."""
+
+    def __init__(self, path: Path, network: Any) -> None:
+        super().__init__()
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.classify = network.classify
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Vectors (n, k) of functions (n, t)."""
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask.long()
+        (vectors,) = self.session.run(None, {"ids": input_ids.long().numpy(), "mask": mask.numpy()})
+        return torch.from_numpy(vectors)
+
+
+def onnx_graphs(teacher: Classifier, folder: Path) -> dict[str, Path]:
+    """Its encoder in float32 and in int8, made where they are missing; none where onnxruntime is."""
+    try:
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+    except ImportError:
+        print("onnxruntime is missing: no ONNX graphs", flush=True)
+        return {}
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {ONNX: folder / "encode.onnx", ONNX_INT8: folder / "encode-int8.onnx"}
+    if not paths[ONNX].is_file():
+        ids = torch.arange(5, 37)[None].repeat(2, 1)
+        axes = {0: "functions", 1: "tokens"}
+        torch.onnx.export(
+            _Encoder(teacher.network).eval(),
+            (ids, torch.ones_like(ids)),
+            str(paths[ONNX]),
+            input_names=["ids", "mask"],
+            output_names=["vectors"],
+            dynamic_axes={"ids": axes, "mask": axes, "vectors": {0: "functions"}},
+            opset_version=17,
+            dynamo=False,
+        )
+    if not paths[ONNX_INT8].is_file():
+        quantize_dynamic(paths[ONNX], paths[ONNX_INT8], weight_type=QuantType.QInt8, per_channel=True)
+    return paths
+
+
+def onnx_bytes(folder: Path) -> dict[str, int]:
+    """Of the graphs that are there."""
+    paths = {ONNX: folder / "encode.onnx", ONNX_INT8: folder / "encode-int8.onnx"}
+    return {name: path.stat().st_size for name, path in paths.items() if path.is_file()}
+
+
+def int8_bytes(teacher: Classifier) -> int:
     """Weights of linear layers in one byte, all others in four."""
-    assert teacher is not None
     modules = [module for module in teacher.network.modules() if isinstance(module, nn.Linear)]
     return 4 * teacher.num_parameters - 3 * sum(module.weight.numel() for module in modules)
 
 
 def fits(name: str, device: str) -> bool:
-    """torch's dynamic int8 is for processors."""
-    return device == "cpu" or name != "teacher in int8"
+    """Dynamic int8 and the ONNX graphs are for processors."""
+    return device == "cpu" or name not in ON_A_PROCESSOR
 
 
-def on_device(classifier: Classifier | None, device: str) -> Classifier:
-    """A copy of a classifier on a device."""
-    assert classifier is not None
+def on_device(classifier: Classifier, device: str) -> Classifier:
+    """A classifier on a device, a copy of it where it is elsewhere."""
+    if classifier.device == torch.device(device):
+        return classifier
     network = copy.deepcopy(classifier.network).to(device).eval()
     return replace(classifier, network=network, device=torch.device(device))
 
 
-def resampled(task: Task, count: int, seed: int = 0) -> npt.NDArray[np.float64]:
-    """Weights (count, inputs) of the test inputs when functions are drawn anew with replacement."""
-    generator = np.random.default_rng(seed)
-    functions, inputs = np.unique(task.test.inputs, return_inverse=True)
-    inputs = inputs.reshape(task.test.inputs.shape)
-    draws = generator.multinomial(len(functions), np.full(len(functions), 1 / len(functions)), size=count)
-    weights = draws[:, inputs].prod(axis=2).astype(np.float64)  # (count, inputs)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
-
-
-def mean_with_interval(
-    rights: Sequence[Right], beside: Sequence[Right] | None, weights: npt.NDArray[np.float64]
-) -> tuple[float, float, float]:
-    """Mean accuracy over seeds, or its difference to another model's, in points, with a 95 % interval."""
-    generator = np.random.default_rng(1)
-    own = np.array(rights, dtype=np.float64)  # (seeds, inputs)
-    values = own if beside is None else own - np.mean(np.array(beside, dtype=np.float64), axis=0)
-    draws = generator.integers(len(values), size=(len(weights), len(values)))
-    means = np.einsum("ri,rsi->r", weights, values[draws]) / len(values)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return 100 * float(values.mean()), 100 * float(low), 100 * float(high)
-
-
 def table(
-    task: Task, right: Mapping[str, Sequence[Right]], sizes: Mapping[str, int], runs: Mapping[str, Sequence[Any]]
+    drawn: Mapping[str, Sequence[Drawn]], sizes: Mapping[str, int], runs: Mapping[str, Sequence[Any]], metric: str
 ) -> str:
     """A Markdown row a model."""
-    weights = resampled(task, 500)
     devices = list(runs)
-    head = ["model", "bytes", "smaller", "test, %", "to the teacher, points", "to TF-IDF, points"]
+    head = ["model", "bytes", "smaller", f"test, {metric.replace('_', ' ')}, %", "to the teacher, points"]
+    head += ["to TF-IDF, points"]
     for device in devices:
         head += [f"ms ({device})", "faster"]
     head += ["mJ above idle", "less", "mJ gross", "less"]
     lines = [" | ".join(head), " | ".join(["---", *["---:"] * (len(head) - 1)])]
     compared = list(runs[devices[0]][0].models)
-    for name in [TEACHER, "TF-IDF", *[n for n in compared if n not in (TEACHER, CODEBERT_NAME)], CODEBERT_NAME]:
+    for name in [TEACHER, BASELINE, *[n for n in compared if n not in (TEACHER, CODEBERT_NAME)], CODEBERT_NAME]:
         cells = [name, *size_cells(name, sizes, runs[devices[0]][0])]
-        cells += accuracy_cells(name, right, weights)
+        cells += figure_cells(name, drawn)
         for device in devices:
             cells += ratio_cells(name, runs[device], lambda model: model.latency_ms, "{:.3g}")
         for read in (
@@ -250,16 +334,12 @@ def size_cells(name: str, sizes: Mapping[str, int], run: Any) -> list[str]:
     return [f"{own:,}", f"{run.models[TEACHER].size_bytes / own:,.0f}x"] if own else ["", ""]
 
 
-def accuracy_cells(name: str, right: Mapping[str, Sequence[Right]], weights: npt.NDArray[np.float64]) -> list[str]:
-    """Accuracy and its paired differences."""
-    if name not in right:
+def figure_cells(name: str, drawn: Mapping[str, Sequence[Drawn]]) -> list[str]:
+    """The figure on test and its paired differences."""
+    if name not in drawn:
         return ["", "", ""]
-    cells = []
-    for beside in (None, right[TEACHER], right["TF-IDF"]):
-        mean, low, high = mean_with_interval(right[name], beside, weights)
-        sign = "" if beside is None else "+"
-        cells.append(f"{mean:{sign}.2f} [{low:{sign}.1f}, {high:{sign}.1f}]")
-    return cells
+    besides: Iterable[Sequence[Drawn]] = ((), drawn[TEACHER], drawn[BASELINE])
+    return ["" if drawn[name] is beside else interval(drawn[name], beside) for beside in besides]
 
 
 def ratio_cells(name: str, runs: Sequence[Any], read: Callable[[Any], float | None], style: str) -> list[str]:

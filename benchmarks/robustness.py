@@ -43,8 +43,8 @@ from avatar_optuna.distillation._distillation import edited_functions
 from avatar_optuna.edits import Recipe, edited, recipes, variant
 from avatar_optuna.metrics._resampling import weights
 from avatar_optuna.tasks import Task
+from benchmarks.drawn_figures import drawn_figure
 from benchmarks.paper_table import HASHED
-from benchmarks.sizes import drawn_figure
 from benchmarks.sven import write_answers
 from benchmarks.trials import Bench, Trial, over_seeds, run_trials
 

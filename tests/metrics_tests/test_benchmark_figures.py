@@ -12,10 +12,11 @@ from avatar_optuna.costs import TaskShape, flops, size_bytes
 from avatar_optuna.decision import Aim, decide
 from avatar_optuna.metrics import Answers, figure
 from avatar_optuna.tasks import Split, Task
+from benchmarks.drawn_figures import METRICS, drawn_figure, interval
 from benchmarks.families import balanced, cells, figures_of, with_own
 from benchmarks.robustness import Answers as Scores
 from benchmarks.robustness import Probe, after_name, before_name, log_odds_of, syllables_probe, table, table_of_edits
-from benchmarks.sizes import METRICS, RANGES, drawn_figure, draws, interval
+from benchmarks.sizes import RANGES, draws
 
 
 def _task(count: int = 120) -> Task:
