@@ -12,6 +12,7 @@ from avatar_optuna.distillation._classifier import (
 )
 from avatar_optuna.distillation._cross_encoder import CrossClassifier
 from avatar_optuna.distillation._data_flow import DataFlowNetwork, DataFlowReader, with_data_flow
+from avatar_optuna.distillation._device_memory import limit_device_memory, within_device_memory
 from avatar_optuna.distillation._distillation import TrainedStudent, build_student, distil, edited_functions
 from avatar_optuna.distillation._fine_tuned import (
     load_encoder,

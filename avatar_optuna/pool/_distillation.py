@@ -7,7 +7,14 @@ import threading
 import time
 
 from avatar_optuna.costs import flops
-from avatar_optuna.distillation import Classifier, Teacher, distil, own_stream
+from avatar_optuna.distillation import (
+    Classifier,
+    Teacher,
+    distil,
+    limit_device_memory,
+    own_stream,
+    within_device_memory,
+)
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.manifest import store_decision
 from avatar_optuna.measurement import describe_device, measure, measure_objectives, use_threads
@@ -32,7 +39,8 @@ class Distiller:
     def __init__(self, about: ExecutorSettings) -> None:
         self._settings = StudySettings.from_dict(study_attributes(about.storage, about.study_name)[SETTINGS])
         self._cache_dir = about.cache_dir
-        self._device = about.slot.device
+        self._device, self._memory_share = about.slot.device, about.slot.memory_share
+        limit_device_memory(self._device, self._memory_share)
         if about.slot.threads is not None:
             use_threads(about.slot.threads)
         self._loaded: tuple[Task, Teacher] | None = None
@@ -40,7 +48,7 @@ class Distiller:
 
     def __call__(self, job: Job, context: JobContext) -> JobOutcome:
         """Distil, measure, and give back the student's directory; threads that share a GPU each have a stream."""
-        with own_stream(self._device):
+        with own_stream(self._device), within_device_memory(self._memory_share):
             return self._do(job, context)
 
     def _do(self, job: Job, context: JobContext) -> JobOutcome:

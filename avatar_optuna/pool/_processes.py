@@ -192,7 +192,8 @@ class WorkerProcesses:
             pass_fds=(claiming,),
         )
         os.close(claiming)
-        about = {"name": slot.name, "device": slot.device, "threads": slot.threads}
+        share = slot.memory_share * workers
+        about = {"name": slot.name, "device": slot.device, "threads": slot.threads, "memory_share": share}
         settings = {**self._settings, "slot": about, "workers": workers, "claiming": claiming}
         assert process.stdin is not None
         process.stdin.write(json.dumps(settings) + "\n")

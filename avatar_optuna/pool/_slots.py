@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -24,12 +24,14 @@ class Slot:
         device: The device as the process sees it: "cpu" or "cuda:0", for it sees no other.
         threads: Its share of the processor cores.
         environment: Variables that make it so.
+        memory_share: Of the device's memory, of which each slot of a GPU has as much.
     """
 
     name: str
     device: str
     threads: int
     environment: Mapping[str, str] = field(default_factory=dict)
+    memory_share: float = 1.0
 
 
 def parse_devices(devices: str = "auto", *, workers: int | None = None) -> tuple[Slot, ...]:
@@ -56,11 +58,11 @@ def parse_devices(devices: str = "auto", *, workers: int | None = None) -> tuple
             names += named * int(match["count"] or 1)
     if workers is not None:
         names = [names[index % len(names)] for index in range(workers)]
-    return tuple(_slot(name, len(names), visible) for name in names)
+    return tuple(_slot(name, names, visible) for name in names)
 
 
-def _slot(name: str, slots: int, visible: tuple[str, ...]) -> Slot:
-    threads = max(1, len(os.sched_getaffinity(0)) // slots)
+def _slot(name: str, names: Sequence[str], visible: tuple[str, ...]) -> Slot:
+    threads = max(1, len(os.sched_getaffinity(0)) // len(names))
     environment = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
     if name == "cpu":
         environment["CUDA_VISIBLE_DEVICES"] = ""
@@ -70,7 +72,13 @@ def _slot(name: str, slots: int, visible: tuple[str, ...]) -> Slot:
         here = ", ".join(f"cuda:{i}" for i in range(len(visible))) or "no CUDA device"
         raise InputError(f"devices must be of this machine, which has {here}, got {name}")
     environment |= {"CUDA_VISIBLE_DEVICES": visible[index], "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # as NVML counts
-    return Slot(name=name, device="cuda:0", threads=threads, environment=MappingProxyType(environment))
+    return Slot(
+        name=name,
+        device="cuda:0",
+        threads=threads,
+        environment=MappingProxyType(environment),
+        memory_share=1 / names.count(name),
+    )
 
 
 def _visible_gpus() -> tuple[str, ...]:

@@ -32,6 +32,11 @@ def test_several_slots_on_one_device() -> None:
     assert len(parse_devices("cpu", workers=0)) == 0
 
 
+def test_slots_of_a_gpu_share_its_memory() -> None:
+    slots = parse_devices("cuda:0*4,cuda:1,cpu")
+    assert [slot.memory_share for slot in slots] == [0.25] * 4 + [1.0, 1.0]
+
+
 def test_processor_cores_are_split() -> None:
     slots = parse_devices("cpu", workers=2)
     assert [slot.threads for slot in slots] == [max(1, CORES // 2)] * 2
