@@ -13,9 +13,7 @@ GIB = 2**30
 
 def test_memory_that_is_used_up_is_said_in_one_sentence() -> None:
     with pytest.raises(AvatarError) as caught, within_device_memory(0.25):
-        raise torch.OutOfMemoryError(
-            "CUDA out of memory. Tried to allocate 4.00 GiB. GPU 0 has a capacity of ..."
-        )
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 4.00 GiB. GPU 0 has a capacity of ...")
     assert str(caught.value) == "a student must fit in 25% of the device's memory, it does not"
 
 
