@@ -28,8 +28,8 @@ _LARGEST_SHORT = 2**15 - 1
 
 @triton.jit(do_not_specialize=["count", "width"])
 def _norm_forward(  # type: ignore[no-untyped-def]
-    inner, residual, weight, bias, out, total, means, scales, count, width, epsilon, ROWS: tl.constexpr,
-    BLOCK: tl.constexpr, HAS_RESIDUAL: tl.constexpr,
+    inner, residual, offset, weight, bias, out, total, means, scales, count, width, epsilon, ROWS: tl.constexpr,
+    BLOCK: tl.constexpr, HAS_RESIDUAL: tl.constexpr, HAS_OFFSET: tl.constexpr,
 ):  # fmt: skip
     rows, columns = tl.program_id(0) * ROWS + tl.arange(0, ROWS), tl.arange(0, BLOCK)
     places = rows[:, None] * width + columns[None, :]
@@ -37,6 +37,8 @@ def _norm_forward(  # type: ignore[no-untyped-def]
     x = tl.load(inner + places, mask=is_there, other=0.0).to(tl.float32)
     if HAS_RESIDUAL:
         x += tl.load(residual + places, mask=is_there, other=0.0).to(tl.float32)
+    if HAS_OFFSET:
+        x += tl.load(offset + columns, mask=columns < width, other=0.0).to(tl.float32)[None, :]
     tl.store(total + places, x.to(total.dtype.element_ty), mask=is_there)
     mean = tl.sum(x, axis=1) / width
     centred = tl.where(is_there, x - mean[:, None], 0.0)
@@ -53,11 +55,12 @@ def _norm_forward(  # type: ignore[no-untyped-def]
 def _norm_backward(  # type: ignore[no-untyped-def]
     d_out, total, weight, means, scales, d_total, parts, count, width, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of the sum, and a share of those of weight and bias: parts (programs, 2, w)."""
+    """The gradient of the sum, and a share of those of weight, bias and offset: parts (programs, 3, w)."""
     columns = tl.arange(0, BLOCK)
     gain = tl.load(weight + columns, mask=columns < width, other=0.0).to(tl.float32)
     d_gain = tl.zeros((BLOCK,), tl.float32)
     d_shift = tl.zeros((BLOCK,), tl.float32)
+    d_offset = tl.zeros((BLOCK,), tl.float32)
     for first in range(tl.program_id(0) * ROWS, count, tl.num_programs(0) * ROWS):
         rows = first + tl.arange(0, ROWS)
         places = rows[:, None] * width + columns[None, :]
@@ -73,10 +76,12 @@ def _norm_backward(  # type: ignore[no-untyped-def]
         along = tl.sum(d_normed * normed, axis=1) / width
         across = tl.sum(d_normed, axis=1) / width
         d_x = (d_normed - across[:, None] - normed * along[:, None]) * scale[:, None]
+        d_offset += tl.sum(tl.where(is_there, d_x, 0.0), axis=0)
         tl.store(d_total + places, d_x.to(d_total.dtype.element_ty), mask=is_there)
-    place = tl.program_id(0) * 2 * width + columns
+    place = tl.program_id(0) * 3 * width + columns
     tl.store(parts + place, d_gain, mask=columns < width)
     tl.store(parts + place + width, d_shift, mask=columns < width)
+    tl.store(parts + place + 2 * width, d_offset, mask=columns < width)
 
 
 @triton.jit(do_not_specialize=["width"])
@@ -97,43 +102,52 @@ def _sum_rows(  # type: ignore[no-untyped-def]
 
 
 class ResidualNorm(torch.autograd.Function):
-    """Layer normalization of the sum of two matrices, or of one."""
+    """Layer normalization of a sum: a matrix, another one where there is one, and an offset of each row."""
 
     @staticmethod
     def forward(
-        ctx: Any, inner: Tensor, residual: Tensor | None, weight: Tensor, bias: Tensor, epsilon: float
+        ctx: Any,
+        inner: Tensor,
+        residual: Tensor | None,
+        offset: Tensor | None,
+        weight: Tensor,
+        bias: Tensor,
+        epsilon: float,
     ) -> Tensor:
-        """(T, w) of `inner` and `residual`, (T, w) each, with weight and bias (w,); in the wider of their types."""
-        added = inner if residual is None else residual
-        inner, added = inner.contiguous(), added.contiguous()
+        """(T, w) of `inner` and `residual`, (T, w) each, and the others, (w,) each; in the wider type of the first two.
+
+        An offset is the bias of the product that gave `inner`: its gradient is a sum that is at hand here.
+        """
+        inner = inner.contiguous()
+        added = inner if residual is None else residual.contiguous()
         count, width = inner.shape
         out = torch.empty(count, width, dtype=torch.result_type(inner, added), device=inner.device)
         total = torch.empty_like(out)
         means, scales = (torch.empty(count, dtype=torch.float32, device=inner.device) for _ in range(2))
         block, rows = _tile(width)
-        options = {"ROWS": rows, "BLOCK": block, "HAS_RESIDUAL": residual is not None}
-        tensors = (inner, added, weight, bias, out, total, means, scales)
+        options = {"ROWS": rows, "BLOCK": block, "HAS_RESIDUAL": residual is not None, "HAS_OFFSET": offset is not None}
+        tensors = (inner, added, bias if offset is None else offset, weight, bias, out, total, means, scales)
         _norm_forward[(triton.cdiv(count, rows),)](*tensors, count, width, epsilon, **options)
         ctx.save_for_backward(total, weight, means, scales)
-        ctx.types = inner.dtype, None if residual is None else residual.dtype, bias.dtype
+        ctx.types = [None if given is None else given.dtype for given in (inner, residual, offset, weight, bias)]
         return out
 
     @staticmethod
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of the two matrices, which are the same, of weight and of bias."""
+        """Gradients of the two matrices, which are the same, and of the others."""
         total, weight, means, scales = ctx.saved_tensors
         count, width = total.shape
         block, rows = _tile(width)
         d_total = torch.empty_like(total)
         programs = min(_PARTS, triton.cdiv(count, rows))
-        parts = torch.empty(programs, 2, width, dtype=torch.float32, device=total.device)
+        parts = torch.empty(programs, 3, width, dtype=torch.float32, device=total.device)
         _norm_backward[(programs,)](
             d_out.contiguous(), total, weight, means, scales, d_total, parts, count, width, ROWS=rows, BLOCK=block
         )
-        d_weight, d_bias = parts.sum(0).unbind()
-        of_inner, of_residual, of_bias = ctx.types
-        d_residual = None if of_residual is None else d_total.to(of_residual)
-        return d_total.to(of_inner), d_residual, d_weight.to(weight.dtype), d_bias.to(of_bias), None
+        d_weight, d_bias, d_offset = parts.sum(0).unbind()
+        gradients = (d_total, d_total, d_offset, d_weight, d_bias)
+        wanted = zip(gradients, ctx.types, strict=True)
+        return *(None if dtype is None else gradient.to(dtype) for gradient, dtype in wanted), None
 
 
 class RowsOf(torch.autograd.Function):

@@ -33,13 +33,13 @@ def _rows(table: nn.Embedding, numbers: Tensor) -> Tensor:
     return RowsOf.apply(table.weight, numbers)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def _normed(norm: nn.LayerNorm, inner: Tensor, residual: Tensor | None) -> Tensor:
-    """The normed sum of one or two tensors (..., w); packed ones are (t, w)."""
+def _normed(norm: nn.LayerNorm, inner: Tensor, residual: Tensor | None, offset: Tensor | None = None) -> Tensor:
+    """The normed sum of one or two tensors (..., w), packed ones (t, w), and for these an offset of each row."""
     if inner.ndim > 2 or not runs_kernels(inner):
         return norm(inner if residual is None else inner + residual)  # type: ignore[no-any-return]
     from avatar_optuna.students._norm_kernels import ResidualNorm
 
-    return ResidualNorm.apply(inner, residual, norm.weight, norm.bias, norm.eps)  # type: ignore[no-any-return, no-untyped-call]
+    return ResidualNorm.apply(inner, residual, offset, norm.weight, norm.bias, norm.eps)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class Embeddings(nn.Module):
@@ -159,6 +159,9 @@ class Residual(nn.Module):
 
     def forward(self, inner: Tensor, vectors: Tensor) -> Tensor:
         # inner (n, t, inner), vectors (n, t, w)
+        if inner.ndim == 2 and runs_kernels(inner) and not self.dropout.is_active:
+            product = functional.linear(inner, self.dense.weight)  # (t, w)
+            return _normed(self.LayerNorm, product, vectors, self.dense.bias)  # (t, w)
         return _normed(self.LayerNorm, self.dropout(self.dense(inner)), vectors)  # (n, t, w)
 
 
