@@ -15,7 +15,7 @@ from avatar_optuna.edits import edited
 from avatar_optuna.measurement import Answered, compare, estimate_power, measure_answers, open_counter
 from avatar_optuna.metrics import Answers
 from avatar_optuna.pipeline._cost import counted
-from avatar_optuna.pipeline._device import named_device
+from avatar_optuna.pipeline._device import device_here, named_device
 from avatar_optuna.pipeline._workforce import Workforce
 from avatar_optuna.schema import COMPARISON, POWER, TEACHER, Comparison, Job, JobResult, TeacherRecord
 from avatar_optuna.storage import artifact_store, download_directory
@@ -47,7 +47,7 @@ class ComparisonPhase:
         stored = study.stored(Comparison, COMPARISON)
         wanted = self._left_to_compare(stored)
         if not wanted:
-            return False
+            return stored is not None and self._complete_power(stored)
         with counted(study, "comparison", settings.device):
             compared = self._compared(wanted)
         if stored is not None and stored.device != compared.device:
@@ -55,10 +55,29 @@ class ComparisonPhase:
                 f"warning    the students before were timed on {named_device(stored.device)}, these on "
                 f"{named_device(compared.device)}: compare their ratios, not their latencies"
             )
+        self._store_power()  # before the comparison: a run that stops in between does both again
         study.set_attribute(COMPARISON, (compared if stored is None else stored.extended(compared)).to_dict())
-        if open_counter(settings.device) is None:
-            study.set_attribute(POWER, estimate_power(settings.device, settings.threads).to_dict())
         self.workforce.progress.say(f"comparison {len(wanted)} students, teacher and CodeBERT timed side by side")
+        return True
+
+    def _complete_power(self, stored: Comparison) -> bool:
+        """Store the estimate of power that a run of an earlier version was stopped before; returns whether it did.
+
+        The estimate is of this machine's processor, so only where the students were timed on this device.
+        """
+        study, last = self.workforce.study, stored.later[-1] if stored.later else stored
+        is_counted = any(model.energy is not None for model in last.models.values())
+        if is_counted or POWER in study.read_attributes() or last.device != device_here(study.settings):
+            return False
+        return self._store_power()
+
+    def _store_power(self) -> bool:
+        """Store what is assumed of a device that has no counter of energy; returns whether it has none."""
+        study = self.workforce.study
+        device, threads = study.settings.measurement.device, study.settings.measurement.threads
+        if open_counter(device) is not None:
+            return False
+        study.set_attribute(POWER, estimate_power(device, threads).to_dict())
         return True
 
     def _left_to_compare(self, stored: Comparison | None) -> Results:

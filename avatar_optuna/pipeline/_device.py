@@ -72,7 +72,7 @@ def calibrated_elsewhere(cost_models: Iterable[CostModel], settings: StudySettin
     Raises:
         InputError: This machine has no such device.
     """
-    here = _device_here(settings)
+    here = device_here(settings)
     return {
         cost_model.quantity: (
             f"{cost_model.quantity} is predicted for {named_device(cost_model.device)} of {cost_model.host}, where its "
@@ -83,7 +83,12 @@ def calibrated_elsewhere(cost_models: Iterable[CostModel], settings: StudySettin
     }
 
 
-def _device_here(settings: StudySettings) -> dict[str, Any]:
+def device_here(settings: StudySettings) -> dict[str, Any]:
+    """The study's device on this machine, as kept beside what is measured on it.
+
+    Raises:
+        InputError: This machine has no such device.
+    """
     device = settings.measurement.device
     require_device(device)
     with computing_threads(device, settings.measurement.threads):

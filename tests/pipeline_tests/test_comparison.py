@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from avatar_optuna.measurement import open_counter
 from avatar_optuna.measurement._latency import median_interval
 from avatar_optuna.renderers import front_values, student_note
-from avatar_optuna.schema import COMPARISON
+from avatar_optuna.schema import COMPARISON, POWER
+from avatar_optuna.storage._attributes import delete_attribute
+from avatar_optuna.storage._database import engine_of
+from avatar_optuna.storage._tables import STUDY_USER_ATTRIBUTES
+from avatar_optuna.study import AvatarStudy
 from avatar_optuna.view import StudyView, read_view
 from tests.commands import run_command
 from tests.finished_study import NAME, FinishedStudy
@@ -27,6 +32,55 @@ def _figures(view: StudyView) -> dict[int, dict[str, Any]]:
     """By student: what depends on its timing."""
     keys = ("latency_ms", "latency_low_ms", "latency_high_ms", "latency_is_provisional", "times_less_than")
     return {row["job"]: {key: row[key] for key in keys} for row in front_values(view)["students"]}
+
+
+@pytest.fixture
+def copied(finished_study: FinishedStudy, tmp_path: Path) -> FinishedStudy:
+    """A copy of the finished study that a test may change."""
+    shutil.copytree(finished_study.folder, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "study.toml"
+    path.write_text(path.read_text().replace('data = "data"', f'data = "{finished_study.folder}/data"'))
+    return FinishedStudy(folder=tmp_path)
+
+
+def _without(finished: FinishedStudy, key: str) -> AvatarStudy:
+    """The study, one of its attributes deleted."""
+    study = finished.open()
+    with engine_of(study.storage).begin() as connection:
+        delete_attribute(connection, STUDY_USER_ATTRIBUTES, study.search._study_id, key)
+    return finished.open()
+
+
+@pytest.mark.skipif(open_counter("cpu") is not None, reason="this processor has a counter: no power is assumed")
+def test_a_run_that_was_stopped_before_the_estimate_of_power_makes_it_next(copied: FinishedStudy) -> None:
+    before = copied.open().read_attributes()
+    study = _without(copied, POWER)
+    assert POWER not in study.read_attributes()
+    assert "all is done" not in copied.command("run", "study.toml", "--workers", "1")
+    assert copied.open().read_attributes() == before
+    assert "all is done" in copied.command("run", "study.toml", "--workers", "1")
+
+
+def test_power_is_not_assumed_of_a_device_on_which_nothing_was_timed(copied: FinishedStudy) -> None:
+    study = _without(copied, POWER)
+    compared = study.read_attributes()[COMPARISON]
+    study.set_attribute(COMPARISON, {**compared, "device": {**compared["device"], "model": "another"}})
+    copied.command("run", "study.toml", "--workers", "1")
+    assert POWER not in copied.open().read_attributes()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(open_counter("cpu") is not None, reason="this processor has a counter: no power is assumed")
+def test_power_is_stored_before_the_comparison(copied: FinishedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a run that stops in between, on another device than before, would keep the power of that one."""
+    written: list[str] = []
+    store = AvatarStudy.set_attribute
+    _without(copied, COMPARISON)
+    monkeypatch.setattr(
+        AvatarStudy, "set_attribute", lambda self, key, value: (written.append(key), store(self, key, value))[1]
+    )
+    copied.command("run", "study.toml", "--workers", "1")
+    assert [key for key in written if key in (POWER, COMPARISON)] == [POWER, COMPARISON]
 
 
 @pytest.fixture(scope="module")
