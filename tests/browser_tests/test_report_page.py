@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Locator
 
 from tests.browser_tests.conftest import Watched
 from tests.finished_study import NAME, FinishedStudy
@@ -121,6 +124,94 @@ def test_the_front_in_three_dimensions_turns(watched: Watched, page_path: Path) 
     page.keyboard.press("ArrowLeft")
     assert page.locator('#plot-front-3d [data-key^="job-"]').first.get_attribute("transform") != before
     assert watched.errors == []
+
+
+_DRAWN = """([figure, width]) => {
+    const place = document.createElement("div");
+    place.id = "drawn";
+    place.className = "plot";
+    place.style.width = `${width}px`;
+    document.body.append(place);
+    Plot.draw(place, figure, {width});
+}"""
+_GAPS = """() => {
+    const labels = [...document.querySelectorAll("#drawn svg.main-svg > text[text-anchor=middle]:not(.title)")];
+    const boxes = labels.map(label => label.getBoundingClientRect()).sort((a, b) => a.left - b.left);
+    return boxes.slice(1).map((box, index) => box.left - boxes[index].right);
+}"""
+
+
+@pytest.mark.parametrize("width", [320, 390, 660, 1010])
+@pytest.mark.parametrize(("low", "high"), [(0.013, 0.64), (0.0021, 0.35), (3.0, 800.0), (0.11, 0.19), (1e-4, 5e3)])
+def test_ticks_of_a_logarithmic_axis_keep_a_distance(
+    watched: Watched, page_path: Path, width: int, low: float, high: float
+) -> None:
+    _open(watched, page_path)
+    axes = {"xaxis": {"title": {"text": "size, MB"}, "type": "log"}, "yaxis": {"title": {"text": "y"}}}
+    trace = {"type": "scatter", "mode": "markers", "x": [low, high], "y": [80, 90], "marker": {}}
+    watched.page.evaluate(_DRAWN, [{"data": [trace], "layout": axes}, width])
+    gaps = watched.page.evaluate(_GAPS)
+    assert gaps
+    assert min(gaps) >= 6
+
+
+def test_titles_in_three_dimensions_stay_inside_and_off_the_ticks(watched: Watched, page_path: Path) -> None:
+    watched.page.set_viewport_size({"width": 390, "height": 800})
+    _open(watched, page_path)
+    titles, ticks, inside = watched.page.evaluate(
+        """() => {
+            const svg = document.querySelector("#plot-front-3d svg.main-svg");
+            const box = ({left, right, top, bottom}) => ({left, right, top, bottom});
+            const all = selector => [...svg.querySelectorAll(selector)].map(text => box(text.getBoundingClientRect()));
+            return [all("text.title"), all("text:not(.title)"), box(svg.getBoundingClientRect())];
+        }"""
+    )
+    assert len(titles) == 3
+    for title in titles:
+        assert title["left"] >= inside["left"] + 2
+        assert title["right"] <= inside["right"] - 2
+        assert title["bottom"] <= inside["bottom"]
+        for tick in ticks:
+            is_beside = title["right"] < tick["left"] or tick["right"] < title["left"]
+            assert is_beside or title["bottom"] <= tick["top"] or tick["bottom"] <= title["top"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_table_that_is_cut_shows_it_at_its_edge(watched: Watched, page_path: Path, scheme: str) -> None:
+    """Its last pixels differ from the page's ground while columns lie beyond, and no more once scrolled to the end."""
+    watched.page.emulate_media(color_scheme=scheme)
+    watched.page.set_viewport_size({"width": 390, "height": 800})
+    _open(watched, page_path)
+    table = watched.page.locator("#students .wide").first
+    assert table.evaluate("table => table.scrollWidth > table.clientWidth")
+    assert _edge(watched, table) != _ground(watched)
+    table.evaluate("table => { table.scrollLeft = table.scrollWidth; }")
+    assert _edge(watched, table) == _ground(watched)
+
+
+def _edge(watched: Watched, table: Locator) -> list[int]:
+    """The colour one pixel from the right edge, in the blank corner above a table's last row of headings."""
+    table.scroll_into_view_if_needed()
+    box = table.bounding_box()
+    assert box is not None
+    clip = {"x": box["x"] + box["width"] - 2, "y": box["y"] + 2, "width": 1, "height": 1}
+    picture = base64.b64encode(watched.page.screenshot(clip=clip)).decode()
+    return watched.page.evaluate(_PIXEL, f"data:image/png;base64,{picture}")
+
+
+def _ground(watched: Watched) -> list[int]:
+    colour = watched.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return [int(part) for part in re.findall(r"\d+", colour)]
+
+
+_PIXEL = """async address => {
+    const image = new Image();
+    image.src = address;
+    await image.decode();
+    const context = Object.assign(document.createElement("canvas"), {width: 1, height: 1}).getContext("2d");
+    context.drawImage(image, 0, 0);
+    return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+}"""
 
 
 def test_it_is_small(page_path: Path) -> None:

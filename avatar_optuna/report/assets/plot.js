@@ -3,7 +3,7 @@
 const Plot = (() => {
   "use strict";
   const NAMESPACE = "http://www.w3.org/2000/svg";
-  const CHARACTER = 6.6, REACH = 22, LEAST_DRAG = 6; // pixels
+  const CHARACTER = 6.6, APART = 10, EDGE = 4, REACH = 22, LEAST_DRAG = 6; // pixels
   const DASHES = { dash: "7 5", dot: "2 4" };
 
   const element = (name, attributes = {}, parent = null, text = null) => {
@@ -26,8 +26,9 @@ const Plot = (() => {
 
   // Axes ------------------------------------------------------------------------------------------------------------
 
-  // An axis over values: where each lies from 0 to 1, and its ticks. `range` is what was zoomed to, in scaled values.
-  const axisOf = (layout, values, room, range = null) => {
+  // An axis over values: where each lies from 0 to 1, and its ticks. `range` is what was zoomed to, in scaled values;
+  // `length`, in pixels, is of an axis whose labels stand side by side.
+  const axisOf = (layout, values, room, range = null, length = Infinity) => {
     const isLog = layout.type === "log";
     const scaled = (value) => (isLog ? Math.log10(value) : value);
     const known = values.filter((value) => Number.isFinite(value) && (!isLog || value > 0)).map(scaled);
@@ -38,8 +39,15 @@ const Plot = (() => {
       if (layout.rangemode === "tozero") low = Math.min(0, scaled(0));
     }
     const place = (value) => (scaled(value) - low) / (high - low);
-    return { low, high, place, isDrawable: (value) => Number.isFinite(value) && (!isLog || value > 0), ticks: isLog ? logTicks(low, high, room) : ticks(low, high, room, layout.dtick) };
+    return { low, high, place, isDrawable: (value) => Number.isFinite(value) && (!isLog || value > 0), ticks: isLog ? logTicks(low, high, room, (found) => areApart(found, place, length)) : ticks(low, high, room, layout.dtick) };
   };
+
+  // Whether the labels of ticks, each centred below its tick, keep a distance.
+  const areApart = (found, place, length) => found.every((value, index) => {
+    if (index === 0) return true;
+    const half = (CHARACTER * (written(value).length + written(found[index - 1]).length)) / 2;
+    return (place(value) - place(found[index - 1])) * length >= half + APART;
+  });
 
   const ticks = (low, high, room, least = null) => {
     const rough = (high - low) / Math.max(2, Math.floor(room));
@@ -51,8 +59,15 @@ const Plot = (() => {
     return found;
   };
 
+  // Every tick, or every second, third, ...: as many as are clear of each other.
+  const thinned = (found, isClear) => {
+    let kept = found;
+    for (let step = 2; !isClear(kept); step += 1) kept = found.filter((_, index) => index % step === 0);
+    return kept;
+  };
+
   // As fine as there is room for, at round digits; over a short range evenly.
-  const logTicks = (low, high, room) => {
+  const logTicks = (low, high, room, isClear) => {
     const within = (digits) => {
       const found = [];
       for (let power = Math.floor(low); power <= Math.ceil(high); power += 1) {
@@ -60,9 +75,14 @@ const Plot = (() => {
       }
       return found.filter((value) => Math.log10(value) >= low && Math.log10(value) <= high);
     };
-    const kinds = [[1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 5, 7], [1, 2, 5], [1]].map(within);
-    if (kinds[0].length < 3) return ticks(10 ** low, 10 ** high, room).filter((value) => value > 0);
-    return kinds.find((found) => found.length <= room * 1.4) || kinds[3];
+    const kinds = [[1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]].map(within);
+    if (kinds[0].length < 3) {
+      const evenly = (count) => ticks(10 ** low, 10 ** high, count);
+      let count = room;
+      while (evenly(count).length < 2) count += 1;
+      return thinned(evenly(count), isClear);
+    }
+    return kinds.find((found) => found.length <= room * 1.4 && isClear(found)) || thinned(kinds.at(-1), isClear);
   };
 
   // Marks -----------------------------------------------------------------------------------------------------------
@@ -170,7 +190,7 @@ const Plot = (() => {
     const up = axisOf(layout.yaxis, ys, height / 60, zoom.y);
     const left = 34 + Math.max(...up.ticks.map((tick) => written(tick).length), 1) * CHARACTER;
     const [right, top, bottom] = [12, 14, 48];
-    const across = axisOf(layout.xaxis, valuesAlong(drawn, "x"), (width - left - right) / 75, zoom.x);
+    const across = axisOf(layout.xaxis, valuesAlong(drawn, "x"), (width - left - right) / 75, zoom.x, width - left - right);
     const [wide, high] = [width - left - right, height - top - bottom];
     const px = (value) => left + across.place(value) * wide, py = (value) => top + (1 - up.place(value)) * high;
     const svg = element("svg", { viewBox: `0 0 ${width} ${height}`, class: "main-svg" }, place);
@@ -312,11 +332,12 @@ const Plot = (() => {
           element("text", { x: spot.x + (anchor === "end" ? -6 : 6), y: spot.y + (isUp ? 4 : 14), "text-anchor": anchor }, svg, written(tick));
         });
         const middle = seen(along[index](0));
-        const away = isUp ? [-62, 0] : [Math.sign(middle.x - centre.x) * 54, 40];
-        const turn = isUp ? `rotate(-90 ${Math.max(12, middle.x + away[0])} ${middle.y})` : null;
-        const title = scenes[index].title.text, half = (title.length * CHARACTER) / 2;
-        const x = isUp ? Math.max(12, middle.x + away[0]) : Math.max(half, Math.min(middle.x + away[0], width - half));
-        element("text", { x, y: middle.y + away[1], "text-anchor": "middle", class: "title", transform: turn }, svg, title);
+        const away = isUp ? [-62, 0] : [Math.sign(middle.x - centre.x) * 54, 50];
+        const turn = isUp ? `rotate(-90 ${Math.max(14, middle.x + away[0])} ${middle.y})` : null;
+        const y = middle.y + away[1];
+        const title = element("text", { y, "text-anchor": "middle", class: "title", transform: turn }, svg, scenes[index].title.text);
+        const half = title.getComputedTextLength() / 2 + EDGE;
+        title.setAttribute("x", isUp ? Math.max(14, middle.x + away[0]) : Math.max(half, Math.min(middle.x + away[0], width - half)));
       });
       shown = all.map((point) => ({ ...point, ...seen(point.corner) })).sort((a, b) => b.depth - a.depth);
       shown.forEach(({ trace, index, x, y }) => mark(trace, index, x, y, svg));
