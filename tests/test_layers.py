@@ -208,7 +208,7 @@ MAY_IMPORT: dict[str, set[str]] = {
             "study",
             "pool",
         ),
-        *("report", "dashboard_notes", "objectives", "verdict"),
+        *("report", "dashboard_notes", "objectives", "verdict", "view"),
     },
     "live": {
         *("exceptions", "objectives", "pareto", "pool", "report", "schema", "settings", "storage", "study"),

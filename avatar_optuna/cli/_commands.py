@@ -20,7 +20,7 @@ from avatar_optuna.progress import Progress, say
 from avatar_optuna.schema import AUDIT, Audit
 from avatar_optuna.settings import load_study_file
 from avatar_optuna.storage import open_for_reading, open_storage, study_summaries
-from avatar_optuna.view import StudyView, read_view
+from avatar_optuna.view import StudyView, metric_title, read_view
 
 if TYPE_CHECKING:
     from avatar_optuna.pipeline import Run
@@ -109,7 +109,8 @@ def _teacher(options: Namespace, console: Console) -> None:
         plain = baseline(task, aim)
     _render.teacher(teacher.source, figures, plain, console)
     if aim is not None:
-        say(console, f"both at a threshold chosen on validation for {aim}: the teacher's is {decision.threshold:.3g}")
+        aimed = f"both at a threshold chosen on validation for {metric_title(str(aim))}"
+        say(console, f"{aimed}: the teacher's is {decision.threshold:.3g}")
     elif decision.threshold is not None:
         say(console, f"the teacher at its own threshold of {decision.threshold:.3g}, the baseline at 0.5")
     if decision.missed is not None:

@@ -39,7 +39,7 @@ def live_values(study: LiveStudy, scored: Values) -> dict[str, Any]:
         "sentence": _sentence(study),
         "verdict": {"answer": study.verdict.answer, "sentence": study.verdict.sentence},
         "read_utc": study.read_utc.isoformat(timespec="seconds") + "Z",
-        "metric": view.metric.replace("_", " "),
+        "metric": view.metric_title,
         "tiles": _tiles(study),
         "phases": [
             {

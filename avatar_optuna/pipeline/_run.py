@@ -63,6 +63,7 @@ from avatar_optuna.study import (
 from avatar_optuna.tasks import Task, load_task, task_shape_of
 from avatar_optuna.teachers import load_teacher
 from avatar_optuna.verdict import proposal, weaknesses
+from avatar_optuna.view import metric_title
 
 _FINDINGS_SAID = 3  # of the data audit, while a study runs
 
@@ -412,12 +413,12 @@ def drawn_samples(feasibility: StudyFeasibility, settings: StudySettings) -> lis
 
 
 def _threshold_words(decision: Decision | None, aim: Aim | None) -> str:
-    """`, at a threshold of 0.31 for f1`, or nothing where none was chosen."""
+    """`, at a threshold of 0.31 for F1`, or nothing where none was chosen."""
     if decision is None or decision.threshold is None:
         return ""
     if aim is None:
         return f", at its own threshold of {decision.threshold:.3g}"
-    return f", at a threshold of {decision.threshold:.3g} for {aim}"
+    return f", at a threshold of {decision.threshold:.3g} for {metric_title(str(aim))}"
 
 
 def _percent(fraction: float) -> str:

@@ -48,8 +48,7 @@ def front_table(view: StudyView, console: Console) -> None:
 
 
 def _distilled(view: StudyView, console: Console) -> None:
-    metric = view.metric.replace("_", " ")
-    say(console, f"students of {view.name} ({metric} in %; valid selects, test is only reported)")
+    say(console, f"students of {view.name} ({view.metric_title} in %; valid selects, test is only reported)")
     times = _timings(view)
     table = _students(view, times)
     if times and console.measure(table, options=console.options.update(max_width=_ANY_WIDTH)).maximum > console.width:
@@ -165,8 +164,8 @@ def _decision_words(view: StudyView, columns: Sequence[str]) -> list[str]:
         words.append("as teacher: % of the test inputs that student and teacher give the same label.")
     if view.aim is not None:
         words.append(
-            f"threshold: the second label is given from this probability on, chosen on validation for {view.aim}; "
-            "valid and test are at it, those of teacher and baseline at theirs."
+            "threshold: the second label is given from this probability on, chosen on validation for "
+            f"{view.aim_title}; valid and test are at it, those of teacher and baseline at theirs."
         )
     return [
         *words,

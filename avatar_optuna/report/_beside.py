@@ -12,7 +12,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from avatar_optuna.metrics import difference_of_draws
 from avatar_optuna.report._content import Content
 from avatar_optuna.schema import Difference, ResampledFigure
-from avatar_optuna.view import METRIC_TITLES, DistilledStudent
+from avatar_optuna.view import DistilledStudent, metric_title
 from avatar_optuna.words import span
 
 _DEFAULT_METRIC = "balanced_accuracy"
@@ -63,7 +63,7 @@ class Beside:
     @property
     def metric_title(self) -> str:
         """That, as people write it."""
-        return METRIC_TITLES.get(self.metric, self.metric.replace("_", " "))
+        return metric_title(self.metric)
 
     @property
     def chosen(self) -> tuple[DistilledStudent | None, DistilledStudent | None]:

@@ -11,7 +11,7 @@ from avatar_optuna.report._content import Content, content_of
 from avatar_optuna.report._figures import front_shown
 from avatar_optuna.report._page import filled, write_page
 from avatar_optuna.schema import Difference
-from avatar_optuna.view import DistilledStudent, StudyView
+from avatar_optuna.view import DistilledStudent, StudyView, metric_title
 from avatar_optuna.words import amount, count, duration, interval, joules, listed, percent, signed_interval, times
 
 _COLOURS = ("#e0782b", "#3f8fd2")
@@ -55,7 +55,7 @@ def sentence(beside: Beside) -> str:
     if difference is None or own is None or other is None:
         return f"No paired difference is given: {beside.why_unpaired}."
     names = [f"student {one.job} of {name}" for one, name in zip((own, other), beside.names, strict=True)]
-    metric = difference.metric.replace("_", " ")
+    metric = metric_title(difference.metric)
     bounds = f"{100 * difference.value:+.1f} points, 95 % interval, paired: {signed_interval(difference.interval)}"
     if difference.is_above:
         return f"On the same test inputs {names[0]} is better than {names[1]} in {metric} ({bounds})."

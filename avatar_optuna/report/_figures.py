@@ -56,7 +56,7 @@ def axes(content: Content) -> list[str]:
 def axis_title(axis: str, content: Content) -> str:
     """The title of an axis, with its unit."""
     kind = OBJECTIVES.get(axis)
-    title = f"{content.metric.replace('_', ' ')} on validation" if axis == EFFECTIVENESS else kind.title
+    title = f"{content.metric_title} on validation" if axis == EFFECTIVENESS else kind.title
     return f"{title}, {kind.unit}"
 
 
@@ -144,7 +144,7 @@ def predicted_against_measured(content: Content) -> go.Figure:
         marker={"color": MEASURED, "size": 9},
         name="students",
     )
-    across = {"title": {"text": f"predicted {content.metric.replace('_', ' ')}, %"}}
+    across = {"title": {"text": f"predicted {content.metric_title}, %"}}
     up = {"title": {"text": f"measured {axis_title(EFFECTIVENESS, content)}"}}
     return _laid_out(figure, across, up, height=400, showlegend=False)
 

@@ -128,7 +128,7 @@ def _predicted_card(content: Content, student: PredictedStudent) -> dict[str, An
     return {
         "title": f"Trial {student.trial}: predicted",
         "lines": [
-            f"{content.metric.replace('_', ' ')}: {reached} (predicted)",
+            f"{content.metric_title}: {reached} (predicted)",
             f"size: {student.size_bytes:,} bytes (by formula)",
             f"FLOPs: {words.amount('flops', student.flops)} (by formula)",
             *(

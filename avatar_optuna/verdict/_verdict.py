@@ -9,7 +9,7 @@ from typing import Literal
 from avatar_optuna.schema import Difference
 from avatar_optuna.verdict._recommendation import Recommendation, better_than, recommend
 from avatar_optuna.verdict._worth import weaknesses
-from avatar_optuna.view import DistilledStudent, StudyView
+from avatar_optuna.view import DistilledStudent, StudyView, metric_title
 from avatar_optuna.words import interval, listed, percent, points, signed_interval, times
 
 BASELINE = "TF-IDF with logistic regression"
@@ -172,7 +172,7 @@ def _signed(difference: Difference) -> str:
 
 
 def _metric(difference: Difference | None) -> str:
-    return difference.metric.replace("_", " ") if difference is not None else ""
+    return metric_title(difference.metric) if difference is not None else ""
 
 
 def _next_steps(view: StudyView, answer: Answer, *, is_final: bool) -> list[str]:
@@ -206,7 +206,7 @@ def _of_baseline(view: StudyView) -> str:
     """What it reaches on validation, in what the study selects by where that is known of it."""
     figures = view.baseline["valid"] if view.baseline is not None else {}
     metric = view.metric if view.metric in figures else "balanced_accuracy"
-    return f"{percent(float(figures[metric]))} {metric.replace('_', ' ')}"
+    return f"{percent(float(figures[metric]))} {metric_title(metric)}"
 
 
 def _of_teacher(view: StudyView) -> list[str]:

@@ -2,4 +2,4 @@
 
 from avatar_optuna.view._read import read_view, view_of_progress
 from avatar_optuna.view._students import DistilledStudent, PredictedStudent, Prediction
-from avatar_optuna.view._view import METRIC_TITLES, SearchRound, StudyView
+from avatar_optuna.view._view import METRIC_TITLES, SearchRound, StudyView, metric_title

@@ -43,6 +43,11 @@ METRIC_TITLES: Mapping[str, str] = {
 """What metrics are called, in the order of columns; of those with an arrow less is better."""
 
 
+def metric_title(name: str) -> str:
+    """What a metric is called wherever people read it: `ROC-AUC` of "roc_auc"."""
+    return METRIC_TITLES.get(name, name.replace("_", " "))
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchRound:
     """A round of the search.
@@ -121,9 +126,19 @@ class StudyView:
         return self.settings.measurement.effectiveness
 
     @property
+    def metric_title(self) -> str:
+        """What that is called, such as "balanced accuracy"."""
+        return metric_title(self.metric)
+
+    @property
     def aim(self) -> Aim | None:
         """What the thresholds of students, teacher and baseline were chosen for; None: none were."""
         return self.settings.distillation.aim
+
+    @property
+    def aim_title(self) -> str | None:
+        """What that is called: a metric, or a comparison such as `precision >= 0.9`."""
+        return metric_title(str(self.aim)) if self.aim is not None else None
 
     @property
     def teacher_reached(self) -> float | None:

@@ -107,7 +107,7 @@ def test_a_bad_study_says_what_to_try_and_names_a_worthless_teacher(view: StudyV
     of_macro_f1 = {"balanced_accuracy": 0.7, "macro_f1": 0.25}
     settings = replace(bad.settings, measurement=replace(bad.settings.measurement, effectiveness="macro_f1"))
     rare = replace(bad, settings=settings, baseline={**bad.baseline, "valid": of_macro_f1})
-    assert verdict_of(rare).next_steps[-1].endswith("is the simpler choice: 25.0 % macro f1 on validation.")
+    assert verdict_of(rare).next_steps[-1].endswith("is the simpler choice: 25.0 % macro F1 on validation.")
 
 
 def test_a_study_that_is_half_done_says_so(view: StudyView) -> None:
