@@ -153,10 +153,9 @@ class WorkerProcesses:
 
     def begin(self) -> None:
         """Begin a worker on each slot, where none runs: at first, or after all have ended by themselves."""
-        if self._slots[0].name != "cpu" and _has_service():
-            logger.warning(
-                "%d students at a time, a process each, under CUDA's multi-process service", len(self._slots)
-            )
+        on_gpus = sum(slot.name != "cpu" for slot in self._slots)
+        if on_gpus > 1 and _has_service():
+            logger.warning("%d students at a time, a process each, under CUDA's multi-process service", on_gpus)
         try:
             for slot, workers in _shared(self._slots):
                 self._processes.append(self._begin(slot, workers))

@@ -84,6 +84,11 @@ def test_slots_of_a_gpu_have_processes_under_the_multi_process_service(
     assert [workers for _, workers in _shared(_gpu_slots(6))] == [1] * 6
 
 
+def test_no_slots_are_no_processes(sqlite_url: str, tmp_path: Path) -> None:
+    with WorkerProcesses(sqlite_url, "s", slots=(), cache_dir=tmp_path) as processes:
+        assert processes.pids == ()
+
+
 def test_slots_of_one_gpu_are_workers_of_one_process(
     sqlite_pool: Pool, jobs: MakeJobs, sqlite_url: str, tmp_path: Path
 ) -> None:
