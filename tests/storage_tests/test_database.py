@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from sqlalchemy.engine import make_url
 from avatar_optuna.exceptions import InputError, StorageError
 from avatar_optuna.storage import JobQueue, add_missing, has_study, open_storage, search_lock
 from avatar_optuna.storage._database import engine_of, reading
+from avatar_optuna.storage.dialects.sqlite import DIALECT
 from tests.postgres import PostgresServer
 from tests.storage_tests.studies import complete, new_study, pruned, waiting, write
 
@@ -82,6 +84,17 @@ def test_a_sqlite_transaction_is_alone_from_its_begin(sqlite_url: str) -> None:
         order.append("first")
     other.join(timeout=10)
     assert order == ["first", "second"]
+
+
+def test_whoever_writes_before_there_is_a_write_ahead_log_is_waited_for(tmp_path: Path) -> None:
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/plain.db")
+    DIALECT.prepare(engine)
+    writer = sqlite3.connect(tmp_path / "plain.db", isolation_level=None, check_same_thread=False)
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("CREATE TABLE other (x)")  # SQLite does not wait for this, whatever its timeout
+    threading.Timer(0.3, writer.execute, ["COMMIT"]).start()
+    engine.connect().close()
+    assert sqlite3.connect(tmp_path / "plain.db").execute("PRAGMA journal_mode").fetchall() == [("wal",)]
 
 
 def test_a_missing_database_is_not_made_on_demand_of_a_reader(tmp_path: Path, postgres_url: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from avatar_optuna.exceptions import InputError, StudyBusyError
 from avatar_optuna.files import file_lock
 
 _BUSY_TIMEOUT_S = 60
+_BUSY_PAUSE_S = 0.02
 _READ_ONLY = "avatar_read_only"
 
 
@@ -126,9 +128,23 @@ def _begin_nothing(connection: DBAPIConnection, _: object) -> None:
 def _write_ahead(connection: DBAPIConnection, record: object) -> None:
     _begin_nothing(connection, record)
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _turn_on_write_ahead(cursor)
     cursor.execute("PRAGMA synchronous=NORMAL")  # with WAL: a crash of the machine may lose, never corrupt
     cursor.close()
+
+
+def _turn_on_write_ahead(cursor: Any) -> None:
+    """SQLite does not wait here for whoever writes to a database that has no write-ahead log yet: so we do."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_BUSY_PAUSE_S)
+        else:
+            return
 
 
 def _on_begin(connection: Connection) -> None:
