@@ -155,6 +155,18 @@ def test_ticks_of_a_logarithmic_axis_keep_a_distance(
     assert min(gaps) >= 6
 
 
+@pytest.mark.parametrize(("low", "high"), [(91.0, 96.5), (85.3, 85.9), (52.0, 98.0)])
+def test_an_axis_in_three_dimensions_has_two_ticks_or_more(
+    watched: Watched, page_path: Path, low: float, high: float
+) -> None:
+    _open(watched, page_path)
+    trace = {"type": "scatter3d", "mode": "markers", "x": [1, 7], "y": [2, 9], "z": [low, high], "marker": {}}
+    scene = {name: {"title": {"text": name}} for name in ("xaxis", "yaxis", "zaxis")}
+    watched.page.evaluate(_DRAWN, [{"data": [trace], "layout": {"scene": scene}}, 600])
+    written = watched.page.locator("#drawn svg.main-svg > text:not(.title)").all_text_contents()
+    assert sum(float(text) > 20 for text in written) >= 2
+
+
 def test_titles_in_three_dimensions_stay_inside_and_off_the_ticks(watched: Watched, page_path: Path) -> None:
     watched.page.set_viewport_size({"width": 390, "height": 800})
     _open(watched, page_path)

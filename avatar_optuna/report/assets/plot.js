@@ -49,6 +49,7 @@ const Plot = (() => {
     return (place(value) - place(found[index - 1])) * length >= half + APART;
   });
 
+  // At round numbers, about as many as there is room for, and two at least.
   const ticks = (low, high, room, least = null) => {
     const rough = (high - low) / Math.max(2, Math.floor(room));
     const power = 10 ** Math.floor(Math.log10(rough));
@@ -56,7 +57,7 @@ const Plot = (() => {
     if (typeof least === "number") step = Math.max(step, least);
     const found = [];
     for (let index = Math.ceil(low / step); index * step <= high + step * 1e-9; index += 1) found.push(index * step);
-    return found;
+    return found.length < 2 && step > least ? ticks(low, high, room + 1, least) : found;
   };
 
   // Every tick, or every second, third, ...: as many as are clear of each other.
@@ -77,10 +78,7 @@ const Plot = (() => {
     };
     const kinds = [[1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]].map(within);
     if (kinds[0].length < 3) {
-      const evenly = (count) => ticks(10 ** low, 10 ** high, count);
-      let count = room;
-      while (evenly(count).length < 2) count += 1;
-      return thinned(evenly(count), isClear);
+      return thinned(ticks(10 ** low, 10 ** high, room), isClear);
     }
     return kinds.find((found) => found.length <= room * 1.4 && isClear(found)) || thinned(kinds.at(-1), isClear);
   };
