@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from importlib.util import find_spec
+
+import pytest
 import torch
 
 from avatar_optuna.students.packing import PackedTokens
@@ -9,6 +13,13 @@ from avatar_optuna.students.transformer._config import StudentConfig
 from avatar_optuna.students.transformer._encoder import SelfAttention
 from avatar_optuna.students.transformer._family import POSITION_OFFSET
 
+NEEDS_TRITON = [
+    pytest.mark.skipif(find_spec("triton") is None, reason="it needs Triton"),
+    pytest.mark.skipif(
+        not torch.cuda.is_available() and not os.environ.get("TRITON_INTERPRET"),
+        reason="it needs a CUDA device, or TRITON_INTERPRET=1",
+    ),
+]
 LENGTHS = (5, 37, 1, 70)
 LONGEST = 71
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from importlib.util import find_spec
-
 import pytest
 import torch
 from torch import Tensor
@@ -13,14 +10,9 @@ from torch.nn import functional
 from avatar_optuna.students.packing import PackedTokens
 from avatar_optuna.students.transformer import POSITION_EMBEDDING_TYPES, _encoder
 from avatar_optuna.students.transformer._config import StudentConfig
+from tests.students_tests.packed import NEEDS_TRITON
 
-pytestmark = [
-    pytest.mark.skipif(find_spec("triton") is None, reason="it needs Triton"),
-    pytest.mark.skipif(
-        not torch.cuda.is_available() and not os.environ.get("TRITON_INTERPRET"),
-        reason="it needs a CUDA device, or TRITON_INTERPRET=1",
-    ),
-]
+pytestmark = NEEDS_TRITON
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 

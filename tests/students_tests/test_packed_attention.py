@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -11,15 +9,9 @@ import torch
 
 from avatar_optuna.students.transformer import _encoder
 from avatar_optuna.students.transformer._family import POSITION_EMBEDDING_TYPES
-from tests.students_tests.packed import hold_to_padded
+from tests.students_tests.packed import NEEDS_TRITON, hold_to_padded
 
-pytestmark = [
-    pytest.mark.skipif(find_spec("triton") is None, reason="it needs Triton"),
-    pytest.mark.skipif(
-        not torch.cuda.is_available() and not os.environ.get("TRITON_INTERPRET"),
-        reason="it needs a CUDA device, or TRITON_INTERPRET=1",
-    ),
-]
+pytestmark = NEEDS_TRITON
 
 
 class _Interpreted:
