@@ -33,6 +33,7 @@ from avatar_optuna.distillation import Classifier
 from avatar_optuna.measurement import CODEBERT_NAME, TEACHER, compare
 from avatar_optuna.settings import MeasurementSettings
 from avatar_optuna.tasks import baseline_logits
+from avatar_optuna.view import metric_title
 from benchmarks.bigclonebench import STUDENTS as TRANSFORMERS
 from benchmarks.drawn_figures import METRICS, Drawn, drawn_figure, interval
 from benchmarks.headline import device_name
@@ -258,7 +259,7 @@ def onnx_graphs(teacher: Classifier, folder: Path) -> dict[str, Path]:
         print("onnxruntime is missing: no ONNX graphs", flush=True)
         return {}
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {ONNX: folder / "encode.onnx", ONNX_INT8: folder / "encode-int8.onnx"}
+    paths = _graph_paths(folder)
     if not paths[ONNX].is_file():
         ids = torch.arange(5, 37)[None].repeat(2, 1)
         axes = {0: "functions", 1: "tokens"}
@@ -279,8 +280,11 @@ def onnx_graphs(teacher: Classifier, folder: Path) -> dict[str, Path]:
 
 def onnx_bytes(folder: Path) -> dict[str, int]:
     """Of the graphs that are there."""
-    paths = {ONNX: folder / "encode.onnx", ONNX_INT8: folder / "encode-int8.onnx"}
-    return {name: path.stat().st_size for name, path in paths.items() if path.is_file()}
+    return {name: path.stat().st_size for name, path in _graph_paths(folder).items() if path.is_file()}
+
+
+def _graph_paths(folder: Path) -> dict[str, Path]:
+    return {ONNX: folder / "encode.onnx", ONNX_INT8: folder / "encode-int8.onnx"}
 
 
 def int8_bytes(teacher: Classifier) -> int:
@@ -307,7 +311,7 @@ def table(
 ) -> str:
     """A Markdown row a model."""
     devices = list(runs)
-    head = ["model", "bytes", "smaller", f"test, {metric.replace('_', ' ')}, %", "to the teacher, points"]
+    head = ["model", "bytes", "smaller", f"test, {metric_title(metric)}, %", "to the teacher, points"]
     head += ["to TF-IDF, points"]
     for device in devices:
         head += [f"ms ({device})", "faster"]

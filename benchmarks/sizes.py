@@ -30,6 +30,7 @@ from avatar_optuna.costs import TaskShape, flops, size_bytes
 from avatar_optuna.distillation import Classifier, Teacher
 from avatar_optuna.students import FAMILIES, Configuration
 from avatar_optuna.tasks import Task, baseline_logits
+from avatar_optuna.view import metric_title
 from benchmarks.drawn_figures import METRICS, drawn_figure, interval
 from benchmarks.trials import Bench, Outcome, Trial, add_run_options, over_seeds, run_trials
 
@@ -253,8 +254,9 @@ def table(
     """A Markdown row a budget."""
     reference = [drawn_figure(task, teacher.logits("test"), metric)]
     plain = [drawn_figure(task, baseline_logits(task)["test"], metric)]
-    named = metric.replace("_", " ")
-    lines = [f"| at most | student | bytes | validation, {named}, % | test, % | to the teacher | to TF-IDF |"]
+    lines = [
+        f"| at most | student | bytes | validation, {metric_title(metric)}, % | test, % | to the teacher | to TF-IDF |"
+    ]
     lines.append("| ---: | --- | ---: | ---: | ---: | ---: | ---: |")
     lines += [f"| | {name} | | | {interval(one)} | | |" for name, one in (("teacher", reference), ("TF-IDF", plain))]
     for budget, trial in best.items():
