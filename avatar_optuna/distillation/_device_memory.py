@@ -16,8 +16,10 @@ def limit_device_memory(device: str, share: float) -> None:
     Beyond it torch says that the memory is used up, though the device may have more: steps are then done in smaller
     chunks, and other processes keep what is theirs.
     """
-    if torch.device(device).type == "cuda":
-        torch.cuda.set_per_process_memory_fraction(min(share, 1.0), torch.device(device))
+    found = torch.device(device)
+    if found.type == "cuda":
+        index = found.index if found.index is not None else torch.cuda.current_device()
+        torch.cuda.set_per_process_memory_fraction(min(share, 1.0), index)
 
 
 @contextmanager

@@ -23,13 +23,14 @@ def test_a_processor_has_no_share() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="it needs a CUDA device")
-def test_a_process_takes_no_more_than_its_share() -> None:
+@pytest.mark.parametrize("device", ["cuda:0", "cuda"])
+def test_a_process_takes_no_more_than_its_share(device: str) -> None:
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(0).total_memory
-    limit_device_memory("cuda:0", 2 * GIB / total)
+    limit_device_memory(device, 2 * GIB / total)
     try:
-        torch.empty(GIB, dtype=torch.uint8, device="cuda:0")
+        torch.empty(GIB, dtype=torch.uint8, device=device)
         with pytest.raises(AvatarError, match="must fit in"), within_device_memory(2 * GIB / total):
-            torch.empty(4 * GIB, dtype=torch.uint8, device="cuda:0")
+            torch.empty(4 * GIB, dtype=torch.uint8, device=device)
     finally:
         limit_device_memory("cuda:0", 1.0)
