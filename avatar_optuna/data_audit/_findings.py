@@ -26,7 +26,10 @@ def mend(audit: DataAudit) -> str | None:
     """What to write into the study file, or None where nothing is to be mended."""
     if not any(entry.functions["code"] for entry in audit.overlaps):
         return None
-    return '[task] split = "disjoint" leaves out of validation and test what stands in another split'
+    return (
+        '[task] split = "disjoint" leaves out of validation and test what stands in another split, "unseen" of '
+        "validation alone, which selects"
+    )
 
 
 def _of_overlap(entry: Overlap, split: SplitAudit) -> list[str]:

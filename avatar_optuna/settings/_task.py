@@ -11,18 +11,22 @@ from avatar_optuna.settings._rules import optional, some_text, whole_number
 from avatar_optuna.settings._section import OpenSection, setting
 
 _RATIO = re.compile(r"(\d{1,2})/(\d{1,2})(?:/(\d{1,2}))?")
-_DISJOINT = "disjoint"
+_WITHOUT_COPIES = {"disjoint": ("valid", "test"), "unseen": ("valid",)}
+"""Splits that lose the inputs with copies of functions of an earlier split."""
 
 
 def _split(value: Any) -> str | None:
-    """`given`, `disjoint`, or two or three percentages, behind which `disjoint` may stand."""
-    if value in ("given", _DISJOINT):
+    """`given`, `disjoint` or `unseen`, or two or three percentages, behind which one of the last two may stand."""
+    if value == "given" or value in _WITHOUT_COPIES:
         return None
-    found = _RATIO.fullmatch(value.removesuffix(f" {_DISJOINT}")) if isinstance(value, str) else None
+    first, _, last = value.partition(" ") if isinstance(value, str) else ("", "", "")
+    found = _RATIO.fullmatch(first) if not last or last in _WITHOUT_COPIES else None
     shares = [int(share) for share in found.groups() if share is not None] if found is not None else []
     if shares and min(shares) > 0 and sum(shares) == 100:
         return None
-    return 'must be given, disjoint, or percentages that add up to 100, such as "80/10/10" or "80/10/10 disjoint"'
+    return (
+        'must be given, disjoint, unseen, or percentages that add up to 100, such as "80/10/10" or "80/10/10 disjoint"'
+    )
 
 
 @dataclass(frozen=True, kw_only=True, init=False)
@@ -30,8 +34,9 @@ class TaskSettings(OpenSection):
     """`[task]`: what the model is for.
 
     `data` is where the data is, for a kind that reads some. A kind may take further keys (see `TaskKind`). `split` is
-    "given", or "disjoint": inputs of validation and test that hold copies of an earlier split's functions are left out;
-    or percentages by which the rows of one file are split, with or without "disjoint" behind them.
+    "given"; or "disjoint": inputs of validation and test that hold copies of an earlier split's functions are left out;
+    or "unseen": those of validation alone, which selects; or percentages by which the rows of one file are split, with
+    or without one of these two words behind them.
     """
 
     kind: str = setting(some_text)
@@ -44,9 +49,9 @@ class TaskSettings(OpenSection):
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def is_disjoint(self) -> bool:
-        """Whether copies of an earlier split's functions are left out."""
-        return self.split.endswith(_DISJOINT)
+    def without_copies(self) -> tuple[str, ...]:
+        """Splits whose inputs with copies of an earlier split's functions are left out."""
+        return _WITHOUT_COPIES.get(self.split.rpartition(" ")[2], ())
 
     @property
     def split_shares(self) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from avatar_optuna import __version__
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.files import cached
 from avatar_optuna.settings import TaskSettings
-from avatar_optuna.tasks._disjoint import disjoint
+from avatar_optuna.tasks._disjoint import without_copies
 from avatar_optuna.tasks._kind import task_kind, task_shape_of, with_labels
 from avatar_optuna.tasks._rows_kind import RowsKind
 from avatar_optuna.tasks._task import SPLITS, Split, Task, sample
@@ -35,12 +35,14 @@ def load_task(settings: TaskSettings, *, cache_dir: Path | None = None) -> Task:
     if faults := kind.faults(settings):
         raise InputError("; ".join(f"task.{fault}" for fault in faults))
     if settings.split_shares and not isinstance(kind, RowsKind):
-        raise InputError(f"task.split must be given or disjoint for the kind {settings.kind}, got {settings.split!r}")
+        raise InputError(
+            f"task.split must be given, disjoint or unseen for the kind {settings.kind}, got {settings.split!r}"
+        )
     settings = with_labels(settings)  # so that the data is read for them once
     language = str(settings.options.get("language", kind.language))
     whole = kind.read(settings, cache_dir=cache_dir)
-    if settings.is_disjoint:
-        whole = disjoint(whole, language)
+    if settings.without_copies:
+        whole = without_copies(whole, language, of=settings.without_copies)
     limits = {"train": settings.max_train, "valid": settings.max_valid, "test": settings.max_test}
     splits = {name: sample(whole[name], limits[name], seed=settings.seed + index) for index, name in enumerate(SPLITS)}
     return Task(

@@ -158,7 +158,7 @@ def _in_folder(folder: Path, settings: TaskSettings) -> DataFile | Mapping[str, 
 def _refuse_shares(settings: TaskSettings, folder: Path) -> None:
     where = f"where the data comes in splits, as in {folder}"
     if settings.split_shares:
-        raise InputError(f"task.split must be given or disjoint {where}, got {settings.split!r}")
+        raise InputError(f"task.split must be given, disjoint or unseen {where}, got {settings.split!r}")
     if (column := column_of("split", settings)) is not None:
         raise InputError(f"task.columns.split must be absent {where}, got {column!r}")
 
@@ -175,7 +175,7 @@ def _divided(table: Table, settings: TaskSettings, file: DataFile) -> list[Split
     if table.split_names:
         if shares:
             where = "where a column says the splits"
-            raise InputError(f"task.split must be given or disjoint {where}, got {settings.split!r}")
+            raise InputError(f"task.split must be given, disjoint or unseen {where}, got {settings.split!r}")
         given = np.asarray(table.split_names)
         rows = [np.flatnonzero(given == name) for name in names]
     elif table.kept is not None:

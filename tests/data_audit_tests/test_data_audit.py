@@ -186,6 +186,19 @@ def test_disjoint_splits_leave_out_copies(tmp_path: Path) -> None:
     assert [len(split) for split in given.splits.values()] == [8, 5, 6]
 
 
+def test_validation_alone_may_lose_what_training_knows(tmp_path: Path) -> None:
+    """Test stays as it was given, copies of training and of validation included."""
+    copied = [("int f() { return 0; } /* again */", 0)]
+    given = {"train": functions(8), "valid": [*functions(4, 20), *copied], "test": [*functions(4, 20), *copied]}
+    write_functions(tmp_path, **given)
+    task = load_task(TaskSettings(kind="vulnerability-prediction", data=str(tmp_path), split="unseen"))
+    assert [len(split) for split in task.splits.values()] == [8, 4, 5]
+    assert task.test.functions == tuple(code for code, _ in given["test"])
+    write_functions(tmp_path, valid=copied)
+    with pytest.raises(InputError, match=r"task\.split must leave some inputs of valid, all of them hold copies"):
+        load_task(TaskSettings(kind="vulnerability-prediction", data=str(tmp_path), split="unseen"))
+
+
 def test_the_command_prints_what_was_found(tmp_path: Path) -> None:
     write_functions(tmp_path, train=functions(40), valid=functions(8, 36), test=functions(8, 60))
     study = tmp_path / "study.toml"

@@ -304,7 +304,9 @@ def test_a_column_may_say_the_splits(tmp_path: Path) -> None:
     path = write_csv(rows_of(40, part=lambda n: ("train", "dev", "test", "train")[n // 10]), tmp_path / "rows")
     task = load(path, columns={"split": "part"})
     assert [len(split) for split in task.splits.values()] == [20, 10, 10]
-    with pytest.raises(InputError, match=r"task\.split must be given or disjoint where a column says the splits"):
+    with pytest.raises(
+        InputError, match=r"task\.split must be given, disjoint or unseen where a column says the splits"
+    ):
         load(path, columns={"split": "part"}, split="80/10/10")
 
 
@@ -491,11 +493,13 @@ def test_what_is_there_twice_or_not_at_all_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "rows.xlsx")
     for name in SPLITS:
         write_jsonl(rows_of(6), tmp_path / name)
-    with pytest.raises(InputError, match=r"task\.split must be given or disjoint where the data comes in splits"):
+    with pytest.raises(
+        InputError, match=r"task\.split must be given, disjoint or unseen where the data comes in splits"
+    ):
         load(tmp_path, split="80/10/10")
     with pytest.raises(InputError, match=r"task\.columns\.split must be absent where the data comes in splits"):
         load(tmp_path, columns={"split": "label"})
-    with pytest.raises(InputError, match=r"task\.split must be given or disjoint for the kind python-clones"):
+    with pytest.raises(InputError, match=r"task\.split must be given, disjoint or unseen for the kind python-clones"):
         load_task(TaskSettings(kind="python-clones", split="80/10/10"))
 
 
