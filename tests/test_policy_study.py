@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 from optuna.trial import TrialState
 
 from avatar_optuna.exceptions import AvatarError
-from avatar_optuna.schema import Job, JobResult
+from avatar_optuna.schema import Job, JobResult, num_rounds
 from avatar_optuna.storage import open_storage
-from avatar_optuna.study import AvatarStudy
+from avatar_optuna.students import Configuration
+from avatar_optuna.study import AvatarStudy, searched
 from tests.commands import run_command
 from tests.finished_study import write_study
 from tests.test_run import _command, _process_output
@@ -156,6 +158,33 @@ def test_a_budget_of_minutes_ends_with_compared_students_and_is_extended(tmp_pat
     assert f"budget: {budget['used_minutes']:.1f} of {minutes:g} minutes used" in _status(folder)
     front = json.loads(run_command(folder, "front", "--study-name", NAME, "-f", "json").stdout)
     assert len(front["students"]) == len(ended)
+    assert run_command(folder, "run", "study.toml").stdout.startswith("all is done")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_time_that_one_search_leaves_is_for_the_next(tmp_path: Path) -> None:
+    """A search of twelve configurations proposes few students: while time is left, another one proposes more."""
+    folder = _with_budget(tmp_path / "study", 1.0)
+    path = folder / "study.toml"
+    path.write_text(re.sub(r"n_trials = \d+", "n_trials = 12", path.read_text()))
+    done = run_command(folder, "run", "study.toml", "--workers", "1")
+    assert done.exit_code == 0, done.output
+    study = _study(folder)
+    rounds = num_rounds(study.read_attributes(), 1)
+    assert rounds > 1
+    assert {len(searched(study, round_=round_)) for round_ in range(rounds)} == {12}
+    jobs = [Job.from_trial(trial) for trial in study.distilled.get_trials(deepcopy=False)]
+    assert len({job.key for job in jobs}) == len(jobs)
+    begun_in: dict[Configuration, int] = {}
+    for job in jobs:
+        begun_in[job.hyperparameters] = min(job.round, begun_in.get(job.hyperparameters, rounds))
+    assert max(begun_in.values()) > 0  # somebody whom the first search did not propose
+    shown = json.loads(run_command(folder, "front", "--study-name", NAME, "-f", "json").stdout)
+    assert len(shown["students"]) == sum(job.purpose == "front" for job in jobs)
+    assert run_command(folder, "report", "--study-name", NAME, "--out", "report.html").exit_code == 0
+    planned = run_command(folder, "run", "study.toml", "--workers", "1", "--dry-run").stdout
+    assert f"in each of {rounds} rounds or more, as long as time is left ({12 * rounds} are scored)" in planned
     assert run_command(folder, "run", "study.toml").stdout.startswith("all is done")
 
 

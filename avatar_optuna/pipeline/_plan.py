@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from avatar_optuna.distillation import CHECKPOINT_FILE
 from avatar_optuna.indicator import LearningCurves
 from avatar_optuna.measurement import TimedTraining
-from avatar_optuna.schema import AUDIT, COMPARISON, COST, ROUND, TEACHER, Job, StudyCost
+from avatar_optuna.schema import AUDIT, COMPARISON, COST, ROUND, TEACHER, Job, StudyCost, num_rounds
 from avatar_optuna.settings import StudySettings
 from avatar_optuna.storage import StudySnapshot
 from avatar_optuna.students import Configuration
@@ -304,12 +304,14 @@ class Planner:
     def _search(self) -> PlannedPhase:
         rounds, n_trials = self.settings.search.rounds, self.settings.search.n_trials
         scored = self.snapshot.scored if self.snapshot is not None else []
+        rounds = num_rounds(self._attributes, rounds)
         done = sum(min(n_trials, sum(t.user_attrs.get(ROUND) == r for t in scored)) for r in range(rounds))
         seconds, left = None, rounds * n_trials - done
         cost = StudyCost.from_dict(self._attributes[COST]) if COST in self._attributes else None
         if cost is not None and "search" in cost.phases and scored:
             seconds = left * cost.phases["search"].seconds / len(scored)
         each = f"in each of {rounds} rounds" if rounds > 1 else "in one round"
+        each += " or more, as long as time is left" if self.settings.search.budget_minutes is not None else ""
         what = f"scores {n_trials:,} feasible configurations {each} ({done:,} are scored)"
         return PlannedPhase(name="search", what=what, is_done=left == 0, seconds=seconds)
 

@@ -102,8 +102,10 @@ class PolicyPhases:
             first = draw(self.feasibility, self._num_first(), seed=settings.search.seed)
             samples = [_Begun(name=f"sample-{index}", student=student) for index, student in enumerate(first)]
             if settings.search.policy == "rounds":
-                for round_ in range(settings.search.rounds):
+                round_ = 0
+                while round_ < settings.search.rounds or self._goes_on_after(round_ - 1):
                     self._round(round_, samples)
+                    round_ += 1
             else:
                 policy = self._policy_without_indicator()
                 self._follow(lambda _: policy, samples, round_=settings.search.rounds - 1)
@@ -147,8 +149,7 @@ class PolicyPhases:
             self._begin(samples)
             self._follow(lambda trainings: _Opening(self._fit(trainings)), samples, round_=round_)
         trainings, _ = self._trainings(samples, round_)
-        key, model = f"{INDICATOR}:{round_}", self._fit(trainings)
-        indicator: StudyIndicator | None = study.stored(indicator_kind(study.settings.space), key)
+        model, indicator = self._fit(trainings), self._indicator(round_)
         if indicator is None:
             if model is None and trainings.prices is not None:
                 self._end_without_indicator(samples, round_)
@@ -159,7 +160,7 @@ class PolicyPhases:
                     "give it more indicator.samples or more distillation.students"
                 )
             indicator = model.indicator
-            study.set_attribute(key, indicator.to_dict())
+            study.set_attribute(f"{INDICATOR}:{round_}", indicator.to_dict())
             self.did_something = True
             low, high = indicator.rank_correlation_interval
             self.workforce.progress.say(
@@ -169,13 +170,28 @@ class PolicyPhases:
         if trainings.room <= 0:
             return  # the time is used
         scored = self.search(indicator, round_)
-        chosen = choose_students(scored, study.settings.search.searched_objectives, _CANDIDATES)
+        jobs = (Job.from_trial(trial) for trial in self._trials())
+        before = {job.hyperparameters for job in jobs if job.round < round_}
+        chosen = choose_students(scored, study.settings.search.searched_objectives, _CANDIDATES, without=before)
         proposed = [_Begun(name=str(scored.numbers[index]), student=scored.students[index]) for index in chosen]
         search = study.settings.search
         at_once = 1 if search.asynchronous else search.at_once
         self._follow(
             lambda trainings: RoundsPolicy(self._fit(trainings), at_once=at_once), [*samples, *proposed], round_=round_
         )
+
+    def _goes_on_after(self, round_: int) -> bool:
+        """Whether time is left for a student of one more round, and the last round was of any use."""
+        has_begun = any(Job.from_trial(trial).round == round_ for trial in self._trials())
+        if self._time_budget() is None or not has_begun or self._indicator(round_) is None:
+            return False
+        trainings, _ = self._trainings((), round_ + 1)
+        return trainings.room >= trainings.full_price
+
+    def _indicator(self, round_: int) -> StudyIndicator | None:
+        study = self.workforce.study
+        stored: StudyIndicator | None = study.stored(indicator_kind(study.settings.space), f"{INDICATOR}:{round_}")
+        return stored
 
     def _begin(self, samples: Sequence[_Begun]) -> None:
         """The first rung of the samples, as far as the budget goes."""
@@ -290,7 +306,7 @@ class PolicyPhases:
             return settings.budget(round_ + 1), None
         workers = self.workforce.num_workers
         pace = Pace.fit(training_times(self._trials()), self.feasibility.task_shape)
-        left_s = budget.left_of_share_s((round_ + 1) / settings.search.rounds)
+        left_s = budget.left_of_share_s(min(1.0, (round_ + 1) / settings.search.rounds))
         prices = Prices(
             epoch=pace.epoch_s(students) if pace is not None else np.ones(len(students)),
             step=pace.step_s if pace is not None else 0.0,

@@ -47,6 +47,7 @@ from avatar_optuna.schema import (
     Job,
     SearchResult,
     TeacherRecord,
+    num_rounds,
 )
 from avatar_optuna.settings import StudySettings
 from avatar_optuna.students import Configuration
@@ -352,8 +353,8 @@ class Run(Workforce):
 
     def search_alone(self) -> None:
         """The search of the last round whose indicator is fitted; a `StudyError` where none is."""
-        settings = self.study.settings
-        fitted = [r for r in range(settings.search.rounds) if f"{INDICATOR}:{r}" in self.study.read_attributes()]
+        settings, stored = self.study.settings, self.study.read_attributes()
+        fitted = [r for r in range(num_rounds(stored, settings.search.rounds)) if f"{INDICATOR}:{r}" in stored]
         if not fitted:
             raise StudyError("the search needs the indicator: `avatar-optuna run` distils its samples and fits it")
         feasibility = self.feasibility(task_shape_of(settings.task))

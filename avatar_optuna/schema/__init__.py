@@ -41,6 +41,7 @@ from avatar_optuna.schema._attributes import (
     distilled_metric_names,
     distilled_name,
     metric_names,
+    num_rounds,
     package_versions,
     refuse_foreign,
 )

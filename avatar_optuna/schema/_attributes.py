@@ -55,6 +55,12 @@ Purpose = Literal["indicator", "front"]
 _DISTILLED = ("effectiveness", "size_bytes", "latency_ms")
 
 
+def num_rounds(attributes: Mapping[str, Any], wanted: int) -> int:
+    """Rounds of a study: those that its settings want, and those that it began because time was left."""
+    begun = (int(name.rpartition(":")[2]) + 1 for name in attributes if name.startswith(f"{INDICATOR}:"))
+    return max(wanted, *begun, 0)
+
+
 def distilled_name(study_name: str) -> str:
     """Name of the study that holds the distillation jobs of a search study."""
     return f"{study_name}/distilled"

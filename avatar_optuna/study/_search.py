@@ -6,7 +6,7 @@ had not stored and continues with the same trials as one that was never stopped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -142,13 +142,20 @@ def pareto_indices(result: SearchResult, objectives: Sequence[str]) -> npt.NDArr
     return front_order(result.values * signs(objectives))
 
 
-def choose_students(scored: SearchResult, objectives: Sequence[str], count: int) -> list[int]:
+def choose_students(
+    scored: SearchResult, objectives: Sequence[str], count: int, *, without: Collection[Configuration] = ()
+) -> list[int]:
     """Indices of the students of the front that are worth distilling: the most effective, then by hypervolume gained.
+
+    Args:
+        without: Students that are not chosen again.
 
     Returns:
         At most `count` indices into `scored`, best predicted effectiveness first.
     """
     front = pareto_indices(scored, objectives)
+    if without:
+        front = front[[scored.students[index] not in without for index in front]]
     if len(front) <= count:
         return [int(index) for index in front]
     values = scored.values[front] * signs(objectives)

@@ -45,6 +45,7 @@ from avatar_optuna.schema import (
     SearchResult,
     StudyCost,
     TeacherRecord,
+    num_rounds,
     refuse_foreign,
 )
 from avatar_optuna.settings import StudySettings
@@ -115,11 +116,11 @@ class _Reader:
 
     def view(self, scored: Sequence[FrozenTrial], jobs: Sequence[FrozenTrial]) -> StudyView:
         attributes = self.attributes
-        numbers = range(self.settings.search.rounds)
+        numbers = range(num_rounds(attributes, self.settings.search.rounds))
         kind = indicator_kind(self.settings.space)
         fitted = ((number, self._stored(kind, f"{INDICATOR}:{number}")) for number in numbers)
         indicators = {number: indicator for number, indicator in fitted if indicator is not None}
-        rounds = (self._round(number, scored, indicators) for number in range(self.settings.search.rounds))
+        rounds = (self._round(number, scored, indicators) for number in numbers)
         students = self._students([trial for trial in jobs if trial.state is TrialState.COMPLETE])
         artifacts = str(attributes[ARTIFACTS])
         return StudyView(
