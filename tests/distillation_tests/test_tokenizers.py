@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 import avatar_optuna
 from avatar_optuna.distillation import Tokens, train_tokenizer
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.students.transformer import TOKENIZERS
-from avatar_optuna.students.transformer.tokenizers import SPECIAL_TOKENS, _build, _train
+from avatar_optuna.students.transformer.tokenizers import SPECIAL_TOKENS, _build, _train, _wrap
 
 ROOT = Path(avatar_optuna.__file__).parent.parent
 
@@ -56,6 +56,19 @@ def test_a_cut_tokenizer_is_the_one_trained_at_that_size(corpus: Sequence[str], 
         return json.loads(_build(kind, trained, vocab_size).to_str())["model"]
 
     assert model(_train(kind, 50_265, corpus)) == model(_train(kind, vocab_size, corpus))
+
+
+@pytest.mark.parametrize("vocab_size", [389, 700, 1025])
+def test_a_cut_unigram_reads_nearly_as_the_one_trained_at_that_size(corpus: Sequence[str], vocab_size: int) -> None:
+    def tokens(tokenizer: PreTrainedTokenizerBase) -> int:
+        return sum(len(ids) for ids in tokenizer(list(corpus))["input_ids"])
+
+    cut = train_tokenizer("Unigram", vocab_size, corpus)
+    trained = _wrap(_build("Unigram", _train("Unigram", vocab_size, corpus), vocab_size))
+    assert len(cut) == len(trained) == vocab_size
+    assert tokens(cut) == pytest.approx(tokens(trained), rel=0.03)
+    alphabet = {piece for piece in trained.get_vocab() if len(piece) == 1}
+    assert alphabet <= set(cut.get_vocab())  # nothing that it read is unknown now
 
 
 @pytest.mark.parametrize("kind", ["BPE", "Unigram"])
@@ -108,9 +121,12 @@ def test_trained_once_however_many_ask(tmp_path: Path, corpus: Sequence[str], mo
         got = list(threads.map(lambda size: train_tokenizer("BPE", size, corpus, tmp_path), sizes))
     assert trained == [50_265]
     assert [len(tokenizer) for tokenizer in got] == sizes
+    for size in (520, 900, 1024):
+        assert len(train_tokenizer("Unigram", size, corpus, tmp_path)) == size
+    assert trained == [50_265, 1024]
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix not in (".json", ".lock")]
     train_tokenizer("BPE", 500, corpus[1:], tmp_path)
-    assert len(trained) == 2
+    assert len(trained) == 3
 
 
 @pytest.mark.parametrize(
