@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from optuna.trial import TrialState
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.objectives import directions
 from avatar_optuna.schema import (
+    INDICATOR,
     Audit,
     AuditedStudent,
     Job,
@@ -26,6 +28,7 @@ from avatar_optuna.schema import (
     TeacherRecord,
     distilled_metric_names,
     metric_names,
+    num_rounds,
 )
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.students.transformer import TRANSFORMER
@@ -87,6 +90,13 @@ def test_a_strange_trial_is_refused(distilled: optuna.Study) -> None:
 def test_a_teacher_comes_back_equal() -> None:
     record = TeacherRecord(source="checkpoint: x", valid={"accuracy": 1.0}, latency=_result().latency)
     assert TeacherRecord.from_dict(record.to_dict()) == record
+
+
+@pytest.mark.parametrize(("begun", "wanted", "rounds"), [((), 1, 1), ((0, 1), 1, 2), ((0,), 3, 3), (range(12), 1, 12)])
+def test_rounds_are_those_that_are_wanted_and_those_that_time_was_left_for(
+    begun: Iterable[int], wanted: int, rounds: int
+) -> None:
+    assert num_rounds({"avatar:settings": {}, **{f"{INDICATOR}:{number}": {} for number in begun}}, wanted) == rounds
 
 
 def test_what_is_predicted_says_so() -> None:

@@ -27,7 +27,7 @@ from avatar_optuna.sampler import FeasibleNSGAIISampler
 from avatar_optuna.schema import GENERATION, INFEASIBLE, ROUND, distilled_name
 from avatar_optuna.settings import StudySettings, load_study_file
 from avatar_optuna.storage import SearchStorage, open_storage, search_lock
-from avatar_optuna.study import AvatarStudy, create_study, pareto_indices, search, searched
+from avatar_optuna.study import AvatarStudy, choose_students, create_study, pareto_indices, search, searched
 
 pytestmark = pytest.mark.long
 
@@ -275,6 +275,21 @@ def test_a_later_round_begins_with_the_front_of_the_one_before(storage_url: str,
     assert list(second.students[: len(front)]) == front
     assert second.numbers.tolist() == list(range(60, 120))
     assert len(set(second.students)) == 60
+
+
+def test_students_that_are_named_are_not_chosen_again(tmp_path: Path) -> None:
+    """The others of the front are, in the order that they had: what a search after them proposes."""
+    settings = make_settings(tmp_path)
+    objective, feasibility = make_objective(settings)
+    study = create_study(settings, open_storage(f"sqlite:///{tmp_path}/studies.db"), artifacts=str(tmp_path))
+    scored = search(study, objective, feasibility)
+    objectives = settings.search.searched_objectives
+    front = choose_students(scored, objectives, len(scored))
+    assert len(front) >= 4
+    begun = {scored.students[index] for index in front[:2]}
+    assert choose_students(scored, objectives, len(scored), without=begun) == front[2:]
+    assert len(choose_students(scored, objectives, 2, without=begun)) == 2
+    assert choose_students(scored, objectives, 2, without={scored.students[index] for index in front}) == []
 
 
 def test_a_space_of_few_configurations_is_searched_to_the_last(storage_url: str, tmp_path: Path) -> None:
