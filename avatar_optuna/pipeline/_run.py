@@ -52,6 +52,7 @@ from avatar_optuna.schema import (
 from avatar_optuna.settings import StudySettings
 from avatar_optuna.students import Configuration
 from avatar_optuna.study import (
+    begins_with,
     choose_students,
     hypervolume_share,
     measured_students,
@@ -307,8 +308,14 @@ class Run(Workforce):
         )
         meter = Meter.start([settings.measurement.device])
         with self.progress.bar("search: trials", settings.search.n_trials) as update:
-            initial = self._last_front(round_)
-            scored = search(self.study, objective, feasibility, round_=round_, initial=initial, on_generation=update)
+            scored = search(
+                self.study,
+                objective,
+                feasibility,
+                round_=round_,
+                initial=begins_with(self.study, round_),
+                on_generation=update,
+            )
         if len(scored) > len(before):
             self.did_something = True
             front = len(pareto_indices(scored, settings.search.searched_objectives))
@@ -344,12 +351,6 @@ class Run(Workforce):
             f"search     {reached.share:.1%} of the attainable hypervolume, by the exact front of "
             f"{reached.lattice_points:,} feasible lattice points ({reached.seconds:.1f} s)"
         )
-
-    def _last_front(self, round_: int) -> list[Configuration]:
-        if round_ == 0:
-            return []
-        last = searched(self.study, round_=round_ - 1)
-        return [last.students[index] for index in pareto_indices(last, self.study.settings.search.searched_objectives)]
 
     def search_alone(self) -> None:
         """The search of the last round whose indicator is fitted; a `StudyError` where none is."""

@@ -17,7 +17,14 @@ from avatar_optuna.study._policies import (
     RoundsPolicy,
     SuccessiveHalving,
 )
-from avatar_optuna.study._search import choose_students, measured_students, pareto_indices, search, searched
+from avatar_optuna.study._search import (
+    begins_with,
+    choose_students,
+    measured_students,
+    pareto_indices,
+    search,
+    searched,
+)
 from avatar_optuna.study._time_budget import (
     PAUSE_S,
     Pace,

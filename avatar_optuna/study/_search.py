@@ -165,6 +165,18 @@ def choose_students(
     return [int(index) for index in front[np.sort(chosen)]]
 
 
+def begins_with(study: AvatarStudy, round_: int) -> list[Configuration]:
+    """What a round of the search scores first: half a population of the last round's front, spread over it.
+
+    A front may be nearly all that a round scored: with all of it the next one would find nothing new.
+    """
+    if round_ == 0:
+        return []
+    last, settings = searched(study, round_=round_ - 1), study.settings.search
+    chosen = choose_students(last, settings.searched_objectives, settings.population_size // 2)
+    return [last.students[index] for index in chosen]
+
+
 def measured_students(study: AvatarStudy, round_: int) -> tuple[list[Configuration], list[float], list[float]]:
     """Students, effectiveness and its standard error on the validation split, to fit a round's indicator on.
 
