@@ -163,14 +163,16 @@ def test_a_budget_of_minutes_ends_with_compared_students_and_is_extended(tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_time_that_one_search_leaves_is_for_the_next(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["", "asynchronous = true\n"])
+def test_time_that_one_search_leaves_is_for_the_next(tmp_path: Path, how: str) -> None:
     """A search of twelve configurations proposes few students: while time is left, another one proposes more."""
-    folder = _with_budget(tmp_path / "study", 1.0)
+    folder = _with_budget(tmp_path / "study", 4.0, how)  # minutes; it ends when nobody promises anything more
     path = folder / "study.toml"
     path.write_text(re.sub(r"n_trials = \d+", "n_trials = 12", path.read_text()))
-    done = run_command(folder, "run", "study.toml", "--workers", "1")
+    done = run_command(folder, "run", "study.toml", "--workers", "2" if how else "1")
     assert done.exit_code == 0, done.output
     study = _study(folder)
+    assert all(trial.state is TrialState.COMPLETE for trial in study.distilled.get_trials(deepcopy=False))
     rounds = num_rounds(study.read_attributes(), 1)
     assert rounds > 1
     assert {len(searched(study, round_=round_)) for round_ in range(rounds)} == {12}

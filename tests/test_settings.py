@@ -45,6 +45,13 @@ def test_everything_survives_json(tmp_path: Path) -> None:
     assert StudySettings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
 
 
+def test_without_a_wait_is_for_what_the_policy_is_without_being_named(tmp_path: Path) -> None:
+    search = load_study_file(_write(tmp_path, f"{MINIMAL}[search]\nbudget_minutes = 5\nasynchronous = true\n")).search
+    assert (search.policy, search.asynchronous) == ("rounds", True)
+    with pytest.raises(StudyFileError, match=r"asynchronous is for the policies rounds and .*, got policy 'paper'"):
+        load_study_file(_write(tmp_path, f"{MINIMAL}[search]\nasynchronous = true\n"))
+
+
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     text = 'name = "a"\n[task]\nkind = "clone-detection"\ndata = "../data"\n[teacher]\ncheckpoint = "teacher"\n'
     (tmp_path / "studies" / "teacher").mkdir(parents=True)

@@ -106,6 +106,7 @@ class PolicyPhases:
                 while round_ < settings.search.rounds or self._goes_on_after(round_ - 1):
                     self._round(round_, samples)
                     round_ += 1
+                self._finish_queued()
             else:
                 policy = self._policy_without_indicator()
                 self._follow(lambda _: policy, samples, round_=settings.search.rounds - 1)
@@ -217,7 +218,8 @@ class PolicyPhases:
     def _follow(self, policy_of: Callable[[Trainings], Policy], candidates: Sequence[_Begun], *, round_: int) -> None:
         """Do what a policy says until it says nothing more.
 
-        Steps are done together before it is asked again; asynchronously it is asked whenever a worker is free.
+        Steps are done together before it is asked again; asynchronously it is asked whenever a worker is free, and
+        where time is left for another round, that one begins beside what still runs.
         """
         is_asynchronous = self.workforce.study.settings.search.asynchronous
         while True:
@@ -228,7 +230,7 @@ class PolicyPhases:
             policy = policy_of(trainings)
             steps = policy.next(trainings)
             if not steps:
-                if not trainings.running:
+                if not trainings.running or (is_asynchronous and self._goes_on_after(round_)):
                     return
                 self._wait_for_any()
                 continue
