@@ -132,7 +132,14 @@ def _queue(workforce: Workforce) -> JobQueue:
 def _children() -> list[int]:
     """The worker processes that this one has begun and that have not ended."""
     pids = [int(pid) for path in Path("/proc/self/task").iterdir() for pid in (path / "children").read_text().split()]
-    return [pid for pid in pids if "avatar_optuna.pool" in Path(f"/proc/{pid}/cmdline").read_text()]
+    return [pid for pid in pids if _is_worker(pid)]
+
+
+def _is_worker(pid: int) -> bool:
+    try:
+        return "avatar_optuna.pool" in Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # it has ended since it was listed
+        return False
 
 
 def install(interrupter: Interrupter) -> None:
