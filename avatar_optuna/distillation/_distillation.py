@@ -272,7 +272,6 @@ def _fingerprint(
     parts += [hashlib.sha256(json.dumps(edits).encode()).hexdigest()] if edits else []
     parts += [hashlib.sha256(groups.tobytes()).hexdigest()] if groups is not None else []
     parts += [f"threshold for {aim}"] if aim is not None else []
-    parts += (
-        ["pieces cut"] if hyperparameters.to_dict().get("tokenizer") == "Unigram" else []
-    )  # once trained at the size
+    if hyperparameters.to_dict().get("tokenizer") == "Unigram":
+        parts.append("pieces cut")  # earlier checkpoints have tokenizers that were trained at the student's own size
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -217,7 +217,7 @@ def _counted(study: LiveStudy) -> list[tuple[str, int, int | None]]:
     """Of each phase: its title, how much of it is done, of how much."""
     view, settings = study.view, study.view.settings
     search = settings.search
-    rounds = max(search.rounds, *(number + 1 for number in study.scored), 0)
+    rounds = max([search.rounds, *(number + 1 for number in study.scored)])
     ended = [student for student in study.students if student.state in ("done", "failed")]
     brief, full = [s for s in ended if s.is_brief], [s for s in ended if not s.is_brief]
     several = rounds > 1

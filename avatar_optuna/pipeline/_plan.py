@@ -302,16 +302,16 @@ class Planner:
         return f"trains drawn students rung by rung: {said}", sum(counts.values())
 
     def _search(self) -> PlannedPhase:
-        rounds, n_trials = self.settings.search.rounds, self.settings.search.n_trials
+        search = self.settings.search
+        rounds, n_trials = num_rounds(self._attributes, search.rounds), search.n_trials
         scored = self.snapshot.scored if self.snapshot is not None else []
-        rounds = num_rounds(self._attributes, rounds)
         done = sum(min(n_trials, sum(t.user_attrs.get(ROUND) == r for t in scored)) for r in range(rounds))
         seconds, left = None, rounds * n_trials - done
         cost = StudyCost.from_dict(self._attributes[COST]) if COST in self._attributes else None
         if cost is not None and "search" in cost.phases and scored:
             seconds = left * cost.phases["search"].seconds / len(scored)
         each = f"in each of {rounds} rounds" if rounds > 1 else "in one round"
-        each += " or more, as long as time is left" if self.settings.search.budget_minutes is not None else ""
+        each += " or more, as long as time is left" if search.budget_minutes is not None else ""
         what = f"scores {n_trials:,} feasible configurations {each} ({done:,} are scored)"
         return PlannedPhase(name="search", what=what, is_done=left == 0, seconds=seconds)
 

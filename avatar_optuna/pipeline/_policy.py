@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from avatar_optuna.distillation import CHECKPOINT_FILE
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility import StudyFeasibility, draw
-from avatar_optuna.indicator import MIN_SAMPLES, LearningCurves, StudyIndicator, indicator_kind
+from avatar_optuna.indicator import MIN_SAMPLES, LearningCurves, StudyIndicator
 from avatar_optuna.objectives import EFFECTIVENESS, formulas
 from avatar_optuna.pipeline._workforce import Workforce
 from avatar_optuna.pool import Pool
@@ -36,6 +36,7 @@ from avatar_optuna.study import (
     Trainings,
     choose_students,
     stored_cost_models,
+    stored_indicator,
     student_name,
     training_times,
 )
@@ -150,7 +151,7 @@ class PolicyPhases:
             self._begin(samples)
             self._follow(lambda trainings: _Opening(self._fit(trainings)), samples, round_=round_)
         trainings, _ = self._trainings(samples, round_)
-        model, indicator = self._fit(trainings), self._indicator(round_)
+        model, indicator = self._fit(trainings), stored_indicator(study, round_)
         if indicator is None:
             if model is None and trainings.prices is not None:
                 self._end_without_indicator(samples, round_)
@@ -184,15 +185,10 @@ class PolicyPhases:
     def _goes_on_after(self, round_: int) -> bool:
         """Whether time is left for a student of one more round, and the last round was of any use."""
         has_begun = any(Job.from_trial(trial).round == round_ for trial in self._trials())
-        if self._time_budget() is None or not has_begun or self._indicator(round_) is None:
+        if self._time_budget() is None or not has_begun or stored_indicator(self.workforce.study, round_) is None:
             return False
         trainings, _ = self._trainings((), round_ + 1)
         return trainings.room >= trainings.full_price
-
-    def _indicator(self, round_: int) -> StudyIndicator | None:
-        study = self.workforce.study
-        stored: StudyIndicator | None = study.stored(indicator_kind(study.settings.space), f"{INDICATOR}:{round_}")
-        return stored
 
     def _begin(self, samples: Sequence[_Begun]) -> None:
         """The first rung of the samples, as far as the budget goes."""

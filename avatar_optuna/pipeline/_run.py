@@ -22,7 +22,7 @@ from avatar_optuna.distillation import EpochRecord, OnEpoch, Teacher, edited_fun
 from avatar_optuna.edits import num_unedited
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.feasibility import StudyFeasibility, draw, feasibility_of, tighten
-from avatar_optuna.indicator import MIN_SAMPLES, StudyIndicator, fit_indicator, indicator_kind
+from avatar_optuna.indicator import MIN_SAMPLES, StudyIndicator, fit_indicator
 from avatar_optuna.metrics import Answers, baseline, baseline_answers
 from avatar_optuna.objective import Objective
 from avatar_optuna.objectives import measured, signs
@@ -52,15 +52,16 @@ from avatar_optuna.schema import (
 from avatar_optuna.settings import StudySettings
 from avatar_optuna.students import Configuration
 from avatar_optuna.study import (
-    begins_with,
     choose_students,
     hypervolume_share,
     measured_students,
     pareto_indices,
     search,
     searched,
+    starting_students,
     store_cost_model,
     stored_cost_models,
+    stored_indicator,
 )
 from avatar_optuna.tasks import Task, load_task, task_shape_of
 from avatar_optuna.teachers import load_teacher
@@ -258,11 +259,9 @@ class Run(Workforce):
 
     def indicator(self, feasibility: StudyFeasibility, round_: int) -> StudyIndicator:
         """The indicator of a round: of the first from brief samples, of the next from all that was measured."""
-        key = f"{INDICATOR}:{round_}"
-        settings = self.study.settings
-        stored: StudyIndicator | None = self.study.stored(indicator_kind(settings.space), key)
-        if stored is not None:
+        if (stored := stored_indicator(self.study, round_)) is not None:
             return stored
+        settings = self.study.settings
         samples = drawn_samples(feasibility, settings)
         epochs = settings.indicator.epochs
         jobs = [
@@ -272,7 +271,7 @@ class Run(Workforce):
         self.did_something |= self.work(jobs, "samples", phase="samples")
         students, reached, errors = measured_students(self.study, round_)
         indicator = fit_indicator(students, reached, space=settings.space, errors=errors)
-        self.study.set_attribute(key, indicator.to_dict())
+        self.study.set_attribute(f"{INDICATOR}:{round_}", indicator.to_dict())
         self.did_something = True
         self.progress.say(
             f"indicator  {indicator.num_samples} students; left out one by one: error "
@@ -313,7 +312,7 @@ class Run(Workforce):
                 objective,
                 feasibility,
                 round_=round_,
-                initial=begins_with(self.study, round_),
+                initial=starting_students(self.study, round_),
                 on_generation=update,
             )
         if len(scored) > len(before):

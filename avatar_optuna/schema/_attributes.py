@@ -58,7 +58,7 @@ _DISTILLED = ("effectiveness", "size_bytes", "latency_ms")
 def num_rounds(attributes: Mapping[str, Any], wanted: int) -> int:
     """Rounds of a study: those that its settings want, and those that it began because time was left."""
     begun = (int(name.rpartition(":")[2]) + 1 for name in attributes if name.startswith(f"{INDICATOR}:"))
-    return max(wanted, *begun, 0)
+    return max([wanted, *begun])
 
 
 def distilled_name(study_name: str) -> str:

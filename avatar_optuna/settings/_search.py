@@ -35,12 +35,9 @@ class SearchSettings(Section):
     budget_minutes: float | None = setting(optional(real_number(0.01, 1e6)), None)
 
     def __post_init__(self) -> None:
+        if self.policy is None:
+            object.__setattr__(self, "policy", "paper" if self.budget_minutes is None else "rounds")
         super().__post_init__()
-        object.__setattr__(self, "policy", self._chosen_policy)
-
-    @property
-    def _chosen_policy(self) -> str:
-        return self.policy or ("paper" if self.budget_minutes is None else "rounds")
 
     def _cross_faults(self) -> list[str]:
         if self.policy == "paper" and self.budget_minutes is not None:
@@ -49,10 +46,8 @@ class SearchSettings(Section):
                 f"policy must be one of {others} where budget_minutes is given, since the paper's way has fixed "
                 "numbers of samples and students, got 'paper'"
             ]
-        if self.asynchronous and self._chosen_policy not in ("rounds", "successive_halving"):
-            return [
-                f"asynchronous is for the policies rounds and successive_halving, got policy {self._chosen_policy!r}"
-            ]
+        if self.asynchronous and self.policy not in ("rounds", "successive_halving"):
+            return [f"asynchronous is for the policies rounds and successive_halving, got policy {self.policy!r}"]
         if self.objectives[0] != EFFECTIVENESS or len(self.searched_objectives) < 2:
             return [
                 "objectives must be effectiveness and at least one cost that needs no distilled student, got "

@@ -8,6 +8,7 @@ from avatar_optuna.study._open import (
     require_same_settings,
     store_cost_model,
     stored_cost_models,
+    stored_indicator,
 )
 from avatar_optuna.study._policies import (
     AsynchronousHalving,
@@ -18,12 +19,12 @@ from avatar_optuna.study._policies import (
     SuccessiveHalving,
 )
 from avatar_optuna.study._search import (
-    begins_with,
     choose_students,
     measured_students,
     pareto_indices,
     search,
     searched,
+    starting_students,
 )
 from avatar_optuna.study._time_budget import (
     PAUSE_S,

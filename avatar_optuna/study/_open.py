@@ -13,11 +13,13 @@ import optuna
 from avatar_optuna.codec import StoredT, read_stored
 from avatar_optuna.cost_model import CostModel
 from avatar_optuna.exceptions import InputError
+from avatar_optuna.indicator import StudyIndicator, indicator_kind
 from avatar_optuna.objectives import directions, searched
 from avatar_optuna.places import artifacts_location
 from avatar_optuna.schema import (
     ARTIFACTS,
     COST_MODELS,
+    INDICATOR,
     PROVENANCE,
     SETTINGS,
     distilled_metric_names,
@@ -84,6 +86,16 @@ class AvatarStudy:
     def set_attribute(self, key: str, value: Any) -> None:
         """Store one attribute of the search study: plain JSON values only."""
         self.search.set_user_attr(key, value)
+
+
+def stored_indicator(study: AvatarStudy, round_: int) -> StudyIndicator | None:
+    """Of a round, from 0; None where it is not fitted yet.
+
+    Raises:
+        StoredValueError: What is stored is no indicator.
+    """
+    stored: StudyIndicator | None = study.stored(indicator_kind(study.settings.space), f"{INDICATOR}:{round_}")
+    return stored
 
 
 def stored_cost_models(study: AvatarStudy) -> dict[str, CostModel]:

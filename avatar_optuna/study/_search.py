@@ -165,7 +165,7 @@ def choose_students(
     return [int(index) for index in front[np.sort(chosen)]]
 
 
-def begins_with(study: AvatarStudy, round_: int) -> list[Configuration]:
+def starting_students(study: AvatarStudy, round_: int) -> list[Configuration]:
     """What a round of the search scores first: half a population of the last round's front, spread over it.
 
     A front may be nearly all that a round scored: with all of it the next one would find nothing new.

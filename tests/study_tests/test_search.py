@@ -29,12 +29,12 @@ from avatar_optuna.settings import StudySettings, load_study_file
 from avatar_optuna.storage import SearchStorage, open_storage, search_lock
 from avatar_optuna.study import (
     AvatarStudy,
-    begins_with,
     choose_students,
     create_study,
     pareto_indices,
     search,
     searched,
+    starting_students,
 )
 
 pytestmark = pytest.mark.long
@@ -277,10 +277,10 @@ def test_a_later_round_begins_with_a_part_of_the_front_of_the_one_before(storage
     """A front may be most of what a round scored: with all of it the next one would find little else."""
     settings = make_settings(tmp_path)
     study = run_search(storage_url, settings)
-    assert begins_with(study, 0) == []
+    assert starting_students(study, 0) == []
     first = searched(study, round_=0)
     front = {first.students[index] for index in pareto_indices(first, settings.search.objectives)}
-    start = begins_with(study, 1)
+    start = starting_students(study, 1)
     assert len(start) == min(10, len(front))
     assert set(start) <= front
     objective, feasibility = make_objective(settings)
