@@ -2,7 +2,8 @@
 
 A GPU takes kernels of several processes by turns, but those of several streams of one process at once: four students
 that share a card are workers in threads of one process. Each claims, keeps and gives back jobs as if it were alone.
-Under CUDA's multi-process service kernels of several processes run at once: then each slot has a process.
+Under CUDA's multi-process service kernels of several processes run at once: then each slot has a process, as long as
+the service takes so many.
 
 A worker's settings come through its standard input, so no password stands in a list of processes. The pipe stays open:
 when it closes, whoever started the worker is gone, however it went, and the worker hands its job back and ends.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -47,6 +49,7 @@ _DEATHS_AT_START = 5
 _SENT_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 _INPUT_ERROR = 2
 _WORKERS_PER_PROCESS = 4  # on a GPU: four captured students fill an H100, and more wait for the interpreter
+_PROCESSES_UNDER_SERVICE = 40  # of a GPU: the service refuses the 49th context of one, and not all need be ours
 _SERVICE_FOLDER = "/tmp/nvidia-mps"  # where CUDA's multi-process service listens if it is not told otherwise
 
 
@@ -76,7 +79,8 @@ class WorkerProcesses:
     """Worker processes of this machine; leaving the context stops them, and they hand their jobs back.
 
     Args:
-        slots: One process each, or one for each four slots of a GPU without the multi-process service.
+        slots: One process each; without the multi-process service one for each four slots of a GPU, and with it at
+            most 40 for each GPU.
         until_empty: Each ends when no job waits or runs.
         executor: Who does the jobs, as "module:name".
         artifacts: The one artifact store that the workers may use; None takes the study's from the database, which
@@ -155,7 +159,7 @@ class WorkerProcesses:
         """Begin a worker on each slot, where none runs: at first, or after all have ended by themselves."""
         on_gpus = sum(slot.name != "cpu" for slot in self._slots)
         if on_gpus > 1 and _has_service():
-            logger.warning("%d students at a time, a process each, under CUDA's multi-process service", on_gpus)
+            logger.warning("%d students at a time, under CUDA's multi-process service", on_gpus)
         try:
             for slot, workers in _shared(self._slots):
                 self._processes.append(self._begin(slot, workers))
@@ -234,13 +238,22 @@ def worker_main() -> int:
 
 
 def _shared(slots: Sequence[Slot]) -> list[tuple[Slot, int]]:
-    """The slots of a process each, and how many workers it runs: slots of one GPU share processes by fours."""
-    gpus = {slot.name: slot for slot in slots if slot.name != "cpu"}
-    counts, most = Counter(slot.name for slot in slots), 1 if _has_service() else _WORKERS_PER_PROCESS
+    """The slots of a process each, and how many workers it runs: slots of one GPU may share processes."""
+    gpus, counts = {slot.name: slot for slot in slots if slot.name != "cpu"}, Counter(slot.name for slot in slots)
+    most = {name: _workers_per_process(counts[name]) for name in gpus}
     return [
         *((slot, 1) for slot in slots if slot.name == "cpu"),
-        *((gpu, min(most, counts[name] - at)) for name, gpu in gpus.items() for at in range(0, counts[name], most)),
+        *(
+            (gpu, min(most[name], counts[name] - at))
+            for name, gpu in gpus.items()
+            for at in range(0, counts[name], most[name])
+        ),
     ]
+
+
+def _workers_per_process(slots: int) -> int:
+    """Of a GPU with so many slots: four, or under the multi-process service as few as it takes."""
+    return math.ceil(slots / _PROCESSES_UNDER_SERVICE) if _has_service() else _WORKERS_PER_PROCESS
 
 
 def _has_service() -> bool:

@@ -82,6 +82,8 @@ def test_slots_of_a_gpu_have_processes_under_the_multi_process_service(
     assert [workers for _, workers in _shared(_gpu_slots(6))] == [4, 2]
     (tmp_path / "nvidia-cuda-mps-control.pid").touch()
     assert [workers for _, workers in _shared(_gpu_slots(6))] == [1] * 6
+    assert [workers for _, workers in _shared(_gpu_slots(64))] == [2] * 32  # the service refuses a 49th context
+    assert [workers for _, workers in _shared(_gpu_slots(41))] == [2] * 20 + [1]
 
 
 def test_no_slots_are_no_processes(sqlite_url: str, tmp_path: Path) -> None:
