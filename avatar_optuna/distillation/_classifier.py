@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -219,6 +220,22 @@ class Classifier:
         """Vectors (functions, k), each function encoded once, in batches of like length."""
         vectors = encode_all(self.network, self.tokens(functions), batch_size=batch_size)
         return vectors.cpu().numpy()
+
+    def encode_parts(
+        self, functions: Sequence[str], part: int, *, batch_size: int = 32
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """Vectors (n, k) of `part` functions after the others, so that memory stays flat.
+
+        While the network reads some, the next are tokenized.
+        """
+        starts = range(0, len(functions), part)
+        with ThreadPoolExecutor(1) as ahead:
+            waiting = [ahead.submit(self.tokens, functions[:part])]
+            for start in starts:
+                tokens = waiting.pop().result()
+                if start + part < len(functions):
+                    waiting.append(ahead.submit(self.tokens, functions[start + part : start + 2 * part]))
+                yield encode_all(self.network, tokens, batch_size=batch_size).cpu().numpy()
 
     def predict_logits(
         self, functions: Sequence[str], inputs: npt.NDArray[np.integer[Any]], *, batch_size: int = 32

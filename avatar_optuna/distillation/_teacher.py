@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +13,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from avatar_optuna.cached_rows import cached_rows
 from avatar_optuna.decision import Aim, Decision, decide
 from avatar_optuna.distillation._classifier import Classifier, classify_all
 from avatar_optuna.distillation._recipe import SoftLabels
 from avatar_optuna.distillation._training import EVALUATION_BATCH
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.files import cached
 from avatar_optuna.tasks import Task
 
 logger = logging.getLogger(__name__)
 
+_BATCHES_AT_ONCE = 256  # are tokenized, read and written, however many functions there are
+_INPUTS_AT_ONCE = 65_536
 _PAIRS_SEED = 0
 """Students of all seeds learn from the same sampled pairs, so that the teacher is asked once."""
 
@@ -84,8 +85,7 @@ class Teacher:
             if vectors is None:
                 logits = self._answers(self.classifier, split_name, split.functions, split.inputs)
             else:
-                on_device = torch.from_numpy(vectors).to(self.classifier.device)
-                logits = classify_all(self.classifier.network, on_device, split.inputs).cpu().numpy()
+                logits = _classified(self.classifier, vectors, split.inputs)
             self._logits[split_name] = self._checked(logits, split_name)
         return self._logits[split_name]
 
@@ -150,33 +150,46 @@ class Teacher:
     ) -> npt.NDArray[np.float32]:
         """Logits (m, labels) of inputs, computed once and cached."""
 
-        def compute() -> npt.NDArray[np.float32]:
-            logger.info("the teacher reads %d inputs (%s)", len(inputs), name)
-            batch_size = EVALUATION_BATCH[classifier.device.type]
-            return classifier.predict_logits(functions, inputs, batch_size=batch_size)
+        batch_size = EVALUATION_BATCH[classifier.device.type]
+        step = _BATCHES_AT_ONCE * batch_size
 
-        return self._cached(f"logits_{name}", compute)
+        def parts(first: int) -> Iterator[npt.NDArray[np.float32]]:
+            logger.info("the teacher reads %d inputs (%s)", len(inputs) - first, name)
+            for start in range(first, len(inputs), step):
+                yield classifier.predict_logits(functions, inputs[start : start + step], batch_size=batch_size)
+
+        return self._cached(f"logits_{name}", len(inputs), step, parts)
 
     def _cached_vectors(self, classifier: Classifier, name: str, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        def compute() -> npt.NDArray[np.float32]:
-            logger.info("the teacher reads %d functions (%s)", len(texts), name)
-            return classifier.encode(texts, batch_size=EVALUATION_BATCH[classifier.device.type])
+        batch_size = EVALUATION_BATCH[classifier.device.type]
+        step = _BATCHES_AT_ONCE * batch_size
 
-        return self._cached(f"vectors_{name}", compute)
+        def parts(first: int) -> Iterator[npt.NDArray[np.float32]]:
+            logger.info("the teacher reads %d functions (%s)", len(texts) - first, name)
+            return classifier.encode_parts(texts[first:], step, batch_size=batch_size)
 
-    def _cached(self, name: str, compute: Callable[[], npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-        """An array that stands in the cache, computed where it does not."""
+        return self._cached(f"vectors_{name}", len(texts), step, parts)
+
+    def _cached(
+        self, name: str, count: int, step: int, parts: Callable[[int], Iterator[npt.NDArray[np.float32]]]
+    ) -> npt.NDArray[np.float32]:
+        """Rows that stand in the cache, computed where they do not."""
         if self._cache_dir is None:
-            return compute()
+            return np.concatenate(list(parts(0)))
+        return cached_rows(self._cache_dir / "teachers" / self.fingerprint[:32] / f"{name}.npy", count, step, parts)
 
-        def made() -> bytes:
-            stream = io.BytesIO()
-            np.save(stream, compute(), allow_pickle=False)
-            return stream.getvalue()
 
-        path = self._cache_dir / "teachers" / self.fingerprint[:32] / f"{name}.npy"
-        loaded: npt.NDArray[np.float32] = np.load(io.BytesIO(cached(path, made)), allow_pickle=False)
-        return loaded
+def _classified(
+    classifier: Classifier, vectors: npt.NDArray[np.float32], inputs: npt.NDArray[np.int32]
+) -> npt.NDArray[np.float32]:
+    """Logits (m, labels) of inputs (m, f) over vectors (functions, k) that may be more than the device's memory."""
+    logits = []
+    for start in range(0, len(inputs), _INPUTS_AT_ONCE):
+        part = inputs[start : start + _INPUTS_AT_ONCE]
+        used, places = np.unique(part, return_inverse=True)
+        on_device = torch.from_numpy(vectors[used]).to(classifier.device)
+        logits.append(classify_all(classifier.network, on_device, places.reshape(part.shape)).cpu().numpy())
+    return np.concatenate(logits)
 
 
 def sample_pairs(listed: npt.NDArray[np.int32], num_functions: int, count: int) -> npt.NDArray[np.int32]:

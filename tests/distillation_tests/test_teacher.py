@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from transformers import (
 )
 
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.distillation import Classifier, EpochRecord, Teacher, train_tokenizer
+from avatar_optuna.distillation import EVALUATION_BATCH, Classifier, EpochRecord, Teacher, train_tokenizer
 from avatar_optuna.distillation._classifier import load_tokenizer
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import TaskSettings, TeacherSettings
@@ -301,3 +302,44 @@ def test_a_tokenizer_that_panics_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(written))
     with pytest.raises(InputError, match=r"tokenizer\.json must hold a tokenizer"):
         load_tokenizer(str(tmp_path))
+
+
+class _Stopping(torch.nn.Module):
+    """A network that counts the functions it reads, and is interrupted after so many batches."""
+
+    def __init__(self, network: Any, after: int) -> None:
+        super().__init__()
+        self.network, self.after, self.functions = network, after, 0
+
+    def encode(self, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        if not self.after:
+            raise KeyboardInterrupt
+        self.after -= 1
+        self.functions += len(ids)
+        return self.network.encode(ids, mask)  # type: ignore[no-any-return]
+
+    def classify(self, vectors: torch.Tensor) -> torch.Tensor:
+        return self.network.classify(vectors)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("is_pair", [True, False])
+def test_answers_are_computed_part_by_part_and_go_on(
+    is_pair: bool, pair_teacher: Teacher, single_teacher: Teacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some functions at a time, as of a large set: the same figures, and no function is read twice."""
+    teacher = pair_teacher if is_pair else single_teacher
+    whole, classifier = teacher.logits("train"), teacher.classifier
+    assert classifier is not None
+    monkeypatch.setattr("avatar_optuna.distillation._teacher._BATCHES_AT_ONCE", 1)
+    monkeypatch.setattr("avatar_optuna.distillation._teacher._INPUTS_AT_ONCE", 10)
+    first, second = _Stopping(classifier.network, after=2), _Stopping(classifier.network, after=1000)
+
+    def asked(network: _Stopping) -> Teacher:
+        own = replace(classifier, network=network)
+        return Teacher(source="", fingerprint="f", task=teacher.task, classifier=own, cache_dir=tmp_path)
+
+    with pytest.raises(KeyboardInterrupt):
+        asked(first).logits("train")
+    np.testing.assert_allclose(asked(second).logits("train"), whole, rtol=1e-3, atol=1e-4)
+    assert first.functions == 2 * EVALUATION_BATCH["cpu"]
+    assert first.functions + second.functions == len(teacher.task.train.functions)
