@@ -1,14 +1,15 @@
 """How well final effectiveness is predicted, and what policies find, on students that were really distilled.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.landscape [--parts predictions noise replay] [--shared FILE.jsonl]
+    OMP_NUM_THREADS=1 python -m benchmarks.landscape [--parts predictions ceiling noise replay] [--shared FILE.jsonl]
 
-Reads `benchmarks/data/landscape.jsonl`; trains nothing. `--shared` adds a file of another draw, whose test figures
-nobody has. Prints markdown.
+Reads `benchmarks/data/landscape.jsonl`, and `two_seeds.jsonl` for the ceiling; trains nothing. `--shared` adds a file
+of another draw, whose test figures nobody has. Prints markdown.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from scipy.stats import spearmanr
 
 from avatar_optuna.indicator import CurveModel, Indicator
 from benchmarks.landscape_policies import POLICIES, Budget
-from benchmarks.landscape_table import Landscape, read_landscapes
+from benchmarks.landscape_table import Landscape, read_landscapes, read_two_seeds
 
 SPENT = (0, 5, 10, 15, 20, 40)
 """Percent of a student's own full training."""
@@ -60,13 +61,18 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float:
     return float(spearmanr(first, second).statistic) if np.ptp(first) > 0 else float("nan")
 
 
-def _fitted(table: Landscape, rng: np.random.Generator, epochs: np.ndarray) -> np.ndarray:
-    """Fit on the first students of a random order, as many as there are epochs; predict the others."""
+def _fitted(
+    table: Landscape, rng: np.random.Generator, epochs: np.ndarray, *, final: np.ndarray | None = None
+) -> np.ndarray:
+    """Fit on the first students of a random order, as many as there are epochs; predict the others.
+
+    They are held to `final`, their own figures unless others are given.
+    """
     order = rng.permutation(len(table))
     train, held_out = order[: len(epochs)], order[len(epochs) :]
     curves = table.curves(train, epochs)
     model = CurveModel.fit(table.part(train), curves, space=table.space)
-    final, correlations, covered = logit(table.final[held_out]), [], []
+    final, correlations, covered = logit((table.final if final is None else final)[held_out]), [], []
     for spent in SPENT:
         known = np.full(len(held_out), round(spent * table.full / 100))
         mean, std = model.predict(table.part(held_out), table.curves(held_out, known))
@@ -94,6 +100,43 @@ ROWS = {
     "40 fully trained others": lambda table, rng: _fitted(table, rng, np.full(40, table.full)),
     "60 others, the best third promoted after 5 and after 20 %": _promoted,
 }
+
+
+def ceiling(tables: list[Landscape], options: argparse.Namespace) -> None:
+    """What any prediction can reach: how one full training ranks students that another seed trains anew."""
+    print("\n### Rank correlation with the final figure of another seed\n")
+    print(
+        "| students | figure | of the full training | 95 % | points apart, mean |\n| --- | --- | ---: | ---: | ---: |"
+    )
+    pairs = read_two_seeds()
+    for first, second in pairs:
+        for label, one, other in (
+            ("validation", first.final, second.final),
+            ("test", first.test, second.test),
+        ):
+            low, high = _resampled(one, other)
+            apart = 100 * np.abs(one - other).mean()
+            figure = f"{_correlation(one, other):.2f} | {low:.2f} to {high:.2f} | {apart:.2f}"
+            print(f"| {first.name} | {label} | {figure} |")
+    print(f"\n| students | predicted by | {' | '.join(f'{spent} %' for spent in SPENT)} |")
+    print("| --- | --- |" + " ---: |" * len(SPENT))
+    for first, second in pairs:
+        for label in ("20 fully trained others", "40 fully trained others"):
+            for seed, of in (("its own training", first), ("the other seed", replace(first, figures=second.figures))):
+                runs = [
+                    _fitted(first, np.random.default_rng(split), np.full(int(label[:2]), first.full), final=of.final)
+                    for split in range(options.splits)
+                ]
+                cells = [_figure(value) for value in np.asarray(runs)[:, 0].mean(axis=0)]
+                print(f"| {first.name} | {label}, of {seed} | {' | '.join(cells)} |", flush=True)
+
+
+def _resampled(one: np.ndarray, other: np.ndarray, times: int = 2000) -> tuple[float, float]:
+    """A 95 % interval of the rank correlation over students drawn anew."""
+    rng = np.random.default_rng(0)
+    drawn = [rng.integers(len(one), size=len(one)) for _ in range(times)]
+    low, high = np.percentile([_correlation(one[rows], other[rows]) for rows in drawn], [2.5, 97.5])
+    return float(low), float(high)
 
 
 def noise(tables: list[Landscape], options: argparse.Namespace) -> None:
@@ -147,7 +190,7 @@ def _shares(table: Landscape, policy: str, options: argparse.Namespace, by_test:
     return shares
 
 
-PARTS = {"predictions": predictions, "noise": noise, "replay": replay}
+PARTS = {"predictions": predictions, "ceiling": ceiling, "noise": noise, "replay": replay}
 
 
 def main() -> None:

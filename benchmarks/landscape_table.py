@@ -117,6 +117,22 @@ def read_landscapes(shared: Path | None = None, *, spaces: Sequence[str] | None 
     return tables
 
 
+def read_two_seeds() -> list[tuple[Landscape, Landscape]]:
+    """The spaces of `two_seeds.jsonl`: the same students in the same order, distilled with the seeds 0 and 1."""
+    rows = [json.loads(line) for line in (FOLDER / "two_seeds.jsonl").read_text().splitlines()]
+    pairs = []
+    for space in sorted({row["space"] for row in rows}):
+        first, second = (
+            sorted((row for row in rows if row["space"] == space and row["seed"] == seed), key=lambda row: row["name"])
+            for seed in (0, 1)
+        )
+        if [row["hyperparameters"] for row in first] != [row["hyperparameters"] for row in second]:
+            raise SystemExit(f"two_seeds.jsonl: {space} must hold the same students with both seeds")
+        path = FOLDER / toml_name(space)
+        pairs.append((_landscape(space, path, first), _landscape(space, path, second)))
+    return pairs
+
+
 def toml_name(space: str) -> str:
     """The file beside `landscape.jsonl` that describes a space; what follows a slash says what else was different."""
     return f"landscape_{space.partition('/')[0]}.toml"
