@@ -190,6 +190,30 @@ def test_time_that_one_search_leaves_is_for_the_next(tmp_path: Path, how: str) -
     assert run_command(folder, "run", "study.toml").stdout.startswith("all is done")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("how", ["random", "successive_halving", 'successive_halving"\nasynchronous = true #'])
+def test_time_that_outlasts_the_candidates_is_for_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Three are drawn at first; what a run draws is what one that goes on would draw."""
+    monkeypatch.setattr("avatar_optuna.pipeline._policy._CANDIDATES_OF_TIME", 3)
+    monkeypatch.setattr("avatar_optuna.pipeline._policy._CANDIDATES_LEFT", 2)
+    folder = _with_budget(tmp_path / "study", 0.3, f'policy = "{how}"\n')
+    path, minutes, students = folder / "study.toml", 0.3, dict[str, Configuration]()
+    for more in (0.3, 1.0, 4.0, 12.0):  # the first on a quiet machine, later ones on a busy one
+        path.write_text(path.read_text().replace(f"budget_minutes = {minutes}", f"budget_minutes = {more}"))
+        minutes, before = more, students
+        run_command(folder, "run", "study.toml", "--workers", "1")
+        jobs = [Job.from_trial(trial) for trial in _study(folder).distilled.get_trials(deepcopy=False)]
+        students = {job.key.rpartition("/")[2]: job.hyperparameters for job in jobs}
+        assert before.items() <= students.items()
+        if len(students) > 6:
+            break
+    assert len(students) > 6
+    assert len(set(students.values())) == len(students)
+
+
 def _status(folder: Path) -> str:
     return run_command(folder, "status", "--study-name", NAME).stdout
 

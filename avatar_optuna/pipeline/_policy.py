@@ -7,27 +7,24 @@ decision: a run that was stopped anywhere finishes what was queued, and goes on 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-import numpy as np
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from avatar_optuna.distillation import CHECKPOINT_FILE
 from avatar_optuna.exceptions import StudyError
 from avatar_optuna.feasibility import StudyFeasibility, draw
-from avatar_optuna.indicator import MIN_SAMPLES, LearningCurves, StudyIndicator
-from avatar_optuna.objectives import EFFECTIVENESS, formulas
+from avatar_optuna.indicator import MIN_SAMPLES, StudyIndicator
+from avatar_optuna.pipeline._stored_trainings import Begun, StoredTrainings
 from avatar_optuna.pipeline._workforce import Workforce
 from avatar_optuna.pool import Pool
-from avatar_optuna.schema import INDICATOR, Job, JobResult, Purpose, SearchResult
-from avatar_optuna.students import Configuration
+from avatar_optuna.schema import INDICATOR, Job, Purpose, SearchResult
 from avatar_optuna.study import (
     AsynchronousHalving,
     FinalModel,
-    Pace,
     Policy,
-    Prices,
     RandomPolicy,
     RoundsPolicy,
     Step,
@@ -35,15 +32,13 @@ from avatar_optuna.study import (
     TimeBudget,
     Trainings,
     choose_students,
-    stored_cost_models,
     stored_indicator,
-    student_name,
-    training_times,
 )
 
 _CANDIDATES = 64
-_CANDIDATES_OF_TIME = 256
-"""Students that are drawn for a policy without a search where time decides how many of them are trained."""
+_CANDIDATES_OF_TIME, _CANDIDATES_LEFT = 256, 64
+"""Students that are drawn for a policy without a search where time decides how many of them are trained; twice as many
+where fewer than these are left and time is not over."""
 _PURPOSES: tuple[tuple[Purpose, str, str], ...] = (
     ("indicator", "rungs", "samples"),
     ("front", "students", "distillation"),
@@ -51,27 +46,6 @@ _PURPOSES: tuple[tuple[Purpose, str, str], ...] = (
 """Of jobs; what they are called; the phase that their cost is kept under."""
 _SAID_EVERY = 0.1
 """Of a budget of time: how much of it is used between two sentences about it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Begun:
-    """A student that was begun, or a candidate.
-
-    Args:
-        name: Unique in the study: the number of the search trial that proposed it, or "sample-" and a number.
-        student: Its configuration.
-        asked_for: Epochs that its jobs ask for.
-        is_running: Whether a job of it waits or runs.
-        is_lost: Whether a job of it failed for good.
-        result: Of its longest job that is done.
-    """
-
-    name: str
-    student: Configuration
-    asked_for: int = 0
-    is_running: bool = False
-    is_lost: bool = False
-    result: JobResult | None = None
 
 
 @dataclass(kw_only=True)
@@ -90,6 +64,10 @@ class PolicyPhases:
     did_something: bool = field(default=False, init=False)
     _said_s: float = field(default=0.0, init=False)
 
+    @cached_property
+    def _stored(self) -> StoredTrainings:
+        return StoredTrainings(workforce=self.workforce, task_shape=self.feasibility.task_shape)
+
     def run(self) -> bool:
         """Spend the budget; returns whether there was anything left to do.
 
@@ -100,8 +78,7 @@ class PolicyPhases:
         with self.workforce.kept_workers():
             if not settings.search.asynchronous:
                 self._finish_queued()
-            first = draw(self.feasibility, self._num_first(), seed=settings.search.seed)
-            samples = [_Begun(name=f"sample-{index}", student=student) for index, student in enumerate(first)]
+            samples = self._samples(self._num_first())
             if settings.search.policy == "rounds":
                 round_ = 0
                 while round_ < settings.search.rounds or self._goes_on_after(round_ - 1):
@@ -110,10 +87,10 @@ class PolicyPhases:
                 self._finish_queued()
             else:
                 policy = self._policy_without_indicator()
-                self._follow(lambda _: policy, samples, round_=settings.search.rounds - 1)
-        students = [job for job, _ in self._done() if job.purpose == "front"]
-        if (budget := self._time_budget()) is not None and self.did_something:
-            ended = f"{len(students)} student{'s' if len(students) != 1 else ''}"
+                self._follow(lambda _: policy, samples, round_=settings.search.rounds - 1, may_draw=True)
+        students = self._stored.students_in_full()
+        if (budget := self._stored.budget()) is not None and self.did_something:
+            ended = f"{students} student{'s' if students != 1 else ''}"
             self.workforce.progress.say(f"budget     {budget}; {ended} trained to the end")
         if not students:
             raise StudyError(f"no student of {study.name} was trained to the end: {self._remedy(budget)}")
@@ -126,9 +103,9 @@ class PolicyPhases:
         return AsynchronousHalving() if search.asynchronous else SuccessiveHalving()
 
     def _remedy(self, budget: TimeBudget | None) -> str:
-        if budget is None or any(trial.state is TrialState.FAIL for trial in self._trials()):
+        if budget is None or any(trial.state is TrialState.FAIL for trial in self._stored.trials()):
             return "`avatar-optuna status` tells why"
-        trainings, _ = self._trainings((), self.workforce.study.settings.search.rounds - 1)
+        trainings, _ = self._stored.read((), self.workforce.study.settings.search.rounds - 1)
         need_s = f", and one takes about {trainings.full_price:.0f} s" if len(trainings.students) else ""
         return f"search.budget_minutes did not suffice ({budget}){need_s}; run it again with more"
 
@@ -141,16 +118,28 @@ class PolicyPhases:
         of_each = settings.rungs[-1] if settings.search.policy == "random" else settings.rungs[0]
         return max(1, settings.budget(settings.search.rounds) // of_each)
 
-    def _round(self, round_: int, samples: Sequence[_Begun]) -> None:
+    def _samples(self, count: int) -> list[Begun]:
+        """Students that nothing proposes; the first of more are those of fewer."""
+        drawn = draw(self.feasibility, count, seed=self.workforce.study.settings.search.seed)
+        return [Begun(name=f"sample-{index}", student=student) for index, student in enumerate(drawn)]
+
+    def _more_samples(self, trainings: Trainings, samples: Sequence[Begun]) -> Sequence[Begun]:
+        """Twice as many where a budget of time is about to outlast them, if the space has them."""
+        waiting = int((trainings.is_open & (trainings.epochs == 0)).sum())
+        if trainings.prices is None or waiting >= _CANDIDATES_LEFT or trainings.room < trainings.full_price:
+            return samples
+        return self._samples(2 * len(samples))
+
+    def _round(self, round_: int, samples: Sequence[Begun]) -> None:
         """Search with what the curves say, then train what promises most."""
         study = self.workforce.study
-        if any(Job.from_trial(trial).round > round_ for trial in self._trials()):
+        if any(job.round > round_ for job in self._stored.jobs()):
             return  # a later round has begun: this one is done
         rungs = study.settings.rungs
         if round_ == 0:
             self._begin(samples)
             self._follow(lambda trainings: _Opening(self._fit(trainings)), samples, round_=round_)
-        trainings, _ = self._trainings(samples, round_)
+        trainings, _ = self._stored.read(samples, round_)
         model, indicator = self._fit(trainings), stored_indicator(study, round_)
         if indicator is None:
             if model is None and trainings.prices is not None:
@@ -172,10 +161,9 @@ class PolicyPhases:
         if trainings.room <= 0:
             return  # the time is used
         scored = self.search(indicator, round_)
-        jobs = (Job.from_trial(trial) for trial in self._trials())
-        before = {job.hyperparameters for job in jobs if job.round < round_}
+        before = {job.hyperparameters for job in self._stored.jobs() if job.round < round_}
         chosen = choose_students(scored, study.settings.search.searched_objectives, _CANDIDATES, without=before)
-        proposed = [_Begun(name=str(scored.numbers[index]), student=scored.students[index]) for index in chosen]
+        proposed = [Begun(name=str(scored.numbers[index]), student=scored.students[index]) for index in chosen]
         search = study.settings.search
         at_once = 1 if search.asynchronous else search.at_once
         self._follow(
@@ -184,23 +172,23 @@ class PolicyPhases:
 
     def _goes_on_after(self, round_: int) -> bool:
         """Whether time is left for a student of one more round, and the last round was of any use."""
-        has_begun = any(Job.from_trial(trial).round == round_ for trial in self._trials())
-        if self._time_budget() is None or not has_begun or stored_indicator(self.workforce.study, round_) is None:
+        has_begun = any(job.round == round_ for job in self._stored.jobs())
+        if self._stored.budget() is None or not has_begun or stored_indicator(self.workforce.study, round_) is None:
             return False
-        trainings, _ = self._trainings((), round_ + 1)
+        trainings, _ = self._stored.read((), round_ + 1)
         return trainings.room >= trainings.full_price
 
-    def _begin(self, samples: Sequence[_Begun]) -> None:
+    def _begin(self, samples: Sequence[Begun]) -> None:
         """The first rung of the samples, as far as the budget goes."""
         least = MIN_SAMPLES * len(self.feasibility.members)
         while True:
-            trainings, students = self._trainings(samples, 0)
+            trainings, students = self._stored.read(samples, 0)
             steps = trainings.openings(least=least)
             if not steps:
                 return
             self._do(steps, students, None, 0)
 
-    def _end_without_indicator(self, samples: Sequence[_Begun], round_: int) -> None:
+    def _end_without_indicator(self, samples: Sequence[Begun], round_: int) -> None:
         """What the time suffices for, where it does not for the students that the indicator needs."""
         self._follow(lambda _: RoundsPolicy(None, at_once=1), samples, round_=round_)
         if self.did_something:
@@ -211,17 +199,30 @@ class PolicyPhases:
     def _fit(self, trainings: Trainings) -> FinalModel | None:
         return FinalModel.fit(trainings, space=self.workforce.study.settings.space)
 
-    def _follow(self, policy_of: Callable[[Trainings], Policy], candidates: Sequence[_Begun], *, round_: int) -> None:
+    def _follow(
+        self,
+        policy_of: Callable[[Trainings], Policy],
+        candidates: Sequence[Begun],
+        *,
+        round_: int,
+        may_draw: bool = False,
+    ) -> None:
         """Do what a policy says until it says nothing more.
 
         Steps are done together before it is asked again; asynchronously it is asked whenever a worker is free, and
         where time is left for another round, that one begins beside what still runs.
+
+        Args:
+            may_draw: Whether the candidates are samples, of which more are drawn where time outlasts them.
         """
         is_asynchronous = self.workforce.study.settings.search.asynchronous
         while True:
-            trainings, students = self._trainings(candidates, round_)
+            trainings, students = self._stored.read(candidates, round_)
             if len(trainings.running) >= self.workforce.num_workers:
                 self._wait_for_any()
+                continue
+            if may_draw and len(more := self._more_samples(trainings, candidates)) > len(candidates):
+                candidates = more
                 continue
             policy = policy_of(trainings)
             steps = policy.next(trainings)
@@ -236,106 +237,18 @@ class PolicyPhases:
             else:
                 self._do(steps, students, means, round_)
 
-    # What is stored ---------------------------------------------------------------------------------------------------
-
-    def _trials(self) -> list[FrozenTrial]:
-        """Jobs of students, in their order."""
-        return self.workforce.study.distilled.get_trials(deepcopy=False)
-
-    def _done(self) -> list[tuple[Job, JobResult]]:
-        return [
-            (Job.from_trial(trial), JobResult.from_trial(trial))
-            for trial in self._trials()
-            if trial.state is TrialState.COMPLETE
-        ]
-
-    def _trainings(self, candidates: Sequence[_Begun], round_: int) -> tuple[Trainings, list[_Begun]]:
-        """What the policy sees, and who the students are."""
-        settings = self.workforce.study.settings
-        known: dict[str, _Begun] = {}
-        for trial in self._trials():
-            job = Job.from_trial(trial)
-            name = student_name(job)
-            before = known.get(name, _Begun(name=name, student=job.hyperparameters))
-            result = JobResult.from_trial(trial) if trial.state is TrialState.COMPLETE else None
-            is_longer = result is not None and (before.result is None or job.epochs >= before.asked_for)
-            known[name] = _Begun(
-                name=name,
-                student=job.hyperparameters,
-                asked_for=max(before.asked_for, job.epochs),
-                is_running=before.is_running or not trial.state.is_finished(),
-                is_lost=before.is_lost or trial.state is TrialState.FAIL,
-                result=result if is_longer else before.result,
-            )
-        begun = {one.student for one in known.values()}
-        students = [*known.values(), *(one for one in candidates if one.student not in begun)]
-        full, metric = settings.rungs[-1], settings.measurement.effectiveness
-        figures, losses = np.full((len(students), full), np.nan), np.full((len(students), full), np.nan)
-        for row, one in enumerate(students):
-            for place, entry in enumerate(one.result.history[:full] if one.result is not None else ()):
-                figures[row, place] = entry["valid"].get(metric, entry["valid"]["balanced_accuracy"])
-                losses[row, place] = np.nan_to_num(entry["valid"]["loss"], nan=1e3, posinf=1e3)
-        left, prices = self._left([one.student for one in students], round_)
-        if prices is None:
-            left -= sum(one.asked_for for one in known.values())
-        trainings = Trainings(
-            students=[one.student for one in students],
-            curves=LearningCurves(figures=figures, losses=losses),
-            is_lost=np.asarray([one.is_lost for one in students]),
-            costs=self._costs([one.student for one in students]),
-            rungs=settings.rungs,
-            left=left,
-            prices=prices,
-            running={row: one.asked_for for row, one in enumerate(students) if one.is_running},
-        )
-        if prices is not None:
-            trainings = replace(trainings, left=trainings.left - trainings.price_of_running)
-        return trainings, students
-
-    # Budget -----------------------------------------------------------------------------------------------------------
-
-    def _time_budget(self) -> TimeBudget | None:
-        return TimeBudget.of(self.workforce.study.storage, self.workforce.study.settings)
-
-    def _left(self, students: Sequence[Configuration], round_: int) -> tuple[float, Prices | None]:
-        """What the first rounds have: epochs, those begun included; or seconds of workers that are left, and prices."""
-        settings, budget = self.workforce.study.settings, self._time_budget()
-        if budget is None:
-            return settings.budget(round_ + 1), None
-        workers = self.workforce.num_workers
-        pace = Pace.fit(training_times(self._trials()), self.feasibility.task_shape)
-        left_s = budget.left_of_share_s(min(1.0, (round_ + 1) / settings.search.rounds))
-        prices = Prices(
-            epoch=pace.epoch_s(students) if pace is not None else np.ones(len(students)),
-            step=pace.step_s if pace is not None else 0.0,
-            left_s=left_s,
-            workers=workers,
-            is_measured=pace is not None,
-        )
-        return left_s * workers, prices
-
     def _say_time(self) -> None:
-        budget = self._time_budget()
+        budget = self._stored.budget()
         if budget is not None and budget.used_s - self._said_s >= _SAID_EVERY * 60 * budget.minutes:
             self._said_s = budget.used_s
             self.workforce.progress.say(f"budget     {budget}")
 
-    def _costs(self, students: Sequence[Configuration]) -> Any:
-        names = [name for name in self.workforce.study.settings.search.searched_objectives if name != EFFECTIVENESS]
-        known: Mapping[str, Any] = {
-            **formulas(names, self.feasibility.task_shape),
-            **stored_cost_models(self.workforce.study),
-        }
-        return np.asarray([[float(known[name](student)) for name in names] for student in students])
-
-    # Jobs -------------------------------------------------------------------------------------------------------------
-
-    def _do(self, steps: Sequence[Step], students: Sequence[_Begun], predicted: Any, round_: int) -> None:
+    def _do(self, steps: Sequence[Step], students: Sequence[Begun], predicted: Any, round_: int) -> None:
         """Queue the steps together, and wait until they are done."""
         self._wait_for(self._enqueue(steps, students, predicted, round_))
         self._say_time()
 
-    def _enqueue(self, steps: Sequence[Step], students: Sequence[_Begun], predicted: Any, round_: int) -> list[Job]:
+    def _enqueue(self, steps: Sequence[Step], students: Sequence[Begun], predicted: Any, round_: int) -> list[Job]:
         """Queue the steps together."""
         full = self.workforce.study.settings.rungs[-1]
         jobs = []
@@ -360,17 +273,13 @@ class PolicyPhases:
         Pool(self.workforce.study.storage, self.workforce.study.name).enqueue(jobs)
         return jobs
 
-    def _queued(self) -> list[Job]:
-        """Jobs that wait or run."""
-        return [Job.from_trial(trial) for trial in self._trials() if not trial.state.is_finished()]
-
     def _finish_queued(self) -> None:
         """What a run before this one asked for and did not see done."""
-        self._wait_for(self._queued())
+        self._wait_for(self._stored.queued())
 
     def _wait_for_any(self) -> None:
         self.did_something = True
-        self.workforce.wait_for_any(self._queued(), {purpose: phase for purpose, _, phase in _PURPOSES})
+        self.workforce.wait_for_any(self._stored.queued(), {purpose: phase for purpose, _, phase in _PURPOSES})
         self._say_time()
 
     def _wait_for(self, jobs: Sequence[Job]) -> None:
