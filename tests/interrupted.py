@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError
 import avatar_optuna.report
 from avatar_optuna.cli import main
 from avatar_optuna.indicator import Indicator
-from avatar_optuna.pipeline import _comparison, _run
+from avatar_optuna.pipeline import _comparison, _run, _teacher_phase
 from avatar_optuna.pipeline._workforce import Workforce
 from avatar_optuna.schema import distilled_name
 from avatar_optuna.storage import JobQueue, open_storage
@@ -146,7 +146,7 @@ def install(interrupter: Interrupter) -> None:
     """Put the interrupter around the phases."""
     for holder, name, phase in (
         (_fine_tuning, "_train", "teacher"),
-        (_run, "teacher_record", "measurement"),
+        (_teacher_phase, "teacher_record", "measurement"),
         (Workforce, "_wait", "jobs"),
         (_run, "search", "search"),
         (RoundsPolicy, "next", "decision"),

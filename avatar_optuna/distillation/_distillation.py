@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.decision import Aim, require_two_labels
+from avatar_optuna.decision import require_two_labels
 from avatar_optuna.distillation._batches import views_of
 from avatar_optuna.distillation._checkpoint import CHECKPOINT_FILE, CheckpointStore
 from avatar_optuna.distillation._label_weights import label_weights
@@ -112,41 +112,29 @@ def distil(
         InputError: The hyperparameters and the task do not go together.
     """
     begun = time.monotonic()
-    chosen_seed, aim = settings.seed if seed is None else seed, settings.aim
-    require_two_labels(aim, task.shape.num_labels)
+    chosen_seed = settings.seed if seed is None else seed
+    require_two_labels(settings.aim, task.shape.num_labels)
     recipe = _recipe(hyperparameters, task, settings, epochs=epochs, seed=chosen_seed)
-    family = hyperparameters.family
-    tokenizer = family.make_tokenizer(hyperparameters, task.train.functions, cache_dir)
-    tokenizer.model_max_length = hyperparameters.max_sequence_length
-    student = build_student(hyperparameters, task.shape, label_names=task.label_names, seed=chosen_seed)
-    student.to(device)
-    views = views_of(task.train.functions, recipe.views, seed=VIEWS_SEED)
-    edits = edited_functions(task, recipe.edits, cache_dir)
-    length, others = hyperparameters.max_sequence_length, (*views, *edits)
-    groups = known_groups(task.train) if recipe.contrastive_weight else None
-    train = Examples.of(task.train, tokenizer, max_sequence_length=length, device=device, others=others, groups=groups)
-    if task.shape.is_pair and family.starts_as_similarity:
-        start_as_similarity(student, train, seed=chosen_seed)
-    soft_labels = teacher.soft_labels(device, views)
-    _require_vectors(recipe, teacher, soft_labels)
+    prepared = _prepared(hyperparameters, recipe, task, teacher, device=device, cache_dir=cache_dir)
+    judge = Judge(metric=metric, split=task.valid, aim=settings.aim)
     trainer = Trainer(
-        student,
+        prepared.student,
         recipe=recipe,
-        train=train.with_inputs(soft_labels.more_inputs),
-        valid=Examples.of(task.valid, tokenizer, max_sequence_length=length, device=device),
-        soft_labels=soft_labels,
+        train=prepared.train,
+        valid=prepared.valid,
+        soft_labels=prepared.soft_labels,
         directory=out_dir / "checkpoint",
-        fingerprint=_fingerprint(hyperparameters, recipe, task, teacher, metric, edits, aim, groups),
+        fingerprint=_fingerprint(hyperparameters, recipe, prepared, task, teacher, judge),
         num_labels=task.shape.num_labels,
         store=checkpoint,
         precision=hyperparameters.precision_on_disk,
         stop_after=stop_after,
-        judge=Judge(metric=metric, split=task.valid, aim=aim) if aim is not None or metric != _METRIC else None,
+        judge=judge if judge.aim is not None or metric != _METRIC else None,
     )
-    prepared = time.monotonic()
+    ready = time.monotonic()
     best = trainer.run(on_epoch)
     trained = time.monotonic()
-    _write(out_dir, student.cpu(), tokenizer, hyperparameters, task, teacher)
+    _write(out_dir, prepared.student.cpu(), prepared.tokenizer, hyperparameters, task, teacher)
     if len(trainer.history) < recipe.epochs:
         (out_dir / "checkpoint" / CHECKPOINT_FILE).replace(out_dir / CHECKPOINT_FILE)
     shutil.rmtree(out_dir / "checkpoint", ignore_errors=True)
@@ -156,8 +144,62 @@ def distil(
         valid_metrics=best.valid,
         best_epoch=best.epoch,
         seconds=sum(record.seconds for record in trainer.history),
-        preparation_seconds=prepared - begun,
-        training_seconds=trained - prepared,
+        preparation_seconds=ready - begun,
+        training_seconds=trained - ready,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Prepared:
+    """A student before its first epoch, and what it learns from.
+
+    Args:
+        train: Its examples, with the pairs that only the teacher answers.
+        edits: Edited texts of the training functions, or ().
+        groups: Of the training functions, where a loss reads them.
+    """
+
+    student: Any
+    tokenizer: Any
+    train: Examples
+    valid: Examples
+    soft_labels: SoftLabels
+    edits: tuple[str, ...]
+    groups: npt.NDArray[np.int64] | None
+
+
+def _prepared(
+    hyperparameters: Configuration,
+    recipe: Recipe,
+    task: Task,
+    teacher: Teacher,
+    *,
+    device: str,
+    cache_dir: Path | None,
+) -> _Prepared:
+    """Its tokenizer, its network, tokens, and the teacher's answers."""
+    family, length = hyperparameters.family, hyperparameters.max_sequence_length
+    tokenizer = family.make_tokenizer(hyperparameters, task.train.functions, cache_dir)
+    tokenizer.model_max_length = length
+    student = build_student(hyperparameters, task.shape, label_names=task.label_names, seed=recipe.seed)
+    student.to(device)
+    views = views_of(task.train.functions, recipe.views, seed=VIEWS_SEED)
+    edits = edited_functions(task, recipe.edits, cache_dir)
+    others = (*views, *edits)
+    groups = known_groups(task.train) if recipe.contrastive_weight else None
+    train = Examples.of(task.train, tokenizer, max_sequence_length=length, device=device, others=others, groups=groups)
+    if task.shape.is_pair and family.starts_as_similarity:
+        start_as_similarity(student, train, seed=recipe.seed)
+    soft_labels = teacher.soft_labels(device, views)
+    _require_vectors(recipe, teacher, soft_labels)
+    return _Prepared(
+        student=student,
+        tokenizer=tokenizer,
+        train=train.with_inputs(soft_labels.more_inputs),
+        valid=Examples.of(task.valid, tokenizer, max_sequence_length=length, device=device),
+        soft_labels=soft_labels,
+        edits=edits,
+        groups=groups,
     )
 
 
@@ -246,19 +288,13 @@ def _require_vectors(recipe: Recipe, teacher: Teacher, soft_labels: SoftLabels) 
 
 
 def _fingerprint(
-    hyperparameters: Configuration,
-    recipe: Recipe,
-    task: Task,
-    teacher: Teacher,
-    metric: str,
-    edits: Sequence[str] = (),
-    aim: Aim | None = None,
-    groups: npt.NDArray[np.int64] | None = None,
+    hyperparameters: Configuration, recipe: Recipe, prepared: _Prepared, task: Task, teacher: Teacher, judge: Judge
 ) -> str:
     """Names a distillation: everything that its outcome depends on but the machine.
 
     What came later than others is left out where it is not used, so that earlier checkpoints are gone on from.
     """
+    edits, groups = prepared.edits, prepared.groups
     values = asdict(recipe)
     if recipe.label_weights is None:
         del values["label_weights"]
@@ -268,10 +304,10 @@ def _fingerprint(
         if not values[name]:
             del values[name]
     parts = [hyperparameters.to_dict(), values, task.fingerprint, teacher.fingerprint]
-    parts += [metric] if metric != _METRIC else []
+    parts += [judge.metric] if judge.metric != _METRIC else []
     parts += [hashlib.sha256(json.dumps(edits).encode()).hexdigest()] if edits else []
     parts += [hashlib.sha256(groups.tobytes()).hexdigest()] if groups is not None else []
-    parts += [f"threshold for {aim}"] if aim is not None else []
-    if hyperparameters.to_dict().get("tokenizer") == "Unigram":
-        parts.append("pieces cut")  # earlier checkpoints have tokenizers that were trained at the student's own size
+    parts += [f"threshold for {judge.aim}"] if judge.aim is not None else []
+    if version := hyperparameters.family.tokenizer_version(hyperparameters):
+        parts.append(version)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

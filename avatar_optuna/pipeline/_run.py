@@ -6,7 +6,7 @@ a run of a finished study says that all is done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,14 +16,9 @@ from optuna.trial import TrialState
 from avatar_optuna.cost_model import CostModel
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.dashboard_notes import save_figures, write_notes
-from avatar_optuna.data_audit import audit_data, findings
-from avatar_optuna.decision import Aim, Decision
-from avatar_optuna.distillation import EpochRecord, OnEpoch, Teacher, edited_functions
-from avatar_optuna.edits import num_unedited
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.feasibility import StudyFeasibility, draw, feasibility_of, tighten
 from avatar_optuna.indicator import MIN_SAMPLES, StudyIndicator, fit_indicator
-from avatar_optuna.metrics import Answers, baseline, baseline_answers
 from avatar_optuna.objective import Objective
 from avatar_optuna.objectives import measured, signs
 from avatar_optuna.pipeline._comparison import ComparisonPhase
@@ -32,23 +27,9 @@ from avatar_optuna.pipeline._device import audited, calibrated, calibrated_elsew
 from avatar_optuna.pipeline._policy import PolicyPhases
 from avatar_optuna.pipeline._prediction import front_job
 from avatar_optuna.pipeline._recorder import recorded
-from avatar_optuna.pipeline._teacher_record import teacher_record
+from avatar_optuna.pipeline._teacher_phase import TeacherPhase
 from avatar_optuna.pipeline._workforce import Workforce
-from avatar_optuna.schema import (
-    ATTAINED,
-    AUDIT,
-    BASELINE,
-    DATA,
-    DATA_AUDIT,
-    EDITS,
-    FEASIBLE,
-    INDICATOR,
-    TEACHER,
-    Job,
-    SearchResult,
-    TeacherRecord,
-    num_rounds,
-)
+from avatar_optuna.schema import ATTAINED, AUDIT, FEASIBLE, INDICATOR, Job, SearchResult, num_rounds
 from avatar_optuna.settings import StudySettings
 from avatar_optuna.students import Configuration
 from avatar_optuna.study import (
@@ -63,12 +44,8 @@ from avatar_optuna.study import (
     stored_cost_models,
     stored_indicator,
 )
-from avatar_optuna.tasks import Task, load_task, task_shape_of
-from avatar_optuna.teachers import load_teacher
-from avatar_optuna.verdict import proposal, weaknesses
-from avatar_optuna.view import metric_title
-
-_FINDINGS_SAID = 3  # of the data audit, while a study runs
+from avatar_optuna.tasks import Task, task_shape_of
+from avatar_optuna.verdict import proposal
 
 
 @dataclass(kw_only=True)
@@ -76,7 +53,6 @@ class Run(Workforce):
     """One run of a study: a workforce, and what it is to do."""
 
     did_something: bool = field(default=False, init=False)
-    _plain: Mapping[str, Answers] | None = field(default=None, init=False)
 
     def everything(self) -> bool:
         """Run all phases, and store meanwhile what is done; returns whether there was anything left to do."""
@@ -86,8 +62,8 @@ class Run(Workforce):
 
     def _all_phases(self) -> bool:
         settings = self.study.settings
-        task, teacher = self.teacher()
-        self._edit(task)
+        first = TeacherPhase(workforce=self)
+        task, teacher = first.run()
         feasibility = self.tightened(task)
         if settings.search.policy == "paper":
             for round_ in range(settings.search.rounds):
@@ -96,7 +72,8 @@ class Run(Workforce):
         else:
             phases = PolicyPhases(workforce=self, feasibility=feasibility, search=partial(self.search, feasibility))
             self.did_something |= phases.run()
-        self.compare(task, teacher)
+        compared = ComparisonPhase(workforce=self, task=task, teacher=teacher, baseline=first.baseline_answers).run()
+        self.did_something |= first.did_something or compared
         self.audit(task.shape)
         write_notes(self.study)
         save_figures(self.study)
@@ -107,99 +84,6 @@ class Run(Workforce):
         """Numbers of the jobs that failed for good."""
         states = (TrialState.FAIL,)
         return [trial.number for trial in self.study.distilled.get_trials(deepcopy=False, states=states)]
-
-    # Teacher ----------------------------------------------------------------------------------------------------------
-
-    def teacher(self) -> tuple[Task, Teacher]:
-        """The task and its teacher, trained where it must be, measured once."""
-        settings = self.study.settings
-        meter = Meter.start({settings.measurement.device, *(slot.name for slot in self.slots[:1])})
-        with self.progress.busy(f"reading the data of {settings.task.kind}"):
-            task = load_task(settings.task, cache_dir=self.cache_dir)
-            self._baseline(task)
-        epochs = settings.teacher.epochs
-        with self.progress.bar("teacher: epochs", epochs) as update:
-            teacher = self._loaded_teacher(task, lambda record: self._teacher_epoch(record, update))
-        if TEACHER not in self.study.read_attributes():
-            with self.progress.busy("measuring the teacher"):
-                record = teacher_record(self.study, task, teacher)
-            add(self.study, "teacher", meter.spent())
-            self.study.set_attribute(TEACHER, record.to_dict())
-            self.did_something = True
-            figure = _percent(record.valid["balanced_accuracy"])
-            at = _threshold_words(record.decision, self.study.settings.distillation.aim)
-            self.progress.say(f"teacher    {figure} balanced accuracy on validation{at} ({record.source})")
-            self._warn_of_weak(record, task)
-        return task, teacher
-
-    def _loaded_teacher(self, task: Task, on_epoch: OnEpoch) -> Teacher:
-        """The teacher on the device on which models are timed; trained and asked on the first GPU of the workers."""
-        settings = self.study.settings
-        load = partial(load_teacher, settings.teacher, task, cache_dir=self.cache_dir, on_epoch=on_epoch)
-        worker = self.slots[0].name if self.slots else "cpu"
-        if worker not in ("cpu", settings.measurement.device):
-            asked = load(device=worker)
-            for name in ("valid", "test"):
-                if asked.has_logits(name):
-                    asked.logits(name)  # kept in the cache
-        return load(device=settings.measurement.device)
-
-    def _warn_of_weak(self, record: TeacherRecord, task: Task) -> None:
-        """Say where a teacher is no better than chance, or worse than the baseline: its students will not be either."""
-        plain = self.study.read_attributes()[BASELINE]["valid"]
-        for weakness in weaknesses(record.valid, plain, task.shape.num_labels):
-            self.progress.say(f"warning    {weakness}")
-
-    def _teacher_epoch(self, record: EpochRecord, update: Callable[[int], None]) -> None:
-        update(record.epoch)
-        figure = record.valid["balanced_accuracy"]
-        self.progress.say(f"teacher    epoch {record.epoch}/{record.epochs}: {_percent(figure)} on validation")
-
-    def _baseline(self, task: Task) -> None:
-        if DATA not in self.study.read_attributes():
-            inputs = {name: len(split) for name, split in task.splits.items()}
-            self.study.set_attribute(DATA, {"fingerprint": task.fingerprint, "inputs": inputs})
-            self._audit_data(task)
-        if BASELINE in self.study.read_attributes():
-            return
-        figures = baseline(task, answers=self._baseline_answers(task))
-        self.study.set_attribute(BASELINE, figures)
-        counts = ", ".join(f"{len(split)} {name}" for name, split in task.splits.items())
-        self.progress.say(f"task       {task.kind}: {counts} inputs")
-        accuracy = figures["valid"]["balanced_accuracy"]
-        self.progress.say(
-            f"baseline   {_percent(accuracy)} balanced accuracy on validation (TF-IDF + logistic regression)"
-        )
-
-    def _baseline_answers(self, task: Task) -> Mapping[str, Answers]:
-        """What TF-IDF with logistic regression says, by split; fitted once in a run."""
-        if self._plain is None:
-            self._plain = baseline_answers(task, self.study.settings.distillation.aim)
-        return self._plain
-
-    def _audit_data(self, task: Task) -> None:
-        """Store what was found in the data, and say the worst of it."""
-        audit = audit_data(task, with_baselines=False)
-        self.study.set_attribute(DATA_AUDIT, audit.to_dict())
-        found = findings(audit)
-        for finding in found[:_FINDINGS_SAID]:
-            self.progress.say(f"data       {finding}")
-        if more := found[_FINDINGS_SAID:]:
-            self.progress.say(f"data       {len(more)} more: avatar-optuna data STUDY.toml lists them")
-
-    def _edit(self, task: Task) -> None:
-        """Edit the training functions once for all workers of this machine, and say how many cannot be."""
-        functions, count = task.train.functions, self.study.settings.distillation.edits
-        if not count or EDITS in self.study.read_attributes():
-            return
-        with self.progress.busy("editing the training functions"):
-            texts = edited_functions(task, count, self.cache_dir)
-        variants = [texts[start : start + len(functions)] for start in range(0, len(texts), len(functions))]
-        unedited = num_unedited(functions, variants)
-        self.study.set_attribute(EDITS, {"functions": len(functions), "unedited": unedited})
-        self.progress.say(
-            f"edits      {count} of each of {len(functions):,} training functions; {unedited:,} cannot be edited"
-        )
 
     # Space ------------------------------------------------------------------------------------------------------------
 
@@ -371,12 +255,7 @@ class Run(Workforce):
         ]
         self.did_something |= self.work(jobs, "students", phase="distillation")
 
-    # Comparison -------------------------------------------------------------------------------------------------------
-
-    def compare(self, task: Task, teacher: Teacher) -> None:
-        """Time the students that have not been timed yet beside their teacher and the CodeBERT architecture."""
-        phase = ComparisonPhase(workforce=self, task=task, teacher=teacher, baseline=self._baseline_answers)
-        self.did_something |= phase.run()
+    # Audit ------------------------------------------------------------------------------------------------------------
 
     def audit(self, task_shape: TaskShape, *, is_asked: bool = False) -> None:
         """Hold FLOPs against time on this device, once, where the study file wants it or somebody asks."""
@@ -411,15 +290,6 @@ def drawn_samples(feasibility: StudyFeasibility, settings: StudySettings) -> lis
             f"found, got {settings.indicator.samples}"
         )
     return samples
-
-
-def _threshold_words(decision: Decision | None, aim: Aim | None) -> str:
-    """`, at a threshold of 0.31 for F1`, or nothing where none was chosen."""
-    if decision is None or decision.threshold is None:
-        return ""
-    if aim is None:
-        return f", at its own threshold of {decision.threshold:.3g}"
-    return f", at a threshold of {decision.threshold:.3g} for {metric_title(str(aim))}"
 
 
 def _percent(fraction: float) -> str:

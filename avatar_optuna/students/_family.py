@@ -120,6 +120,10 @@ class StudentFamily(Protocol):
         """
         ...
 
+    def tokenizer_version(self, configuration: Configuration) -> str:
+        """Which way its tokenizer is made, "" the first: a training under way goes on only with the same."""
+        return ""
+
     def load_tokenizer(self, directory: Path) -> Any:
         """The tokenizer of a stored student; by default `tokenizer.json` is one that transformers knows.
 

@@ -19,7 +19,7 @@ from torch.nn import functional
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.distillation import Teacher, distil, label_weights
 from avatar_optuna.distillation._distillation import _fingerprint
-from avatar_optuna.distillation._recipe import UNKNOWN, Recipe
+from avatar_optuna.distillation._recipe import UNKNOWN, Judge, Recipe
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import DistillationSettings, SectionError, TeacherSettings
 from avatar_optuna.students import Configuration
@@ -174,13 +174,18 @@ _HASHED = HASHED.configure(
 def test_a_distillation_without_weights_has_the_name_that_it_had() -> None:
     """The hashes are those of commit 79114c4, before there were weights: its checkpoints are gone on from."""
     named: Any = SimpleNamespace(fingerprint="0" * 64)
+    plain: Any = SimpleNamespace(edits=(), groups=None)
     recipe = Recipe(epochs=2, batch_size=32, learning_rate=0.01)
-    names = [_fingerprint(_HASHED, recipe, named, named, metric) for metric in ("balanced_accuracy", "f1")]
+
+    def name(recipe: Recipe, metric: str) -> str:
+        return _fingerprint(_HASHED, recipe, plain, named, named, Judge(metric=metric, split=named))
+
+    names = [name(recipe, metric) for metric in ("balanced_accuracy", "f1")]
     assert names == [
         "e470a397f1be0be832c0945fca82b388fa91e8c83ffad4bb80ff16ea8a16a7bc",
         "64719d256eb2ceb3eda52b348d20e895094b282b8c006b6e23c97acbdc38fd3b",
     ]
     weighted = replace(recipe, label_weights=(0.5, 2.0))
-    assert _fingerprint(_HASHED, weighted, named, named, "f1") != names[1]
+    assert name(weighted, "f1") != names[1]
     drawn = replace(recipe, representation_weight=0.5)
-    assert _fingerprint(_HASHED, drawn, named, named, "f1") != names[1]
+    assert name(drawn, "f1") != names[1]

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from avatar_optuna.pipeline import begin
+from avatar_optuna.pipeline._teacher_phase import TeacherPhase
 from avatar_optuna.progress import Progress
 from avatar_optuna.settings import StudySettings, TaskSettings, TeacherSettings
 from avatar_optuna.tasks import load_task
@@ -46,5 +47,5 @@ def test_a_weak_teacher_is_named(tmp_path: Path, share_right: float, warning: st
         slots=(),
         progress=Progress(Console(file=said, width=200)),
     )
-    run.teacher()
+    TeacherPhase(workforce=run).run()
     assert [line for line in said.getvalue().splitlines() if "warning" in line] == ([warning] if warning else [])

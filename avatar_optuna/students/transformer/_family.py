@@ -210,6 +210,10 @@ class Transformer(StudentFamily):
 
         return train_tokenizer(configuration.tokenizer, configuration.vocab_size, functions, cache_dir)
 
+    def tokenizer_version(self, configuration: Configuration) -> str:
+        """Unigram's were once trained at the student's own size."""
+        return "pieces cut" if configuration.tokenizer == "Unigram" else ""
+
     def build_network(
         self, configuration: Configuration, task_shape: TaskShape, label_names: Sequence[str] | None = None
     ) -> Any:
