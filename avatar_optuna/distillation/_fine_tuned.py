@@ -22,7 +22,7 @@ from avatar_optuna.distillation._models import (
 from avatar_optuna.distillation._networks import PAIR_HEAD_FILE, PairClassifier, PairHead, SingleClassifier
 from avatar_optuna.distillation._pooling import POOLINGS, default_pooling
 from avatar_optuna.exceptions import InputError
-from avatar_optuna.students.transformer.network import StudentConfig, load_student
+from avatar_optuna.students.transformer.network import StudentConfig, StudentForSequenceClassification, load_student
 
 
 def shape_of_checkpoint(source: str) -> TaskShape:
@@ -115,13 +115,15 @@ def load_pretrained(
 ) -> nn.Module:
     """A pretrained encoder with a new head, to be fine-tuned; an `InputError` where there is no such model.
 
-    Of a sequence classifier the head is kept, as far as it tells as many labels apart.
+    Of a sequence classifier the head is kept, as far as it tells as many labels apart, and so is that of a student or
+    of a model that was trained here, if it reads as many functions.
 
     Args:
         pooling: Of the vectors of pairs; None takes what is usual for the kind of model.
     """
     directory = model_directory(source)
-    read_config(source, directory)
+    if isinstance(read_config(source, directory), StudentConfig):
+        return _student_for(directory, task_shape, label_names)
     if not task_shape.is_pair:
         names = dict(enumerate(label_names))
         options = {"num_labels": len(names), "id2label": names, "label2id": {v: k for k, v in names.items()}}
@@ -133,6 +135,19 @@ def load_pretrained(
     dropout = getattr(encoder.config, "hidden_dropout_prob", 0.1)
     head = PairHead(encoder.config.hidden_size, task_shape.num_labels, dropout)
     return PairClassifier(encoder, head, pooling or default_pooling(encoder.config))
+
+
+def _student_for(directory: Path, task_shape: TaskShape, label_names: Sequence[str]) -> nn.Module:
+    """A student's network under the head that a task needs."""
+    known = load_student(directory)
+    names = dict(enumerate(label_names))
+    config = StudentConfig.from_dict({**known.config.to_dict(), "precision": "float32"})
+    config.num_functions, config.id2label, config.label2id = task_shape.arity, names, {v: k for k, v in names.items()}
+    network = StudentForSequenceClassification(config)
+    shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    kept = {name: tensor for name, tensor in known.state_dict().items() if tensor.shape == shapes[name]}
+    network.load_state_dict(kept, strict=False)
+    return network
 
 
 def load_incomplete(auto: Any, source: str, **options: Any) -> tuple[PreTrainedModel, list[str]]:

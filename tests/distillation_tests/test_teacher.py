@@ -23,10 +23,18 @@ from transformers import (
 )
 
 from avatar_optuna.costs import TaskShape
-from avatar_optuna.distillation import EVALUATION_BATCH, Classifier, EpochRecord, Teacher, train_tokenizer
+from avatar_optuna.distillation import (
+    EVALUATION_BATCH,
+    Classifier,
+    EpochRecord,
+    Teacher,
+    load_pretrained,
+    train_tokenizer,
+)
 from avatar_optuna.distillation._classifier import load_tokenizer
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import TaskSettings, TeacherSettings
+from avatar_optuna.students.transformer.network import load_student
 from avatar_optuna.tasks import Task, load_task
 from avatar_optuna.teachers import check_teacher, load_teacher
 
@@ -153,6 +161,29 @@ def test_a_pretrained_encoder_is_fine_tuned(task_shape: TaskShape, make_task: Ma
     if not task_shape.is_pair:
         stock = AutoModelForSequenceClassification.from_pretrained(trained)
         assert stock.config.id2label == {0: "pure", 1: "reads"}
+
+
+@pytest.mark.parametrize("arity", [1, 2])
+def test_a_teacher_of_another_task_is_fine_tuned(arity: int, make_task: MakeTask, tmp_path: Path) -> None:
+    """What was trained here for pairs learns about single functions, and the other way round: its head is new."""
+    of_pairs, of_one = make_task(TaskShape(arity=2)), make_task(TaskShape(arity=1))
+    before, after = (of_pairs, of_one) if arity == 1 else (of_one, of_pairs)
+    sizes = {"num_hidden_layers": 1, "hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 2}
+    settings = TeacherSettings(
+        architecture={"vocab_size": 400, **sizes}, epochs=1, max_sequence_length=64, learning_rate=1e-3
+    )
+    load_teacher(settings, before, cache_dir=tmp_path / "before")
+    (source,) = (tmp_path / "before" / "teachers").glob("trained-*")
+    if before.shape.is_pair:  # that of single functions is a stock RoBERTa
+        first = load_student(source)
+        begun = load_pretrained(str(source), after.shape, after.label_names)
+        assert not torch.equal(begun.state_dict()["classifier.dense.weight"], first.classifier.dense.weight)
+        for name, tensor in first.roberta.state_dict().items():
+            torch.testing.assert_close(begun.state_dict()[f"roberta.{name}"], tensor, rtol=0, atol=0)
+    tuned = TeacherSettings(pretrained=str(source), epochs=8, learning_rate=1e-2, max_sequence_length=48)
+    check_teacher(tuned, after, cache_dir=tmp_path / "after")
+    teacher = load_teacher(tuned, after, cache_dir=tmp_path / "after")
+    assert (teacher.logits("train").argmax(1) == after.train.labels).mean() > 0.7
 
 
 @pytest.mark.parametrize(
