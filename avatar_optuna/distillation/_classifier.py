@@ -248,11 +248,15 @@ class Classifier:
 @torch.inference_mode()
 def encode_all(network: Any, tokens: FunctionInputs, *, batch_size: int) -> Tensor:
     """Vectors (functions, k) of all functions in float32, by batches of like length."""
-    chunks = list(tokens.chunks(np.arange(len(tokens)), batch_size))
-    what, encode = "one function's vectors", partial(_encoded, network, tokens)
-    vectors = torch.cat([in_halves(encode, chunk, what) for chunk in chunks])
-    order = torch.from_numpy(np.concatenate(chunks)).to(vectors.device)
-    return torch.empty_like(vectors).index_copy_(0, order, vectors)
+    encode = partial(_encoded, network, tokens)
+    vectors: Tensor | None = None
+    for chunk in tokens.chunks(np.arange(len(tokens)), batch_size):
+        part = in_halves(encode, chunk, "one function's vectors")
+        if vectors is None:
+            vectors = part.new_empty((len(tokens), part.shape[1]))
+        vectors.index_copy_(0, torch.from_numpy(chunk).to(vectors.device), part)
+    assert vectors is not None, "there is a function at least"
+    return vectors
 
 
 def _encoded(network: Any, tokens: FunctionInputs, functions: npt.NDArray[np.int64]) -> Tensor:

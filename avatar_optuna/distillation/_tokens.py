@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from avatar_optuna.students.packing import PackedTokens
 
 CACHED_SCORES = 2**19
 """Scores of attention that are computed at once on a processor: 2 MB a tensor, of which a step has several."""
+_TOKENIZED_AT_ONCE = 1024  # functions: what a tokenizer gives takes a hundred times the bytes of the ids
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +54,17 @@ class Tokens:
 
         The names of special tokens, such as `<s>`, are text where a function holds them, and no control ids.
         """
-        encoded = tokenizer(
-            list(functions), truncation=True, max_length=max_sequence_length, split_special_tokens=True
-        )["input_ids"]
-        lengths = np.array([len(row) for row in encoded], dtype=np.int64)
-        flat = np.fromiter((token for row in encoded for token in row), dtype=np.int32, count=int(lengths.sum()))
+        parts, counts = [np.empty(0, dtype=np.int32)], [np.empty(0, dtype=np.int64)]
+        for start in range(0, len(functions), _TOKENIZED_AT_ONCE):
+            rows = tokenizer(
+                list(functions[start : start + _TOKENIZED_AT_ONCE]),
+                truncation=True,
+                max_length=max_sequence_length,
+                split_special_tokens=True,
+            )["input_ids"]
+            counts.append(np.array([len(row) for row in rows], dtype=np.int64))
+            parts.append(np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=int(counts[-1].sum())))
+        flat, lengths = np.concatenate(parts), np.concatenate(counts)
         starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
         mask = tokenizer.mask_token_id
