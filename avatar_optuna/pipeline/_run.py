@@ -159,7 +159,7 @@ class Run(Workforce):
         self.did_something = True
         self.progress.say(
             f"indicator  {indicator.num_samples} students; left out one by one: error "
-            f"{_percent(indicator.leave_one_out_error)}, rank correlation {indicator.rank_correlation:.2f}"
+            f"{100 * indicator.leave_one_out_error:.1f} %, rank correlation {indicator.rank_correlation:.2f}"
         )
         if not indicator.ranks:
             low, high = indicator.rank_correlation_interval
@@ -290,7 +290,3 @@ def drawn_samples(feasibility: StudyFeasibility, settings: StudySettings) -> lis
             f"found, got {settings.indicator.samples}"
         )
     return samples
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f} %"
