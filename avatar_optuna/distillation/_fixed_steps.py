@@ -53,11 +53,12 @@ class FixedSteps:
         self.generator = torch.Generator(self.device)
         self.graphs: dict[Shape, Any] = {}
         self._seen: set[Shape] = set()
+        self._ranges: dict[int, Tensor] = {}
+        self._moves: dict[tuple[int, int], Tensor] = {}
         self._pool = torch.cuda.graph_pool_handle() if self.is_captured else None
         self.total = torch.zeros((), device=self.device)
-        self.begin, self.number, self.row, self.in_window = (
-            torch.zeros((), dtype=torch.int64, device=self.device) for _ in range(4)
-        )
+        self.counters = torch.zeros(4, dtype=torch.int64, device=self.device)
+        self.begin, self.number, self.row, self.in_window = self.counters
         self.order, self.rates, self.weights, self.of_logs, self.least = (
             torch.empty(0, device=self.device) for _ in range(5)
         )
@@ -151,7 +152,7 @@ class FixedSteps:
     def _step(self, shape: Shape) -> None:
         """One update; what it is dealt, its rate and its weight stand at the counters."""
         count, size = shape
-        dealt = self.order[self.begin + torch.arange(count, device=self.device)]
+        dealt = self.order[self.begin + self._range(count)]
         self.rate.copy_(self.rates.take(self.number))
         self.optimizer.zero_grad(set_to_none=True)
         network = self.network if self.narrow is None else self.narrow.network
@@ -169,26 +170,32 @@ class FixedSteps:
         if self.narrow is not None:
             self.narrow.refresh()
         self.total += loss.detach()
-        self.begin += count
-        self.number += 1
-        self.row += self.rows
-        self.in_window += 1
+        self.counters += self._move(count)
 
     def _of_step(self) -> tuple[Tensor, Tensor] | None:
         """The coefficients of the step at the counters (see `Coefficients`)."""
         if not self.rows:
             return None
-        return self.of_logs[self.row + torch.arange(self.rows, device=self.device)], self.least.take(self.in_window)
+        return self.of_logs[self.row + self._range(self.rows)], self.least.take(self.in_window)
+
+    def _range(self, count: int) -> Tensor:
+        """Numbers (count,) from 0, kept: a captured graph reads them."""
+        if count not in self._ranges:
+            self._ranges[count] = torch.arange(count, device=self.device)
+        return self._ranges[count]
+
+    def _move(self, count: int) -> Tensor:
+        """How far a step that is dealt so much moves the counters, kept as well."""
+        key = count, self.rows
+        if key not in self._moves:
+            self._moves[key] = torch.tensor([count, 1, self.rows, 1], device=self.device)
+        return self._moves[key]
 
     def _encoded(self, network: Any, texts: Tensor, *, size: int) -> Tensor:
         """Vectors (n, k) of texts (n,)."""
         probability = self.recipe.token_dropout_prob
         if self.is_packed:
-            packed = self.tokens.packed(texts, size)
-            if probability:
-                ids = self.tokens.with_dropout(packed.ids, packed.positions == 0, probability)
-                packed = packed.with_ids(ids)
-            return network.encode_packed(packed)  # type: ignore[no-any-return]
+            return network.encode_packed(self.tokens.packed(texts, size, dropout=probability))  # type: ignore[no-any-return]
         ids, mask = self.tokens.padded(texts, size)
         if probability:
             ids = self.tokens.with_dropout(ids, torch.arange(size, device=self.device) == 0, probability)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from avatar_optuna.students.packing import PackedTokens
+from avatar_optuna.students.packing import PackedTokens, runs_kernels
 
 CACHED_SCORES = 2**19
 """Scores of attention that are computed at once on a processor: 2 MB a tensor, of which a step has several."""
@@ -97,8 +97,14 @@ class Tokens:
         places = (self.starts[functions, None] + columns).clamp_(max=len(self.ids) - 1)  # (n, t)
         return torch.where(mask, self.ids[places], self.pad_token_id).long(), mask
 
-    def packed(self, functions: Tensor, size: int) -> PackedTokens:
-        """Functions (n,) given on the device, end to end in `size` places: the host is not asked."""
+    def packed(self, functions: Tensor, size: int, *, dropout: float = 0.0) -> PackedTokens:
+        """Functions (n,) given on the device, end to end in `size` places: the host is not asked.
+
+        Args:
+            dropout: Probability at which a token is masked (see `with_dropout`).
+        """
+        if runs_kernels(self.ids):
+            return self._packed_by_kernel(functions, size, dropout)
         lengths = self.lengths[functions]  # (n,)
         ends = lengths.cumsum(0)  # (n,)
         starts = ends - lengths  # (n,)
@@ -107,12 +113,23 @@ class Tokens:
         positions = places - starts[owners]  # (T,)
         is_real = places < ends[-1]  # (T,)
         sources = torch.where(is_real, self.starts[functions][owners] + positions, 0)  # (T,)
+        ids = torch.where(is_real, self.ids[sources], self.pad_token_id).long()  # (T,)
         return PackedTokens(
-            ids=torch.where(is_real, self.ids[sources], self.pad_token_id).long(),
+            ids=self.with_dropout(ids, positions == 0, dropout) if dropout else ids,
             positions=torch.where(is_real, positions, 0),
             starts=starts.int(),
             lengths=lengths.int(),
             longest=self.max_sequence_length,
+        )
+
+    def _packed_by_kernel(self, functions: Tensor, size: int, dropout: float) -> PackedTokens:
+        from avatar_optuna.students._packing_kernels import pack  # Triton is there on GPU machines alone
+
+        special = {"pad_token_id": self.pad_token_id, "mask_token_id": self.mask_token_id}
+        found = pack(self.ids, self.starts, self.lengths, functions, size, dropout=dropout, **special)
+        ids, positions, starts, lengths = found
+        return PackedTokens(
+            ids=ids, positions=positions, starts=starts, lengths=lengths, longest=self.max_sequence_length
         )
 
     def with_dropout(self, ids: Tensor, is_first: Tensor, probability: float) -> Tensor:

@@ -309,9 +309,8 @@ class Trainer:
         tokens, probability = self.train.tokens, self.recipe.token_dropout_prob
         if self.is_packed:
             count = int(tokens.host_lengths[functions].sum())
-            packed = tokens.packed(torch.from_numpy(functions), -(-count // PACKED_ROWS) * PACKED_ROWS)
-            if probability:
-                packed = packed.with_ids(tokens.with_dropout(packed.ids, packed.positions == 0, probability))
+            size = -(-count // PACKED_ROWS) * PACKED_ROWS
+            packed = tokens.packed(torch.from_numpy(functions), size, dropout=probability)
             return self.network.encode_packed(packed)  # type: ignore[no-any-return]
         ids, mask = tokens.batch(functions)
         if probability:

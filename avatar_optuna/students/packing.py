@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
@@ -32,14 +32,15 @@ class PackedTokens:
     lengths: Tensor
     longest: int
 
-    def with_ids(self, ids: Tensor) -> PackedTokens:
-        """The same batch of other tokens."""
-        return replace(self, ids=ids)
-
 
 def is_packed(network: Any, device: torch.device) -> bool:
     """Whether a network reads packed functions on this device: it can (`encode_packed`), and Triton is there for it."""
     return device.type == "cuda" and _has_triton() and bool(getattr(network, "can_pack", False))
+
+
+def runs_kernels(packed: Tensor) -> bool:
+    """Whether Triton's kernels serve these: they are packed, and on a GPU."""
+    return packed.is_cuda and _has_triton()
 
 
 @lru_cache(maxsize=1)
