@@ -27,6 +27,9 @@ class NarrowCopy:
             [parameter for parameter, trained in zip(of.parameters(), is_trained, strict=True) if trained]
             for of in (network, self.network)
         )
+        self._joining = [module for module in self.network.modules() if hasattr(module, "join")]
+        for module in self._joining:
+            module.join()
 
     @torch.no_grad()
     def refresh(self) -> None:
@@ -38,6 +41,8 @@ class NarrowCopy:
     @torch.no_grad()
     def hand_over_gradients(self) -> None:
         """Give the network the gradients that the copy has."""
+        for module in self._joining:
+            module.split_gradients()
         reached = [pair for pair in zip(self._wide, self._narrow, strict=True) if pair[1].grad is not None]
         for wide, _ in reached:
             wide.grad = torch.empty_like(wide)

@@ -8,6 +8,9 @@ the products of the tile with these are one (B, 2 B) matrix, of which each row i
 No sum depends on the order in which programs finish, and dropout is a hash of a seed and the place of the weight: the
 same inputs give the same bits.
 
+The first tokens of functions alone may be asked for: then only their queries are read, and what is mixed has a row a
+function.
+
 Shapes: T tokens of all functions end to end, h heads of size d, w = h d. `projected` holds queries, keys and values
 side by side, (T, 3 w), so that one product makes them and one takes their gradient. L is the longest sequence that the
 table of distances allows; the table is (2 L - 1, d), row l - r + L - 1 for a query at l and a key at r.
@@ -26,6 +29,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from avatar_optuna.students._random_kernels import drawn
+
 # Triton would compile a kernel anew for sizes that are 1 or multiples of 16: minutes, where students differ in shape.
 _SIZES = ["heads", "size", "longest", "threshold"]
 _TABLE_SPLITS = 64  # partial sums of the table's gradient
@@ -39,6 +44,15 @@ def _load(base, rows, row_stride, dims, size, limit):  # type: ignore[no-untyped
         mask=((rows >= 0) & (rows < limit))[:, None] & (dims < size)[None, :],
         other=0.0,
     )
+
+
+@triton.jit
+def _function(which, starts, lengths, FIRST: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Its first token, its length, its queries that are asked for, and the first row of their results."""
+    start, length = tl.load(starts + which), tl.load(lengths + which)
+    if FIRST:
+        return start, length, 1, which
+    return start, length, length, start
 
 
 @triton.jit
@@ -61,15 +75,8 @@ def _tile_scores(  # type: ignore[no-untyped-def]
 
 @triton.jit
 def _kept(seed, rows, columns, head, heads, threshold):  # type: ignore[no-untyped-def]
-    """Which weights (b, c) dropout keeps: a 32-bit hash (Wellons' lowbias32) of seed and place, against a threshold."""
-    places = ((rows[:, None] * heads + head) * 1024 + columns[None, :]).to(tl.uint32)
-    x = places * 0x9E3779B1 + seed.to(tl.uint32)
-    x ^= x >> 16
-    x *= 0x7FEB352D
-    x ^= x >> 15
-    x *= 0x846CA68B
-    x ^= x >> 16
-    return (x >> 8).to(tl.int32) >= threshold
+    """Which weights (b, c) dropout keeps."""
+    return drawn(seed, (rows[:, None] * heads + head) * 1024 + columns[None, :]) >= threshold
 
 
 @triton.jit
@@ -90,13 +97,13 @@ def _by_distance_of_keys(values, BLOCK: tl.constexpr):  # type: ignore[no-untype
 
 @triton.jit
 def _gradient_of_tile(  # type: ignore[no-untyped-def]
-    q, k, v, o, d_o, lse, table, seed, start, rows, columns, first_row, first_column, length, head, heads, size,
-    longest, dims, scale, threshold, keep_scale, BLOCK: tl.constexpr, KIND: tl.constexpr, DROPOUT: tl.constexpr,
+    q, k, v, o, d_o, lse, table, seed, start, rows, columns, first_row, first_column, asked, length, head, heads,
+    size, longest, dims, scale, threshold, keep_scale, BLOCK: tl.constexpr, KIND: tl.constexpr, DROPOUT: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Of a tile: weights after dropout (B, B), gradient of the products before scaling (B, B), distance vectors."""
     scores, distances = _tile_scores(q, k, table, first_row, first_column, size, longest, dims, BLOCK, KIND, PRECISION)
-    is_real = (rows < length)[:, None] & (columns < length)[None, :]
+    is_real = (rows < asked)[:, None] & (columns < length)[None, :]
     weights = tl.where(is_real, tl.exp(scores * scale - lse[:, None]), 0.0)
     d_weights = tl.dot(d_o, tl.trans(v), input_precision=PRECISION)
     dropped = weights
@@ -113,18 +120,18 @@ def _gradient_of_tile(  # type: ignore[no-untyped-def]
 def _forward(  # type: ignore[no-untyped-def]
     projected, table, out, lses, starts, lengths, seeds, heads, size, longest, scale, threshold,
     keep_scale, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr, DROPOUT: tl.constexpr,
-    PRECISION: tl.constexpr,
+    PRECISION: tl.constexpr, FIRST: tl.constexpr,
 ):  # fmt: skip
     function, head = tl.program_id(1) // heads, tl.program_id(1) % heads
-    start, length = tl.load(starts + function), tl.load(lengths + function)
+    start, length, asked, place = _function(function, starts, lengths, FIRST)
     first_row = tl.program_id(0) * BLOCK
-    if first_row >= length:
+    if first_row >= asked:
         return
     seed = tl.load(seeds)
     dims, rows = tl.arange(0, BLOCK_D), first_row + tl.arange(0, BLOCK)
     width = heads * size
-    mixed_at, queries = start * width + head * size, projected + 3 * start * width + head * size
-    q = _load(queries, rows, 3 * width, dims, size, length)
+    mixed_at, queries = place * width + head * size, projected + 3 * start * width + head * size
+    q = _load(queries, rows, 3 * width, dims, size, asked)
     highest = tl.full((BLOCK,), float("-inf"), tl.float32)
     total = tl.zeros((BLOCK,), tl.float32)
     mixed = tl.zeros((BLOCK, BLOCK_D), tl.float32)
@@ -142,42 +149,42 @@ def _forward(  # type: ignore[no-untyped-def]
             weights = tl.where(_kept(seed, start + rows, columns, head, heads, threshold), weights * keep_scale, 0.0)
         mixed = mixed * shrunk[:, None] + tl.dot(weights.to(v.dtype), v, input_precision=PRECISION)
         highest = higher
-    is_row = rows < length
+    is_row = rows < asked
     tl.store(
         out + mixed_at + rows[:, None] * width + dims[None, :],
         (mixed / total[:, None]).to(out.dtype.element_ty),
         mask=is_row[:, None] & (dims < size)[None, :],
     )
-    tl.store(lses + (start + rows) * heads + head, highest + tl.log(total), mask=is_row)
+    tl.store(lses + (place + rows) * heads + head, highest + tl.log(total), mask=is_row)
 
 
 @triton.jit(do_not_specialize=_SIZES)
 def _backward_queries(  # type: ignore[no-untyped-def]
     projected, table, out, lses, d_out, d_projected, starts, lengths, seeds, heads, size, longest,
     scale, threshold, keep_scale, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr,
-    DROPOUT: tl.constexpr, PRECISION: tl.constexpr,
+    DROPOUT: tl.constexpr, PRECISION: tl.constexpr, FIRST: tl.constexpr,
 ):  # fmt: skip
     function, head = tl.program_id(1) // heads, tl.program_id(1) % heads
-    start, length = tl.load(starts + function), tl.load(lengths + function)
+    start, length, asked, place = _function(function, starts, lengths, FIRST)
     first_row = tl.program_id(0) * BLOCK
-    if first_row >= length:
+    if first_row >= asked:
         return
     seed = tl.load(seeds)
     dims, rows = tl.arange(0, BLOCK_D), first_row + tl.arange(0, BLOCK)
     width = heads * size
-    mixed_at, queries = start * width + head * size, projected + 3 * start * width + head * size
-    q = _load(queries, rows, 3 * width, dims, size, length)
-    o = _load(out + mixed_at, rows, width, dims, size, length)
-    d_o = _load(d_out + mixed_at, rows, width, dims, size, length)
-    lse = tl.load(lses + (start + rows) * heads + head, mask=rows < length, other=0.0)
+    mixed_at, queries = place * width + head * size, projected + 3 * start * width + head * size
+    q = _load(queries, rows, 3 * width, dims, size, asked)
+    o = _load(out + mixed_at, rows, width, dims, size, asked)
+    d_o = _load(d_out + mixed_at, rows, width, dims, size, asked)
+    lse = tl.load(lses + (place + rows) * heads + head, mask=rows < asked, other=0.0)
     d_q = tl.zeros((BLOCK, BLOCK_D), tl.float32)
     for first_column in range(0, length, BLOCK):
         columns = first_column + tl.arange(0, BLOCK)
         k = _load(queries + width, columns, 3 * width, dims, size, length)
         v = _load(queries + 2 * width, columns, 3 * width, dims, size, length)
         _, d_scores, distances = _gradient_of_tile(
-            q, k, v, o, d_o, lse, table, seed, start, rows, columns, first_row, first_column, length, head, heads,
-            size, longest, dims, scale, threshold, keep_scale, BLOCK, KIND, DROPOUT, PRECISION,
+            q, k, v, o, d_o, lse, table, seed, start, rows, columns, first_row, first_column, asked, length, head,
+            heads, size, longest, dims, scale, threshold, keep_scale, BLOCK, KIND, DROPOUT, PRECISION,
         )  # fmt: skip
         d_q += tl.dot(d_scores.to(k.dtype), k, input_precision=PRECISION)
         if KIND > 0:
@@ -185,7 +192,7 @@ def _backward_queries(  # type: ignore[no-untyped-def]
     tl.store(
         d_projected + 3 * start * width + head * size + rows[:, None] * 3 * width + dims[None, :],
         d_q.to(d_projected.dtype.element_ty),
-        mask=(rows < length)[:, None] & (dims < size)[None, :],
+        mask=(rows < asked)[:, None] & (dims < size)[None, :],
     )
 
 
@@ -193,47 +200,47 @@ def _backward_queries(  # type: ignore[no-untyped-def]
 def _backward_keys(  # type: ignore[no-untyped-def]
     projected, table, out, lses, d_out, d_projected, starts, lengths, seeds, heads, size,
     longest, scale, threshold, keep_scale, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr,
-    DROPOUT: tl.constexpr, PRECISION: tl.constexpr,
+    DROPOUT: tl.constexpr, PRECISION: tl.constexpr, FIRST: tl.constexpr,
 ):  # fmt: skip
     function, head = tl.program_id(1) // heads, tl.program_id(1) % heads
-    start, length = tl.load(starts + function), tl.load(lengths + function)
+    start, length, asked, place = _function(function, starts, lengths, FIRST)
     first_column = tl.program_id(0) * BLOCK
     if first_column >= length:
         return
     seed = tl.load(seeds)
     dims, columns = tl.arange(0, BLOCK_D), first_column + tl.arange(0, BLOCK)
     width = heads * size
-    mixed_at, queries = start * width + head * size, projected + 3 * start * width + head * size
+    mixed_at, queries = place * width + head * size, projected + 3 * start * width + head * size
     k = _load(queries + width, columns, 3 * width, dims, size, length)
     v = _load(queries + 2 * width, columns, 3 * width, dims, size, length)
     d_k = tl.zeros((BLOCK, BLOCK_D), tl.float32)
     d_v = tl.zeros((BLOCK, BLOCK_D), tl.float32)
-    for first_row in range(0, length, BLOCK):
+    for first_row in range(0, asked, BLOCK):
         rows = first_row + tl.arange(0, BLOCK)
-        q = _load(queries, rows, 3 * width, dims, size, length)
-        o = _load(out + mixed_at, rows, width, dims, size, length)
-        d_o = _load(d_out + mixed_at, rows, width, dims, size, length)
-        lse = tl.load(lses + (start + rows) * heads + head, mask=rows < length, other=0.0)
+        q = _load(queries, rows, 3 * width, dims, size, asked)
+        o = _load(out + mixed_at, rows, width, dims, size, asked)
+        d_o = _load(d_out + mixed_at, rows, width, dims, size, asked)
+        lse = tl.load(lses + (place + rows) * heads + head, mask=rows < asked, other=0.0)
         dropped, d_scores, distances = _gradient_of_tile(
-            q, k, v, o, d_o, lse, table, seed, start, rows, columns, first_row, first_column, length, head, heads,
-            size, longest, dims, scale, threshold, keep_scale, BLOCK, KIND, DROPOUT, PRECISION,
+            q, k, v, o, d_o, lse, table, seed, start, rows, columns, first_row, first_column, asked, length, head,
+            heads, size, longest, dims, scale, threshold, keep_scale, BLOCK, KIND, DROPOUT, PRECISION,
         )  # fmt: skip
         d_v += tl.dot(tl.trans(dropped).to(v.dtype), d_o, input_precision=PRECISION)
         by_key = tl.trans(d_scores)
         d_k += tl.dot(by_key.to(q.dtype), q, input_precision=PRECISION)
         if KIND > 1:
             d_k += tl.dot(_by_distance_of_keys(by_key, BLOCK).to(q.dtype), distances, input_precision=PRECISION)
-    place = 3 * start * width + head * size + columns[:, None] * 3 * width + dims[None, :]
+    key_at = 3 * start * width + head * size + columns[:, None] * 3 * width + dims[None, :]
     is_there = (columns < length)[:, None] & (dims < size)[None, :]
-    tl.store(d_projected + width + place, d_k.to(d_projected.dtype.element_ty), mask=is_there)
-    tl.store(d_projected + 2 * width + place, d_v.to(d_projected.dtype.element_ty), mask=is_there)
+    tl.store(d_projected + width + key_at, d_k.to(d_projected.dtype.element_ty), mask=is_there)
+    tl.store(d_projected + 2 * width + key_at, d_v.to(d_projected.dtype.element_ty), mask=is_there)
 
 
 @triton.jit(do_not_specialize=[*_SIZES, "functions"])
 def _backward_table(  # type: ignore[no-untyped-def]
     projected, table, out, lses, d_out, parts, starts, lengths, seeds, functions, heads, size,
     longest, scale, threshold, keep_scale, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr,
-    DROPOUT: tl.constexpr, PRECISION: tl.constexpr,
+    DROPOUT: tl.constexpr, PRECISION: tl.constexpr, FIRST: tl.constexpr,
 ):  # fmt: skip
     """The tiles of one diagonal, which meet the same distances, summed over a share of functions and heads."""
     diagonals, splits = tl.num_programs(0), tl.num_programs(1)
@@ -243,32 +250,32 @@ def _backward_table(  # type: ignore[no-untyped-def]
     d_distances = tl.zeros((2 * BLOCK, BLOCK_D), tl.float32)
     for which in range(tl.program_id(1), functions * heads, splits):
         function, head = which // heads, which % heads
-        start, length = tl.load(starts + function), tl.load(lengths + function)
+        start, length, asked, place = _function(function, starts, lengths, FIRST)
         width = heads * size
-        mixed_at, queries = start * width + head * size, projected + 3 * start * width + head * size
+        mixed_at, queries = place * width + head * size, projected + 3 * start * width + head * size
         for first_column in range(
-            tl.maximum(0, -blocks_below) * BLOCK, tl.minimum(length, length - blocks_below * BLOCK), BLOCK
+            tl.maximum(0, -blocks_below) * BLOCK, tl.minimum(length, asked - blocks_below * BLOCK), BLOCK
         ):
             first_row = first_column + blocks_below * BLOCK
             rows, columns = first_row + tl.arange(0, BLOCK), first_column + tl.arange(0, BLOCK)
-            q = _load(queries, rows, 3 * width, dims, size, length)
-            o = _load(out + mixed_at, rows, width, dims, size, length)
-            d_o = _load(d_out + mixed_at, rows, width, dims, size, length)
+            q = _load(queries, rows, 3 * width, dims, size, asked)
+            o = _load(out + mixed_at, rows, width, dims, size, asked)
+            d_o = _load(d_out + mixed_at, rows, width, dims, size, asked)
             k = _load(queries + width, columns, 3 * width, dims, size, length)
             v = _load(queries + 2 * width, columns, 3 * width, dims, size, length)
-            lse = tl.load(lses + (start + rows) * heads + head, mask=rows < length, other=0.0)
+            lse = tl.load(lses + (place + rows) * heads + head, mask=rows < asked, other=0.0)
             _, d_scores, _ = _gradient_of_tile(
-                q, k, v, o, d_o, lse, table, seed, start, rows, columns, first_row, first_column, length, head, heads,
-                size, longest, dims, scale, threshold, keep_scale, BLOCK, KIND, DROPOUT, PRECISION,
+                q, k, v, o, d_o, lse, table, seed, start, rows, columns, first_row, first_column, asked, length, head,
+                heads, size, longest, dims, scale, threshold, keep_scale, BLOCK, KIND, DROPOUT, PRECISION,
             )  # fmt: skip
             by_row = tl.trans(_by_distance(d_scores, BLOCK))  # (2 B, B)
             d_distances += tl.dot(by_row.to(q.dtype), q, input_precision=PRECISION)
             if KIND > 1:
                 by_key = tl.trans(_by_distance_of_keys(tl.trans(d_scores), BLOCK))  # (2 B, B)
                 d_distances += tl.dot(by_key.to(k.dtype), k, input_precision=PRECISION)
-    place = (tl.program_id(1) * diagonals + tl.program_id(0)) * 2 * BLOCK
+    part = (tl.program_id(1) * diagonals + tl.program_id(0)) * 2 * BLOCK
     tl.store(
-        parts + (place + tl.arange(0, 2 * BLOCK))[:, None] * size + dims[None, :],
+        parts + (part + tl.arange(0, 2 * BLOCK))[:, None] * size + dims[None, :],
         d_distances,
         mask=(dims < size)[None, :],
     )
@@ -289,8 +296,9 @@ class PackedAttention(torch.autograd.Function):
         heads: int,
         kind: int,
         dropout: float,
+        is_first: bool = False,
     ) -> Tensor:
-        """Values mixed, (T, w).
+        """Values mixed, (T, w); of each function's first token alone, (n, w), where that is asked for.
 
         Args:
             projected: Queries, keys and values side by side, each with its heads side by side, shape (T, 3 w).
@@ -301,6 +309,7 @@ class PackedAttention(torch.autograd.Function):
             longest: L, which no function's length exceeds.
             kind: Products with distance vectors: 0, 1 (the queries') or 2 (the keys' as well).
             dropout: Probability.
+            is_first: Whether only the first tokens are asked for.
         """
         projected = projected.contiguous()
         distances = projected if table is None else table.to(projected.dtype).contiguous()
@@ -312,10 +321,11 @@ class PackedAttention(torch.autograd.Function):
         ctx.sizes = heads, size, longest, size**-0.5, threshold, 2**24 / (2**24 - threshold)
         precision = "ieee" if projected.dtype == torch.float32 else "tf32"
         ctx.options = {"BLOCK": block, "BLOCK_D": block_d, "KIND": kind, "PRECISION": precision}
-        ctx.options["DROPOUT"] = threshold > 0
-        out = projected.new_zeros(len(projected), width)
-        lses = torch.empty(len(projected), heads, dtype=torch.float32, device=projected.device)
-        grid = (triton.cdiv(longest, block), len(starts) * heads)
+        ctx.options |= {"DROPOUT": threshold > 0, "FIRST": is_first}
+        out = projected.new_zeros(len(starts) if is_first else len(projected), width)
+        lses = torch.empty(len(out), heads, dtype=torch.float32, device=projected.device)
+        ctx.asked = 1 if is_first else longest
+        grid = (triton.cdiv(ctx.asked, block), len(starts) * heads)
         ctx.warps = 2 if kind and block_d <= 32 else 4
         tensors = (projected, distances, out, lses, starts, lengths, seed)
         _forward[grid](*tensors, *ctx.sizes, num_warps=ctx.warps, num_stages=2, **ctx.options)
@@ -332,20 +342,21 @@ class PackedAttention(torch.autograd.Function):
         given = projected, distances, out, lses, d_out
         heads, size, longest = ctx.sizes[:3]
         block = ctx.options["BLOCK"]
-        blocks = triton.cdiv(longest, block)
-        grid = (blocks, len(starts) * heads)
+        blocks, functions_and_heads = triton.cdiv(longest, block), len(starts) * heads
         last = {"num_warps": ctx.warps, "num_stages": 1, **ctx.options}
-        _backward_queries[grid](*given, d_projected, starts, lengths, seed, *ctx.sizes, **last)
-        _backward_keys[grid](*given, d_projected, starts, lengths, seed, *ctx.sizes, **last)
+        _backward_queries[(triton.cdiv(ctx.asked, block), functions_and_heads)](
+            *given, d_projected, starts, lengths, seed, *ctx.sizes, **last
+        )
+        _backward_keys[(blocks, functions_and_heads)](*given, d_projected, starts, lengths, seed, *ctx.sizes, **last)
         d_table = None
         if ctx.table_dtype is not None:
-            splits = min(_TABLE_SPLITS, len(starts) * heads)
+            splits = min(_TABLE_SPLITS, functions_and_heads)
             parts = torch.empty(splits, 2 * blocks - 1, 2 * block, size, dtype=torch.float32, device=d_out.device)
             _backward_table[(2 * blocks - 1, splits)](
                 *given, parts, starts, lengths, seed, len(starts), *ctx.sizes, **{**last, "num_warps": 4}
             )
             d_table = _joined_diagonals(parts.sum(0), longest).to(ctx.table_dtype)
-        return d_projected, d_table, None, None, None, None, None, None, None
+        return d_projected, d_table, None, None, None, None, None, None, None, None
 
 
 def _joined_diagonals(bands: Tensor, longest: int) -> Tensor:

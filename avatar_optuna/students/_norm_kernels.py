@@ -84,6 +84,39 @@ def _norm_backward(  # type: ignore[no-untyped-def]
     tl.store(parts + place + 2 * width, d_offset, mask=columns < width)
 
 
+@triton.jit(do_not_specialize=["programs", "width"])
+def _sum_parts(  # type: ignore[no-untyped-def]
+    parts, sums, programs, width, ROWS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Sums (3, w) of parts (programs, 3, w): a program for each of the three."""
+    which, columns = tl.program_id(0), tl.arange(0, BLOCK)
+    found = tl.zeros((BLOCK,), tl.float32)
+    for first in range(0, programs, ROWS):
+        rows = first + tl.arange(0, ROWS)
+        is_there = (rows < programs)[:, None] & (columns < width)[None, :]
+        found += tl.sum(
+            tl.load(parts + (rows[:, None] * 3 + which) * width + columns[None, :], mask=is_there, other=0.0), axis=0
+        )
+    tl.store(sums + which * width + columns, found.to(sums.dtype.element_ty), mask=columns < width)
+
+
+@triton.jit(do_not_specialize=["functions", "width", "offset"])
+def _sum_positions(  # type: ignore[no-untyped-def]
+    d_rows, starts, lengths, d_table, functions, width, offset, FUNCTIONS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """A row of the gradient of a table of positions: the sum over the functions that are so long."""
+    position = tl.zeros((FUNCTIONS,), tl.int32) + tl.program_id(0) - offset
+    columns, found = tl.arange(0, BLOCK), tl.zeros((BLOCK,), tl.float32)
+    for first in range(0, functions, FUNCTIONS):
+        which = first + tl.arange(0, FUNCTIONS)
+        start = tl.load(starts + which, mask=which < functions, other=0)
+        length = tl.load(lengths + which, mask=which < functions, other=0)
+        is_there = ((position >= 0) & (position < length))[:, None] & (columns < width)[None, :]
+        values = tl.load(d_rows + (start + position)[:, None] * width + columns[None, :], mask=is_there, other=0.0)
+        found += tl.sum(values.to(tl.float32), axis=0)
+    tl.store(d_table + tl.program_id(0) * width + columns, found.to(d_table.dtype.element_ty), mask=columns < width)
+
+
 @triton.jit(do_not_specialize=["width"])
 def _sum_rows(  # type: ignore[no-untyped-def]
     d_rows, order, ends, d_table, width, ROWS: tl.constexpr, BLOCK: tl.constexpr,
@@ -144,7 +177,9 @@ class ResidualNorm(torch.autograd.Function):
         _norm_backward[(programs,)](
             d_out.contiguous(), total, weight, means, scales, d_total, parts, count, width, ROWS=rows, BLOCK=block
         )
-        d_weight, d_bias, d_offset = parts.sum(0).unbind()
+        sums = torch.empty(3, width, dtype=weight.dtype, device=total.device)
+        _sum_parts[(3,)](parts, sums, programs, width, ROWS=rows, BLOCK=block)
+        d_weight, d_bias, d_offset = sums.unbind()
         gradients = (d_total, d_total, d_offset, d_weight, d_bias)
         wanted = zip(gradients, ctx.types, strict=True)
         return *(None if dtype is None else gradient.to(dtype) for gradient, dtype in wanted), None
@@ -172,6 +207,36 @@ class RowsOf(torch.autograd.Function):
         block, tile = _tile(width)
         _sum_rows[(count,)](d_rows.contiguous(), order, ends, d_table, width, ROWS=min(tile, 32), BLOCK=block)
         return d_table, None
+
+
+class PositionsOf(torch.autograd.Function):
+    """Rows of a table of positions; its gradient needs no sort: a position has one place in each function."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, positions: Tensor, starts: Tensor, lengths: Tensor, offset: int) -> Tensor:
+        """(T, w) of a table (v, w).
+
+        Args:
+            positions: Of each token in its function, (T,).
+            starts: Of each function, (n,).
+            lengths: Of each function, (n,).
+            offset: The row of position 0.
+        """
+        ctx.save_for_backward(starts, lengths)
+        ctx.about = table.shape, table.dtype, offset
+        return table.index_select(0, positions + offset)
+
+    @staticmethod
+    def backward(ctx: Any, d_rows: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradient of the table; places of no function have none."""
+        starts, lengths = ctx.saved_tensors
+        (count, width), dtype, offset = ctx.about
+        d_table = torch.empty(count, width, dtype=dtype, device=d_rows.device)
+        block, tile = _tile(width)
+        _sum_positions[(count,)](
+            d_rows.contiguous(), starts, lengths, d_table, len(starts), width, offset, FUNCTIONS=tile, BLOCK=block
+        )
+        return d_table, None, None, None, None
 
 
 def _tile(width: int) -> tuple[int, int]:

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from avatar_optuna.distillation import Teacher, _fixed_steps
+from avatar_optuna.distillation import Teacher, _fixed_steps, _tokens
 from avatar_optuna.distillation._classifier import classify_all, encode_all
 from avatar_optuna.distillation._training import Trainer
 from avatar_optuna.exceptions import AvatarError
 from avatar_optuna.students import Configuration
-from avatar_optuna.students.transformer import POSITION_EMBEDDING_TYPES, TRANSFORMER
+from avatar_optuna.students.transformer import POSITION_EMBEDDING_TYPES, TRANSFORMER, _encoder
 from tests.distillation_tests.trainers import make_trainer, without_dropout
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="it needs a CUDA device")
@@ -191,6 +191,8 @@ def test_interpreted_steps_of_packed_functions_compute_what_those_of_padded_ones
     padded = make_trainer(student, pair_teacher, tmp_path / "padded", **options)
     expected = padded.train_epoch(0)
     monkeypatch.setattr(_fixed_steps, "is_packed", lambda *_: True)
+    for module in (_encoder, _tokens):
+        monkeypatch.setattr(module, "runs_kernels", lambda _: True)
     packed = make_trainer(student, pair_teacher, tmp_path / "packed", **options)
     torch.testing.assert_close(packed.train_epoch(0), expected, rtol=1e-3, atol=0.0)
     for first, second in zip(packed.average, padded.average, strict=True):

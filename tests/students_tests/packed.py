@@ -25,9 +25,17 @@ LONGEST = 71
 
 
 def hold_to_padded(
-    kind: str, width: int, heads: int, device: str, dtype: torch.dtype, *, rtol: float, atol: float
+    kind: str,
+    width: int,
+    heads: int,
+    device: str,
+    dtype: torch.dtype,
+    *,
+    rtol: float,
+    atol: float,
+    is_first: bool = False,
 ) -> None:
-    """Values and all gradients; `atol` is relative to the largest value of a tensor."""
+    """Values and all gradients, of all tokens or of first ones; `atol` is relative to the largest value of a tensor."""
     torch.manual_seed(0)
     config = StudentConfig(
         hidden_size=width,
@@ -41,7 +49,7 @@ def hold_to_padded(
     starts = (lengths.cumsum(0) - lengths).int()
     count, longest = int(lengths.sum()), int(lengths.max())
     vectors = torch.randn(count + 6, width, device=device, dtype=dtype)  # the last six are of no function
-    weights = torch.randn(count, width, device=device, dtype=dtype)
+    weights = torch.randn(len(LENGTHS) if is_first else count, width, device=device, dtype=dtype)
     nothing = torch.zeros(0, dtype=torch.int64, device=device)
     tokens = PackedTokens(ids=nothing, positions=nothing, starts=starts, lengths=lengths, longest=LONGEST)
 
@@ -50,8 +58,11 @@ def hold_to_padded(
     padded[is_token] = vectors[:count]
     bias = torch.zeros(is_token.shape, device=device, dtype=dtype).masked_fill(~is_token, -1e9)[:, None, None]
 
+    by_padded = attention(padded, bias)
+    expected = by_padded[:, 0] if is_first else by_padded[is_token]
+    got = attention.first(vectors, tokens) if is_first else attention(vectors, tokens)[:count]
     found = []
-    for mixed, given in ((attention(padded, bias)[is_token], padded), (attention(vectors, tokens)[:count], vectors)):
+    for mixed, given in ((expected, padded), (got, vectors)):
         attention.zero_grad()
         (mixed * weights).sum().backward()
         assert torch.isfinite(given).all()

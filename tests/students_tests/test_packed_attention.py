@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 
@@ -14,21 +12,12 @@ from tests.students_tests.packed import NEEDS_TRITON, hold_to_padded
 pytestmark = NEEDS_TRITON
 
 
-class _Interpreted:
-    """Triton's kernels where a processor has its own attention."""
-
-    @staticmethod
-    def apply(projected: Any, table: Any, starts: Any, lengths: Any, *options: Any) -> Any:
-        from avatar_optuna.students._attention_kernels import PackedAttention
-
-        return PackedAttention.apply(projected, table, starts, lengths, starts, *options)
-
-
 @pytest.mark.parametrize("kind", POSITION_EMBEDDING_TYPES)
+@pytest.mark.parametrize("is_first", [False, True])
 @pytest.mark.parametrize(("width", "heads"), [(24, 2), (20, 1), (96, 4)])
 def test_packed_attention_and_its_gradients_are_those_of_padded_functions(
-    kind: str, width: int, heads: int, monkeypatch: pytest.MonkeyPatch
+    kind: str, width: int, heads: int, monkeypatch: pytest.MonkeyPatch, *, is_first: bool
 ) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    monkeypatch.setattr(_encoder, "ProcessorAttention", _Interpreted)
-    hold_to_padded(kind, width, heads, device, torch.float32, rtol=1e-3, atol=1e-4)
+    monkeypatch.setattr(_encoder, "runs_kernels", lambda _: True)
+    hold_to_padded(kind, width, heads, device, torch.float32, rtol=1e-3, atol=1e-4, is_first=is_first)

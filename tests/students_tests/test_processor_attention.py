@@ -7,15 +7,21 @@ import torch
 
 from avatar_optuna.students import dropout
 from avatar_optuna.students.dropout import Dropout, dropout_weights, pooled_dropout
+from avatar_optuna.students.packing import PackedTokens
+from avatar_optuna.students.transformer._config import StudentConfig
+from avatar_optuna.students.transformer._encoder import SelfAttention
 from avatar_optuna.students.transformer._family import POSITION_EMBEDDING_TYPES
 from avatar_optuna.students.transformer._processor_attention import ProcessorAttention, skew, unskewed
 from tests.students_tests.packed import hold_to_padded
 
 
 @pytest.mark.parametrize("kind", POSITION_EMBEDDING_TYPES)
+@pytest.mark.parametrize("is_first", [False, True])
 @pytest.mark.parametrize(("width", "heads"), [(24, 2), (20, 1), (96, 4)])
-def test_attention_and_its_gradients_are_those_of_padded_functions(kind: str, width: int, heads: int) -> None:
-    hold_to_padded(kind, width, heads, "cpu", torch.float64, rtol=1e-9, atol=1e-12)
+def test_attention_and_its_gradients_are_those_of_padded_functions(
+    kind: str, width: int, heads: int, *, is_first: bool
+) -> None:
+    hold_to_padded(kind, width, heads, "cpu", torch.float64, rtol=1e-9, atol=1e-12, is_first=is_first)
 
 
 @pytest.mark.parametrize("kind", [0, 1, 2])
@@ -84,3 +90,29 @@ def test_dropout_reads_its_weights_from_pools() -> None:
         dropped.sum().backward()
     torch.testing.assert_close(values.grad, dropped.detach())
     assert set(dropped.unique().tolist()) == {0.0, 2.0}
+
+
+def test_joined_projections_compute_and_learn_what_three_do() -> None:
+    torch.manual_seed(0)
+    config = StudentConfig(hidden_size=24, num_attention_heads=2, attention_probs_dropout_prob=0.0)
+    attention = SelfAttention(config)
+    nothing, lengths = torch.zeros(0, dtype=torch.int64), torch.tensor([5, 30, 1], dtype=torch.int32)
+    starts = (lengths.cumsum(0) - lengths).int()
+    tokens = PackedTokens(ids=nothing, positions=nothing, starts=starts, lengths=lengths, longest=30)
+    vectors, weights = torch.randn(36, 24), torch.randn(36, 24)
+    parameters = list(attention.parameters())
+    found = []
+    for is_joined in (False, True):
+        if is_joined:
+            attention.join()
+        mixed = attention(vectors, tokens)
+        (mixed * weights).sum().backward()
+        if is_joined:
+            attention.split_gradients()
+        found.append([mixed.detach(), *(parameter.grad for parameter in parameters)])
+        attention.zero_grad()
+    for expected, got in zip(*found, strict=True):
+        torch.testing.assert_close(got, expected)
+    with torch.no_grad():
+        attention.query.weight.zero_()  # what updates one of the three updates the joined one
+    assert not attention.joined.weight[:24].any()

@@ -115,7 +115,7 @@ class StudentForSequenceClassification(PreTrainedModel):
 
     def encode_packed(self, tokens: PackedTokens) -> Tensor:
         """What `encode` gives, (n, w), of packed functions."""
-        return self.roberta.packed(tokens).index_select(0, tokens.starts)  # (n, w)
+        return self.roberta.packed(tokens)  # (n, w)
 
     def classify(self, joined: Tensor) -> Tensor:
         """Logits (m, l) of the joined vectors (m, f w) of inputs."""
