@@ -23,8 +23,8 @@ _DIGEST_BYTES = 32
 def cached_rows(path: Path, count: int, step: int, parts: Callable[[int], Iterator[Rows]]) -> Rows:
     """Rows that a file of a cache holds, computed where it is missing, or is not what was written.
 
-    One process at a time computes; what was written before an interruption is not computed again. What cannot be
-    written, as on a full disk, is computed in memory.
+    One process at a time computes; what was written before an interruption is not computed again, its last part
+    aside. What cannot be written, as on a full disk, is computed in memory.
 
     Args:
         path: The file: a digest (SHA-256), then the rows as NumPy writes an array.
@@ -84,14 +84,18 @@ def _write(path: Path, count: int, step: int, parts: Callable[[int], Iterator[Ro
             if not done:
                 _begin(stream, (count, part.shape[1]))
             stream.write(np.ascontiguousarray(part, np.float32).data)
-            stream.flush()
+            _sync(stream)
             done += len(part)
         digest = _digest(stream)
         stream.seek(0)
         stream.write(digest)
-        stream.flush()
-        os.fsync(stream.fileno())
+        _sync(stream)
     draft.replace(path)
+
+
+def _sync(stream: BufferedRandom) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 def _begin(stream: BufferedRandom, shape: tuple[int, int]) -> None:
@@ -102,7 +106,10 @@ def _begin(stream: BufferedRandom, shape: tuple[int, int]) -> None:
 
 
 def _rows_done(stream: BufferedRandom, count: int, step: int) -> int:
-    """Rows of a draft that were written whole; the stream then stands behind them."""
+    """Rows of a draft that are certainly on the disk; the stream then stands behind them.
+
+    Those before the part that was written last: after a power cut a file may have the length of what it does not hold.
+    """
     try:
         shape = _shape(stream)
     except ValueError:
@@ -110,8 +117,8 @@ def _rows_done(stream: BufferedRandom, count: int, step: int) -> int:
     if len(shape) != 2 or shape[0] != count:
         return 0
     first = stream.tell()
-    done = min((stream.seek(0, os.SEEK_END) - first) // (4 * shape[1]), count)
-    done -= 0 if done == count else done % step
+    written = min((stream.seek(0, os.SEEK_END) - first) // (4 * shape[1]), count)
+    done = max(0, written - 1) // step * step
     stream.seek(first + 4 * shape[1] * done)
     stream.truncate()
     return done

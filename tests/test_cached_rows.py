@@ -64,7 +64,7 @@ def test_what_is_interrupted_goes_on(stop_at: int, tmp_path: Path) -> None:
     assert not (tmp_path / "rows.npy").exists()
     parts = Parts()
     np.testing.assert_array_equal(_rows(tmp_path / "rows.npy", parts), ROWS)
-    assert parts.begun == list(range(stop_at, len(ROWS), STEP))
+    assert parts.begun == list(range(max(0, stop_at - STEP), len(ROWS), STEP))
     whole = tmp_path / "whole" / "rows.npy"
     _rows(whole, Parts())
     assert whole.read_bytes() == (tmp_path / "rows.npy").read_bytes()
@@ -76,6 +76,14 @@ def test_a_draft_may_end_anywhere(cut: int, tmp_path: Path) -> None:
         _rows(tmp_path / "rows.npy", Parts(15))
     draft = tmp_path / ".rows.npy.part"
     draft.write_bytes(draft.read_bytes()[:cut])
+    np.testing.assert_array_equal(_rows(tmp_path / "rows.npy", Parts()), ROWS)
+
+
+def test_the_last_part_before_a_power_cut_is_not_trusted(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        _rows(tmp_path / "rows.npy", Parts(15))
+    draft, part = tmp_path / ".rows.npy.part", 4 * STEP * ROWS.shape[1]
+    draft.write_bytes(draft.read_bytes()[:-part] + b"\0" * part)
     np.testing.assert_array_equal(_rows(tmp_path / "rows.npy", Parts()), ROWS)
 
 
