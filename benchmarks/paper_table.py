@@ -113,6 +113,8 @@ def main() -> None:
     torch.set_num_threads(os.cpu_count() or 1)
     for name in (name for name in models if name.startswith(TEACHER)):
         model = on_device(models[name], options.device if fits(name, options.device) else "cpu")
+        if isinstance(model.network, OnnxNetwork):
+            model = replace(model, network=model.network.with_threads(os.cpu_count() or 1))
         answers[name] = [model.predict_logits(task.test.functions, task.test.inputs)]
     document["answers"] = {name: [logits.tolist() for logits in seeds] for name, seeds in answers.items()}
     results.write_text(json.dumps(document, default=str))
@@ -156,7 +158,8 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--student-epochs", type=int)
     parser.add_argument(
-        "--hashed-device", default="cpu", help="where hashed students are trained; with edits a GPU is faster"
+        "--hashed-device",
+        help="where hashed students are trained, in place of --device",
     )
     parser.add_argument("--only", nargs="*", help="names of students")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
@@ -181,7 +184,7 @@ def teacher_section(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def distilled(bench: Bench, options: argparse.Namespace) -> list[Outcome]:
-    """Students that were finished; hashed ones where it is said, by default on the processor."""
+    """Students that were finished; hashed ones on a device of their own where it is said."""
     given = read_trials(options.trials) if options.trials else [*HASHED, TRANSFORMERS[0]]
     trials = [
         replace(
@@ -193,7 +196,7 @@ def distilled(bench: Bench, options: argparse.Namespace) -> list[Outcome]:
         if not options.only or trial.name in options.only
     ]
     outcomes: list[Outcome] = []
-    for is_hashed, device in ((True, options.hashed_device), (False, bench.device)):
+    for is_hashed, device in ((True, options.hashed_device or bench.device), (False, bench.device)):
         queued = over_seeds([trial for trial in trials if (trial.family == "hashed") == is_hashed], options.seeds)
         workers = min(options.workers, len(queued))
         for outcome in run_trials(replace(bench, device=device), queued, workers) if queued else ():
@@ -279,16 +282,21 @@ class _Encoder(nn.Module):
 
 
 class OnnxNetwork(nn.Module):
-    """A network whose encoder is run by onnxruntime on one thread of a processor; its head stays torch's."""
+    """A network whose encoder is run by onnxruntime on threads of a processor, one or more; its head stays torch's."""
 
-    def __init__(self, path: Path, network: Any) -> None:
+    def __init__(self, path: Path, network: Any, threads: int = 1) -> None:
         super().__init__()
         import onnxruntime
 
+        self.path = path
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
+        options.intra_op_num_threads = threads
         self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self.classify = network.classify
+
+    def with_threads(self, threads: int) -> OnnxNetwork:
+        """The same network on other threads."""
+        return OnnxNetwork(self.path, self, threads)
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Vectors (n, k) of functions (n, t)."""
