@@ -210,7 +210,7 @@ MAY_IMPORT: dict[str, set[str]] = {
             "study",
             "pool",
         ),
-        *("report", "dashboard_notes", "objectives", "verdict", "view"),
+        *("report", "dashboard_notes", "objectives", "verdict", "view", "words"),
     },
     "live": {
         *("exceptions", "objectives", "pareto", "pool", "report", "schema", "settings", "storage", "study"),

@@ -24,6 +24,7 @@ from avatar_optuna.progress import Progress
 from avatar_optuna.schema import Audit
 from avatar_optuna.settings import StudySettings
 from avatar_optuna.students import Configuration
+from avatar_optuna.words import count
 
 _AUDIT_SEED = 1  # not the students that a cost model was calibrated on
 
@@ -98,7 +99,7 @@ def device_here(settings: StudySettings) -> dict[str, Any]:
 def named_device(device: Mapping[str, Any]) -> str:
     """What a device is called in a sentence."""
     threads = device["threads"]
-    return f"{device['model']}" + (f" with {threads} thread{'s' if threads > 1 else ''}" if threads else "")
+    return f"{device['model']}" + (f" with {count(threads, 'thread')}" if threads else "")
 
 
 def audited(settings: StudySettings, task_shape: TaskShape, progress: Progress) -> Audit:

@@ -34,6 +34,7 @@ from avatar_optuna.study import (
     choose_students,
     stored_indicator,
 )
+from avatar_optuna.words import count
 
 _CANDIDATES = 64
 _CANDIDATES_OF_TIME, _CANDIDATES_LEFT = 256, 64
@@ -90,8 +91,7 @@ class PolicyPhases:
                 self._follow(lambda _: policy, samples, round_=settings.search.rounds - 1, may_draw=True)
         students = self._stored.students_in_full()
         if (budget := self._stored.budget()) is not None and self.did_something:
-            ended = f"{students} student{'s' if students != 1 else ''}"
-            self.workforce.progress.say(f"budget     {budget}; {ended} trained to the end")
+            self.workforce.progress.say(f"budget     {budget}; {count(students, 'student')} trained to the end")
         if not students:
             raise StudyError(f"no student of {study.name} was trained to the end: {self._remedy(budget)}")
         return self.did_something

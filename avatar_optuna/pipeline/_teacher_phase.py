@@ -20,6 +20,7 @@ from avatar_optuna.tasks import Task, load_task
 from avatar_optuna.teachers import load_teacher
 from avatar_optuna.verdict import weaknesses
 from avatar_optuna.view import metric_title
+from avatar_optuna.words import percent
 
 _FINDINGS_SAID = 3  # of the data audit, while a study runs
 
@@ -56,7 +57,7 @@ class TeacherPhase:
         add(self._study, "teacher", meter.spent())
         self._study.set_attribute(TEACHER, record.to_dict())
         self.did_something = True
-        figure = _percent(record.valid["balanced_accuracy"])
+        figure = percent(record.valid["balanced_accuracy"])
         at = _threshold_words(record.decision, self._study.settings.distillation.aim)
         self._say(f"teacher    {figure} balanced accuracy on validation{at} ({record.source})")
         self._warn_of_weak(record, task)
@@ -82,7 +83,7 @@ class TeacherPhase:
     def _teacher_epoch(self, record: EpochRecord, update: Callable[[int], None]) -> None:
         update(record.epoch)
         figure = record.valid["balanced_accuracy"]
-        self._say(f"teacher    epoch {record.epoch}/{record.epochs}: {_percent(figure)} on validation")
+        self._say(f"teacher    epoch {record.epoch}/{record.epochs}: {percent(figure)} on validation")
 
     def _baseline(self, task: Task) -> None:
         if DATA not in self._study.read_attributes():
@@ -96,7 +97,7 @@ class TeacherPhase:
         counts = ", ".join(f"{len(split)} {name}" for name, split in task.splits.items())
         self._say(f"task       {task.kind}: {counts} inputs")
         accuracy = figures["valid"]["balanced_accuracy"]
-        self._say(f"baseline   {_percent(accuracy)} balanced accuracy on validation (TF-IDF + logistic regression)")
+        self._say(f"baseline   {percent(accuracy)} balanced accuracy on validation (TF-IDF + logistic regression)")
 
     def baseline_answers(self, task: Task) -> Mapping[str, Answers]:
         """What TF-IDF with logistic regression says, by split; fitted once in a run."""
@@ -141,7 +142,3 @@ def _threshold_words(decision: Decision | None, aim: Aim | None) -> str:
     if aim is None:
         return f", at its own threshold of {decision.threshold:.3g}"
     return f", at a threshold of {decision.threshold:.3g} for {metric_title(str(aim))}"
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f} %"
