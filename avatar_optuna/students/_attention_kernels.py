@@ -32,7 +32,7 @@ from torch import Tensor
 from avatar_optuna.students._random_kernels import drawn
 
 # Triton would compile a kernel anew for sizes that are 1 or multiples of 16: minutes, where students differ in shape.
-_SIZES = ["heads", "size", "longest", "threshold"]
+_SIZES = ["heads", "size", "longest", "threshold", "is_first"]
 _TABLE_SPLITS = 64  # partial sums of the table's gradient
 
 
@@ -47,12 +47,10 @@ def _load(base, rows, row_stride, dims, size, limit):  # type: ignore[no-untyped
 
 
 @triton.jit
-def _function(which, starts, lengths, FIRST: tl.constexpr):  # type: ignore[no-untyped-def]
+def _function(which, starts, lengths, is_first):  # type: ignore[no-untyped-def]
     """Its first token, its length, its queries that are asked for, and the first row of their results."""
     start, length = tl.load(starts + which), tl.load(lengths + which)
-    if FIRST:
-        return start, length, 1, which
-    return start, length, length, start
+    return start, length, tl.where(is_first != 0, 1, length), tl.where(is_first != 0, which, start)
 
 
 @triton.jit
@@ -119,11 +117,11 @@ def _gradient_of_tile(  # type: ignore[no-untyped-def]
 @triton.jit(do_not_specialize=_SIZES)
 def _forward(  # type: ignore[no-untyped-def]
     projected, table, out, lses, starts, lengths, seeds, heads, size, longest, scale, threshold,
-    keep_scale, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr, DROPOUT: tl.constexpr,
-    PRECISION: tl.constexpr, FIRST: tl.constexpr,
+    keep_scale, is_first, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr, DROPOUT: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):  # fmt: skip
     function, head = tl.program_id(1) // heads, tl.program_id(1) % heads
-    start, length, asked, place = _function(function, starts, lengths, FIRST)
+    start, length, asked, place = _function(function, starts, lengths, is_first)
     first_row = tl.program_id(0) * BLOCK
     if first_row >= asked:
         return
@@ -161,11 +159,11 @@ def _forward(  # type: ignore[no-untyped-def]
 @triton.jit(do_not_specialize=_SIZES)
 def _backward_queries(  # type: ignore[no-untyped-def]
     projected, table, out, lses, d_out, d_projected, starts, lengths, seeds, heads, size, longest,
-    scale, threshold, keep_scale, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr,
-    DROPOUT: tl.constexpr, PRECISION: tl.constexpr, FIRST: tl.constexpr,
+    scale, threshold, keep_scale, is_first, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr,
+    DROPOUT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     function, head = tl.program_id(1) // heads, tl.program_id(1) % heads
-    start, length, asked, place = _function(function, starts, lengths, FIRST)
+    start, length, asked, place = _function(function, starts, lengths, is_first)
     first_row = tl.program_id(0) * BLOCK
     if first_row >= asked:
         return
@@ -199,11 +197,11 @@ def _backward_queries(  # type: ignore[no-untyped-def]
 @triton.jit(do_not_specialize=_SIZES)
 def _backward_keys(  # type: ignore[no-untyped-def]
     projected, table, out, lses, d_out, d_projected, starts, lengths, seeds, heads, size,
-    longest, scale, threshold, keep_scale, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr,
-    DROPOUT: tl.constexpr, PRECISION: tl.constexpr, FIRST: tl.constexpr,
+    longest, scale, threshold, keep_scale, is_first, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr,
+    DROPOUT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     function, head = tl.program_id(1) // heads, tl.program_id(1) % heads
-    start, length, asked, place = _function(function, starts, lengths, FIRST)
+    start, length, asked, place = _function(function, starts, lengths, is_first)
     first_column = tl.program_id(0) * BLOCK
     if first_column >= length:
         return
@@ -239,8 +237,8 @@ def _backward_keys(  # type: ignore[no-untyped-def]
 @triton.jit(do_not_specialize=[*_SIZES, "functions"])
 def _backward_table(  # type: ignore[no-untyped-def]
     projected, table, out, lses, d_out, parts, starts, lengths, seeds, functions, heads, size,
-    longest, scale, threshold, keep_scale, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr,
-    DROPOUT: tl.constexpr, PRECISION: tl.constexpr, FIRST: tl.constexpr,
+    longest, scale, threshold, keep_scale, is_first, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, KIND: tl.constexpr,
+    DROPOUT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """The tiles of one diagonal, which meet the same distances, summed over a share of functions and heads."""
     diagonals, splits = tl.num_programs(0), tl.num_programs(1)
@@ -250,7 +248,7 @@ def _backward_table(  # type: ignore[no-untyped-def]
     d_distances = tl.zeros((2 * BLOCK, BLOCK_D), tl.float32)
     for which in range(tl.program_id(1), functions * heads, splits):
         function, head = which // heads, which % heads
-        start, length, asked, place = _function(function, starts, lengths, FIRST)
+        start, length, asked, place = _function(function, starts, lengths, is_first)
         width = heads * size
         mixed_at, queries = place * width + head * size, projected + 3 * start * width + head * size
         for first_column in range(
@@ -318,10 +316,10 @@ class PackedAttention(torch.autograd.Function):
         block_d = max(16, triton.next_power_of_2(size))
         block = 64 if kind == 0 and block_d <= 64 else 32 if block_d <= 128 else 16
         threshold = round(dropout * 2**24)
-        ctx.sizes = heads, size, longest, size**-0.5, threshold, 2**24 / (2**24 - threshold)
+        ctx.sizes = heads, size, longest, size**-0.5, threshold, 2**24 / (2**24 - threshold), int(is_first)
         precision = "ieee" if projected.dtype == torch.float32 else "tf32"
         ctx.options = {"BLOCK": block, "BLOCK_D": block_d, "KIND": kind, "PRECISION": precision}
-        ctx.options |= {"DROPOUT": threshold > 0, "FIRST": is_first}
+        ctx.options["DROPOUT"] = threshold > 0
         out = projected.new_zeros(len(starts) if is_first else len(projected), width)
         lses = torch.empty(len(out), heads, dtype=torch.float32, device=projected.device)
         ctx.asked = 1 if is_first else longest
