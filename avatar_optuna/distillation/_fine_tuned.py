@@ -94,10 +94,23 @@ def read_pair_head(source: str, directory: Path) -> tuple[dict[str, Tensor], str
 
 
 def load_encoder(source: str, *, may_lack: bool = False) -> PreTrainedModel:
-    """An encoder; of an encoder-decoder the decoder, which no vector needs, is left out."""
-    encoder = load_model(AutoModel, source, model_directory(source), may_lack=may_lack)
+    """An encoder; of an encoder-decoder the decoder, which no vector needs, is left out, and so is a student's head."""
+    directory = model_directory(source)
+    if isinstance(read_config(source, directory), StudentConfig):
+        return _encoder_of_student(source, directory)
+    encoder = load_model(AutoModel, source, directory, may_lack=may_lack)
     if getattr(encoder.config, "is_encoder_decoder", False) and hasattr(encoder, "decoder"):
         setattr(encoder, "decoder", None)  # noqa: B010 - torch's modules declare tensors and modules alone
+    return encoder
+
+
+def _encoder_of_student(source: str, directory: Path) -> PreTrainedModel:
+    student = load_student(directory)
+    kind = student.config.position_embedding_type
+    if kind != "absolute":
+        raise InputError(f"teacher {source}: position_embedding_type of a bare encoder must be absolute, got {kind}")
+    encoder = RobertaModel(RobertaConfig.from_dict(student.config.to_dict()), add_pooling_layer=False)
+    encoder.load_state_dict(student.roberta.state_dict())
     return encoder
 
 

@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import roc_auc_score
 
 from avatar_optuna.costs import TaskShape
+from avatar_optuna.distillation._fine_tuned import load_encoder
 from avatar_optuna.exceptions import InputError
 from avatar_optuna.settings import TeacherSettings
+from avatar_optuna.students.transformer.network import StudentConfig, StudentForSequenceClassification, load_student
 from avatar_optuna.tasks import SPLITS, Split, Task
 from avatar_optuna.teachers import check_teacher, load_teacher
 from avatar_optuna.teachers.checkpoints.saving import save_teacher
 from avatar_optuna.testing.tasks import small_task
-from tests.teachers_tests.conftest import write_tokenizer
+from tests.teachers_tests.conftest import roberta_config, write_tokenizer
 
 DATA = Path(__file__).parents[1] / "data" / "sentence_transformers"
 
@@ -46,8 +49,6 @@ def _roberta(folder: Path, task: Task) -> Path:
     """A pretrained encoder that sentence-transformers did not write, with random weights."""
     from transformers import RobertaModel
 
-    from tests.teachers_tests.conftest import roberta_config
-
     RobertaModel(roberta_config(), add_pooling_layer=False).save_pretrained(folder)
     return write_tokenizer(folder, task)
 
@@ -61,13 +62,24 @@ SIZES = {
 }
 
 
+def _student(folder: Path, task: Task, **options: Any) -> Path:
+    """A model as it is written here, of pairs."""
+    network = StudentForSequenceClassification(
+        StudentConfig(**{**roberta_config().to_dict(), "num_functions": 2, **options})
+    )
+    network.save_student(folder)
+    return write_tokenizer(folder, task)
+
+
 def _kind(name: str, folder: Path, task: Task) -> dict[str, Any]:
     if name == "architecture":
         return {"architecture": SIZES}
+    if name == "trained here":
+        return {"pretrained": str(_student(folder, task))}
     return {"pretrained": str(DATA if name == "sentence-transformers" else _roberta(folder, task))}
 
 
-@pytest.mark.parametrize("kind", ["sentence-transformers", "roberta", "architecture"])
+@pytest.mark.parametrize("kind", ["sentence-transformers", "roberta", "architecture", "trained here"])
 def test_it_learns_from_groups_and_is_found_trained(kind: str, tmp_path: Path) -> None:
     task = _clones()
     of_kind = _kind(kind, tmp_path / "roberta", task)
@@ -115,3 +127,19 @@ def test_what_cannot_be_is_refused(
     settings = TeacherSettings(**source, **options)
     with pytest.raises(InputError, match=message):
         check_teacher(settings, small_task(arity=arity, inputs=6), cache_dir=tmp_path)
+
+
+def test_an_encoder_trained_here_gives_the_vectors_of_its_student(tmp_path: Path) -> None:
+    task = _clones()
+    source = _student(tmp_path / "student", task)
+    encoder, student = load_encoder(str(source)).eval(), load_student(source)
+    ids = torch.randint(5, 40, (3, 20))
+    mask = torch.arange(20) < torch.tensor([[20], [7], [1]])
+    expected = student.encode(ids, mask)
+    torch.testing.assert_close(encoder(ids, attention_mask=mask.long()).last_hidden_state[:, 0], expected)
+    relative = _student(tmp_path / "relative", task, position_embedding_type="relative_key")
+    settings = TeacherSettings(pretrained=str(relative), pair="similarity")
+    with pytest.raises(
+        InputError, match="position_embedding_type of a bare encoder must be absolute, got relative_key"
+    ):
+        load_teacher(settings, task, cache_dir=tmp_path)
