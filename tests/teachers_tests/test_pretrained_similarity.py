@@ -49,6 +49,7 @@ def _roberta(folder: Path, task: Task) -> Path:
     """A pretrained encoder that sentence-transformers did not write, with random weights."""
     from transformers import RobertaModel
 
+    torch.manual_seed(0)
     RobertaModel(roberta_config(), add_pooling_layer=False).save_pretrained(folder)
     return write_tokenizer(folder, task)
 
