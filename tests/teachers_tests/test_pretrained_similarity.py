@@ -65,10 +65,9 @@ SIZES = {
 
 def _student(folder: Path, task: Task, **options: Any) -> Path:
     """A model as it is written here, of pairs."""
-    network = StudentForSequenceClassification(
-        StudentConfig(**{**roberta_config().to_dict(), "num_functions": 2, **options})
-    )
-    network.save_student(folder)
+    torch.manual_seed(0)
+    config = StudentConfig(**{**roberta_config().to_dict(), "num_functions": 2, **options})
+    StudentForSequenceClassification(config).save_student(folder)
     return write_tokenizer(folder, task)
 
 
