@@ -171,7 +171,7 @@ class SelfAttention(nn.Module):
         if runs_kernels(vectors):
             return self._packed(vectors, tokens, is_first=True)
         weight, bias = (torch.cat(parameters[1:]) for _, parameters in self._projections())
-        columns = torch.arange(int(tokens.lengths.max()))  # (l,)
+        columns = torch.arange(int(tokens.lengths.max()), device=vectors.device)  # (l,)
         places = (tokens.starts[:, None] + columns).clamp_(max=len(vectors) - 1)  # (n, l)
         both = functional.embedding(places, functional.linear(vectors, weight, bias))  # (n, l, 2 w)
         key, value = (self._split(part) for part in both.chunk(2, dim=-1))  # (n, h, l, d) each
