@@ -16,12 +16,11 @@ functions and seeds. Give the same command again to go on.
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,15 +28,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
 
-from avatar_optuna.distillation import Classifier, Examples, Judge, Recipe, SimilarityClassifier, Trainer
+from avatar_optuna.distillation import Classifier
 from avatar_optuna.measurement import CODEBERT_NAME, TEACHER, compare
+from avatar_optuna.schema import Comparison
 from avatar_optuna.settings import MeasurementSettings, TeacherSettings
-from avatar_optuna.tasks import Task, baseline_logits, known_groups
+from avatar_optuna.tasks import Split, baseline_logits
 from avatar_optuna.view import metric_title
 from benchmarks.bigclonebench import STUDENTS as TRANSFORMERS
 from benchmarks.drawn_figures import METRICS, Drawn, drawn_figure, interval
+from benchmarks.first_tries import (
+    HALF,
+    HALF_TRAINED,
+    INT8,
+    OnnxNetwork,
+    first_tries,
+    fits,
+    int8_bytes,
+    on_device,
+    onnx_bytes,
+    trained_again,
+)
 from benchmarks.headline import device_name
 from benchmarks.paper_teachers import CODEBERT
 from benchmarks.trials import Bench, Outcome, Trial, add_run_options, over_seeds, read_trials, run_trials
@@ -70,20 +81,14 @@ HASHED = tuple(
 )
 Logits = npt.NDArray[Any]
 BASELINE = "TF-IDF"
-INT8 = "teacher in int8"
-ONNX = "teacher as an ONNX graph"
-ONNX_INT8 = "teacher as an ONNX graph, int8"
-HALF = "teacher, half of its layers"
-HALF_TRAINED = "teacher, half of its layers, trained again"
-ON_A_PROCESSOR = (INT8, ONNX, ONNX_INT8)
 
 
 def main() -> None:
     """Train, distil, evaluate, time, print."""
     options = arguments()
-    options.out.mkdir(parents=True, exist_ok=True)
-    results = options.out / "results.json"
-    document: dict[str, Any] = {"device": device_name(options.device), "torch": torch.__version__}
+    devices = dict.fromkeys((options.device, "cpu"))
+    timed = {name: MeasurementSettings(device=name, threads=1, repeats=options.repeats) for name in devices}
+    kept = Kept.of(options)
     bench = Bench(
         task=task_section(options),
         teacher=teacher_section(options),
@@ -95,49 +100,95 @@ def main() -> None:
     )
     began = time.time()
     task, teacher = bench.load()
-    print(f"teacher ready after {time.time() - began:.0f} s on {document['device']}", flush=True)
+    print(f"teacher ready after {time.time() - began:.0f} s on {kept.document['device']}", flush=True)
     outcomes = distilled(bench, options)
-    answers: dict[str, list[Logits]] = {
-        TEACHER: [teacher.logits("test")],
-        BASELINE: [baseline_logits(task)["test"]],
-    }
-    for outcome in outcomes:
-        logits = Classifier.load(outcome.directory).predict_logits(task.test.functions, task.test.inputs, batch_size=64)
-        answers.setdefault(outcome.trial.name, []).append(logits)
-    document["students"] = [asdict(outcome) for outcome in outcomes]
-    results.write_text(json.dumps(document, default=str))  # whatever becomes of what follows
     assert teacher.classifier is not None
     models = {**students_of(outcomes), **first_tries(teacher.classifier, options.work / "onnx")}
     if options.half_epochs:
-        models[HALF_TRAINED] = trained_again(models[HALF], task, options)
-    torch.set_num_threads(os.cpu_count() or 1)
-    for name in (name for name in models if name.startswith(TEACHER)):
-        model = on_device(models[name], options.device if fits(name, options.device) else "cpu")
-        if isinstance(model.network, OnnxNetwork):
-            model = replace(model, network=model.network.with_threads(os.cpu_count() or 1))
-        answers[name] = [model.predict_logits(task.test.functions, task.test.inputs)]
-    document["answers"] = {name: [logits.tolist() for logits in seeds] for name, seeds in answers.items()}
-    results.write_text(json.dumps(document, default=str))
-    runs = {
-        device: [
-            compare(
-                {name: on_device(model, device) for name, model in models.items() if fits(name, device)},
-                on_device(teacher.classifier, device),
-                task.test,
-                MeasurementSettings(device=device, threads=1, repeats=options.repeats),
-            )
-            for _ in range(options.times)
-        ]
-        for device in dict.fromkeys(("cpu", options.device))
+        models[HALF_TRAINED] = trained_again(
+            models[HALF],
+            task,
+            TeacherSettings(**bench.teacher),
+            epochs=options.half_epochs,
+            device=options.device,
+            directory=options.work / "half",
+        )
+    answers = {
+        TEACHER: kept.answers(TEACHER, lambda: [teacher.logits("test")]),
+        BASELINE: kept.answers(BASELINE, lambda: [baseline_logits(task)["test"]]),
     }
-    document["compared"] = {device: [run.to_dict() for run in each] for device, each in runs.items()}
+    for name, model in models.items():
+        seeds = [Classifier.load(outcome.directory) for outcome in outcomes if outcome.trial.name == name] or [model]
+        answers[name] = kept.answers(name, partial(answered, name, seeds, task.test, options.device))
+    for device, settings in timed.items():
+        ours = {name: on_device(model, device) for name, model in models.items() if fits(name, device)}
+        beside = on_device(teacher.classifier, device)
+        kept.time(device, options.times, partial(compare, ours, beside, task.test, settings))
     sizes = {outcome.trial.name: outcome.size_bytes for outcome in outcomes}
     sizes |= {INT8: int8_bytes(teacher.classifier), **onnx_bytes(options.work / "onnx")}
     drawn = {name: [drawn_figure(task, one, options.metric) for one in seeds] for name, seeds in answers.items()}
-    text = table(drawn, sizes, runs, options.metric)
-    results.write_text(json.dumps(document, default=str))
+    text = table(drawn, sizes, {device: kept.runs(device) for device in ("cpu", *devices)}, options.metric)
     (options.out / "table.md").write_text(text)
     print(text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What a table is made of, in a file that is written after each part: the same command goes on from there."""
+
+    path: Path
+    document: dict[str, Any]
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> Kept:
+        """What the same command left, or nothing."""
+        options.out.mkdir(parents=True, exist_ok=True)
+        path = options.out / "results.json"
+        new = {"command": {name: str(value) for name, value in sorted(vars(options).items())}}
+        new |= {"device": device_name(options.device), "torch": torch.__version__}
+        found = json.loads(path.read_text()) if path.is_file() else {}
+        is_same = all(found.get(key) == value for key, value in new.items())
+        return cls(path=path, document=found if is_same else {**new, "answers": {}, "compared": {}})
+
+    def answers(self, name: str, ask: Callable[[], Sequence[Logits]]) -> list[Logits]:
+        """Logits of each seed of a model on the test split."""
+        known = self.document["answers"]
+        if name not in known:
+            known[name] = [logits.tolist() for logits in ask()]
+            self._write()
+        return [np.array(logits, dtype=np.float32) for logits in known[name]]
+
+    def time(self, device: str, times: int, measure: Callable[[], Comparison]) -> None:
+        """Time all models beside each other on a device, until they have been so many times."""
+        known = self.document["compared"].setdefault(device, [])
+        while len(known) < times:
+            began = time.time()
+            known.append(measure().to_dict())
+            self._write()
+            print(f"timed on {device}, {len(known)} of {times}: {time.time() - began:.0f} s", flush=True)
+
+    def runs(self, device: str) -> list[Comparison]:
+        """Each time that all models were timed on a device."""
+        return [Comparison.from_dict(known) for known in self.document["compared"][device]]
+
+    def _write(self) -> None:
+        partial_path = self.path.with_suffix(".part")
+        partial_path.write_text(json.dumps(self.document, default=str))
+        partial_path.replace(self.path)
+
+
+def answered(name: str, seeds: Sequence[Classifier], split: Split, device: str) -> list[Logits]:
+    """Logits of each seed of a model, on a device, or on all threads of the processor."""
+    threads, before = len(os.sched_getaffinity(0)), torch.get_num_threads()
+    torch.set_num_threads(threads)
+    found = []
+    for seed in seeds:
+        model = on_device(seed, device if fits(name, device) else "cpu")
+        if isinstance(model.network, OnnxNetwork):
+            model = replace(model, network=model.network.with_threads(threads))
+        found.append(model.predict_logits(split.functions, split.inputs))
+    torch.set_num_threads(before)
+    return found
 
 
 def arguments() -> argparse.Namespace:
@@ -212,152 +263,6 @@ def students_of(outcomes: Sequence[Outcome]) -> dict[str, Classifier]:
     """One seed of each student, by name."""
     models = {outcome.trial.name: Classifier.load(outcome.directory) for outcome in reversed(outcomes)}
     return dict(sorted(models.items()))
-
-
-def first_tries(teacher: Classifier, folder: Path) -> dict[str, Classifier]:
-    """What a user would try first with a teacher, on a processor."""
-    plain = on_device(teacher, "cpu")
-    quantized = torch.ao.quantization.quantize_dynamic(plain.network, {nn.Linear}, dtype=torch.qint8)
-    paths = onnx_graphs(plain, folder)
-    return {
-        INT8: replace(plain, network=quantized),
-        **{name: replace(plain, network=OnnxNetwork(path, plain.network)) for name, path in paths.items()},
-        HALF: replace(plain, network=halved(plain.network)),
-    }
-
-
-def halved(network: nn.Module) -> nn.Module:
-    """A copy with the first half of the layers."""
-    copied = copy.deepcopy(network)
-    layers = max((module for module in copied.modules() if isinstance(module, nn.ModuleList)), key=len)
-    del layers[len(layers) // 2 :]
-    return copied
-
-
-def trained_again(classifier: Classifier, task: Task, options: argparse.Namespace) -> Classifier:
-    """A copy that is trained on the labels, or on the groups of functions where the teacher compares vectors.
-
-    At half of the teacher's rate.
-    """
-    settings = TeacherSettings(**teacher_section(options))
-    network = copy.deepcopy(classifier.network).to(options.device)
-    is_similarity = isinstance(network, SimilarityClassifier)
-    tokenized = partial(
-        Examples.of,
-        tokenizer=classifier.tokenizer,
-        max_sequence_length=classifier.max_sequence_length,
-        device=options.device,
-    )
-    trainer = Trainer(
-        network,
-        recipe=Recipe(
-            epochs=options.half_epochs,
-            batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate / 2,
-            hard_label_weight=1.0,
-            contrastive_weight=float(is_similarity),
-        ),
-        train=tokenized(task.train, groups=known_groups(task.train) if is_similarity else None),
-        valid=tokenized(task.valid),
-        soft_labels=None,
-        directory=options.work / "half",
-        fingerprint="half",
-        num_labels=task.shape.num_labels,
-        judge=Judge(metric="roc_auc", split=task.valid) if is_similarity else None,
-    )
-    trainer.run(lambda record: print(HALF_TRAINED, record.epoch, dict(record.valid), flush=True))
-    return on_device(replace(classifier, network=network.eval(), device=torch.device(options.device)), "cpu")
-
-
-class _Encoder(nn.Module):
-    """The half of a network that an ONNX graph holds."""
-
-    def __init__(self, network: Any) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Vectors (n, k) of ids and mask (n, t)."""
-        return self.network.encode(ids, mask)  # type: ignore[no-any-return]
-
-
-class OnnxNetwork(nn.Module):
-    """A network whose encoder is run by onnxruntime on threads of a processor, one or more; its head stays torch's."""
-
-    def __init__(self, path: Path, network: Any, threads: int = 1) -> None:
-        super().__init__()
-        import onnxruntime
-
-        self.path = path
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self.classify = network.classify
-
-    def with_threads(self, threads: int) -> OnnxNetwork:
-        """The same network on other threads."""
-        return OnnxNetwork(self.path, self, threads)
-
-    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Vectors (n, k) of functions (n, t)."""
-        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask.long()
-        (vectors,) = self.session.run(None, {"ids": input_ids.long().numpy(), "mask": mask.numpy()})
-        return torch.from_numpy(vectors)
-
-
-def onnx_graphs(teacher: Classifier, folder: Path) -> dict[str, Path]:
-    """Its encoder in float32 and in int8, made where they are missing; none where onnxruntime is."""
-    try:
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-    except ImportError:
-        print("onnxruntime is missing: no ONNX graphs", flush=True)
-        return {}
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = _graph_paths(folder)
-    if not paths[ONNX].is_file():
-        ids = torch.arange(5, 37)[None].repeat(2, 1)
-        axes = {0: "functions", 1: "tokens"}
-        torch.onnx.export(
-            _Encoder(teacher.network).eval(),
-            (ids, torch.ones_like(ids)),
-            str(paths[ONNX]),
-            input_names=["ids", "mask"],
-            output_names=["vectors"],
-            dynamic_axes={"ids": axes, "mask": axes, "vectors": {0: "functions"}},
-            opset_version=17,
-            dynamo=False,
-        )
-    if not paths[ONNX_INT8].is_file():
-        quantize_dynamic(paths[ONNX], paths[ONNX_INT8], weight_type=QuantType.QInt8, per_channel=True)
-    return paths
-
-
-def onnx_bytes(folder: Path) -> dict[str, int]:
-    """Of the graphs that are there."""
-    return {name: path.stat().st_size for name, path in _graph_paths(folder).items() if path.is_file()}
-
-
-def _graph_paths(folder: Path) -> dict[str, Path]:
-    return {ONNX: folder / "encode.onnx", ONNX_INT8: folder / "encode-int8.onnx"}
-
-
-def int8_bytes(teacher: Classifier) -> int:
-    """Weights of linear layers in one byte, all others in four."""
-    modules = [module for module in teacher.network.modules() if isinstance(module, nn.Linear)]
-    return 4 * teacher.num_parameters - 3 * sum(module.weight.numel() for module in modules)
-
-
-def fits(name: str, device: str) -> bool:
-    """Dynamic int8 and the ONNX graphs are for processors."""
-    return device == "cpu" or name not in ON_A_PROCESSOR
-
-
-def on_device(classifier: Classifier, device: str) -> Classifier:
-    """A classifier on a device, a copy of it where it is elsewhere."""
-    if classifier.device == torch.device(device):
-        return classifier
-    network = copy.deepcopy(classifier.network).to(device).eval()
-    return replace(classifier, network=network, device=torch.device(device))
 
 
 def table(
