@@ -136,7 +136,7 @@ def our_loop(
 
     def step() -> tuple[int, int]:
         number, (dealt, of_step) = next(steps)
-        with trainer.computing():
+        with trainer.encoder.computing():
             trainer._step(dealt, of_step, number)
         return len(dealt), len(dealt) * (len(dealt) - 1) // 2
 

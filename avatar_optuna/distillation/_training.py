@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,20 +15,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint as recompute
 
 from avatar_optuna.distillation._batches import Indices, plan_functions, plan_inputs, plan_reading
 from avatar_optuna.distillation._checkpoint import CheckpointStore, read_checkpoint, write_checkpoint
+from avatar_optuna.distillation._chunks import ChunkedEncoder
 from avatar_optuna.distillation._classifier import classify_all, encode_all
 from avatar_optuna.distillation._contrastive import GroupPlan
 from avatar_optuna.distillation._fixed_steps import MAX_GRADIENT_NORM, FixedSteps, own_stream
 from avatar_optuna.distillation._lesson import Lesson, has_bf16
-from avatar_optuna.distillation._processor import PACKED_ROWS, PACKED_TOKENS, is_trained_packed, packed_training
 from avatar_optuna.distillation._randomness import seed_of, seeded
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, Judge, OnEpoch, Recipe, SoftLabels
 from avatar_optuna.distillation._representation import new_projection
-from avatar_optuna.distillation._tokens import chunks_by_tokens
-from avatar_optuna.exceptions import AvatarError, DivergenceError
+from avatar_optuna.distillation._schedule import Schedule
+from avatar_optuna.exceptions import DivergenceError
 from avatar_optuna.students import FULL_PRECISION
 from avatar_optuna.students.packing import is_packed
 from avatar_optuna.students.weights import rounded_weights
@@ -37,9 +35,7 @@ from avatar_optuna.tasks import accuracies
 
 logger = logging.getLogger(__name__)
 
-# Functions in one forward pass: on a CPU few of one length beat many padded ones; a GPU wants them all at once.
-CPU_CHUNK, CUDA_CHUNK = 16, 256
-EVALUATION_BATCH = {"cpu": 16, "cuda": 512}
+EVALUATION_BATCH = {"cpu": 16, "cuda": 512}  # functions
 _CHECKED_EVERY = 50  # steps between looks at the loss on a GPU, each of which waits for the device
 
 
@@ -104,7 +100,14 @@ class Trainer:
             projection=self.projection,
         )
         self.group_plan = GroupPlan(train.groups, train.inputs, train.labels) if train.groups is not None else None
+        self.encoder = ChunkedEncoder(network, train.tokens, token_dropout_prob=recipe.token_dropout_prob)
         self.steps_per_epoch = len(self._plan(0))
+        self.schedule = Schedule(
+            steps_per_epoch=self.steps_per_epoch,
+            steps=recipe.epochs * self.steps_per_epoch,
+            highest_rate=recipe.learning_rate,
+            warmup_ratio=recipe.warmup_ratio,
+        )
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.trained = [*self.parameters, *(self.projection.parameters() if self.projection is not None else ())]
         self.has_fixed_steps = self.device.type == "cuda" if has_fixed_steps is None else has_fixed_steps
@@ -118,12 +121,6 @@ class Trainer:
         self.average = [p.detach().clone() for p in self.parameters]
         self.best: list[Tensor] = []
         self.history: list[EpochRecord] = []
-        self.chunk = CUDA_CHUNK if self.device.type == "cuda" else CPU_CHUNK
-        self.is_recomputing = False
-        config = getattr(network, "config", None) if self.device.type == "cpu" else None
-        self.heads = int(getattr(config, "num_attention_heads", None) or 0)  # whose scores are to stay in the cache
-        self._encode = network.encode
-        self.is_packed = is_trained_packed(network, train.tokens)
 
     def run(self, on_epoch: OnEpoch | None = None) -> EpochRecord:
         """Train to the end (or until patience runs out) and leave the best epoch's weights in the network.
@@ -220,11 +217,11 @@ class Trainer:
                 return self._fixed_epoch(epoch, plan, reading, seed)
             except torch.OutOfMemoryError as error:
                 self.has_fixed_steps, self.fixed_steps = False, None
-                self._halve(error)
+                self.encoder.halve(error)
                 self._restore(before)
         self.lesson.read(reading)
         total, step = torch.zeros((), device=self.device), epoch * self.steps_per_epoch
-        with seeded(seed, self.device), self.computing():
+        with seeded(seed, self.device), self.encoder.computing():
             for window in self.lesson.in_windows(plan, self.recipe):
                 for number, dealt in enumerate(window.dealt):
                     total += self._step(dealt, window.of_step(number), step)
@@ -233,17 +230,12 @@ class Trainer:
                     step += 1
         return total
 
-    def computing(self) -> AbstractContextManager[None]:
-        """Within which steps that are not fixed are computed (see `packed_training`)."""
-        return packed_training() if self.is_packed else nullcontext()
-
     def _fixed_epoch(self, epoch: int, plan: list[Indices], reading: Indices, seed: int) -> Tensor:
         if self.fixed_steps is None:
             self.fixed_steps = FixedSteps(self)
         steps = range(epoch * self.steps_per_epoch, (epoch + 1) * self.steps_per_epoch)
-        rates = [self.recipe.learning_rate * self._rate_at(step) for step in steps]
-        weights = [self._weight_at(step) for step in steps]
-        return self.fixed_steps.epoch(plan, reading, rates=rates, weights=weights, seed=seed)
+        rates, weights = map(self.schedule.rate_at, steps), map(self.schedule.weight_at, steps)
+        return self.fixed_steps.epoch(plan, reading, rates=[*rates], weights=[*weights], seed=seed)
 
     def _check_finite(self, total: Tensor, epoch: int, step: int) -> None:
         if not torch.isfinite(total):
@@ -254,71 +246,22 @@ class Trainer:
 
     def _step(self, dealt: Tensor, of_step: tuple[Tensor, Tensor] | None, step: int) -> Tensor:
         """One update; where the device's memory runs out, the step is begun anew in chunks of half the size."""
-        rate = self.recipe.learning_rate * self._rate_at(step)
+        rate = self.schedule.rate_at(step)
         for group in self.optimizer.param_groups:
             group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
         while True:
             try:
                 self.optimizer.zero_grad(set_to_none=True)
-                loss = self.lesson.loss(self.network, dealt, self._encoded, self.recipe, of_step)
+                loss = self.lesson.loss(self.network, dealt, self.encoder, self.recipe, of_step)
                 loss.backward()
                 break
             except torch.OutOfMemoryError as error:
-                self._halve(error)
+                self.encoder.halve(error)
         nn.utils.clip_grad_norm_(self.trained, MAX_GRADIENT_NORM, foreach=True)
         self.optimizer.step()
         if self.recipe.averaging:
-            torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], self._weight_at(step))
+            torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], self.schedule.weight_at(step))
         return loss.detach()
-
-    def _rate_at(self, step: int) -> float:
-        """Share of the highest learning rate: a linear climb, then a linear fall to 0."""
-        total = self.recipe.epochs * self.steps_per_epoch
-        warmup = max(1, round(self.recipe.warmup_ratio * total))
-        return min((step + 1) / warmup, max(0.0, (total - step) / max(1, total - warmup)))
-
-    def _weight_at(self, step: int) -> float:
-        """Weight of the new parameters in their average: early on it looks back over few steps, later over an epoch."""
-        return 1.0 - min(1.0 - 1.0 / (1.0 + self.steps_per_epoch), (1.0 + step) / (10.0 + step))
-
-    def _halve(self, error: torch.OutOfMemoryError) -> None:
-        if self.chunk == 1:
-            raise AvatarError("the device's memory must hold the training step of one function, it does not") from error
-        self.chunk, self.is_recomputing = self.chunk // 2, True
-        torch.cuda.empty_cache()
-        logger.warning("out of memory: going on with at most %d functions at a time", self.chunk)
-
-    def _encoded(self, texts: Tensor) -> Tensor:
-        """Vectors (n, k) of texts (n,), each distinct one encoded once, in chunks of like length."""
-        functions, places = np.unique(texts.cpu().numpy(), return_inverse=True)
-        parts, order = [], []
-        for chunk in self._chunks(functions):
-            parts.append(self._encoded_chunk(functions[chunk]))
-            order.append(chunk)
-        inverse = torch.from_numpy(np.argsort(np.concatenate(order))[places]).to(self.device)
-        return torch.cat(parts)[inverse]
-
-    def _chunks(self, functions: Indices) -> Iterator[Indices]:
-        """Places in `functions` (n,) that are encoded at once, by length."""
-        if self.is_packed:
-            return chunks_by_tokens(self.train.tokens.host_lengths[functions], PACKED_TOKENS)
-        return self.train.tokens.chunks(functions, self.chunk, heads=self.heads)
-
-    def _encoded_chunk(self, functions: Indices) -> Tensor:
-        """Vectors (n, k) of functions (n,)."""
-        tokens, probability = self.train.tokens, self.recipe.token_dropout_prob
-        if self.is_packed:
-            count = int(tokens.host_lengths[functions].sum())
-            size = -(-count // PACKED_ROWS) * PACKED_ROWS
-            packed = tokens.packed(torch.from_numpy(functions), size, dropout=probability)
-            return self.network.encode_packed(packed)  # type: ignore[no-any-return]
-        ids, mask = tokens.batch(functions)
-        if probability:
-            is_first = torch.arange(ids.shape[1], device=self.device) == 0
-            ids = tokens.with_dropout(ids, is_first, probability)
-        if self.is_recomputing:
-            return recompute(self._encode, ids, mask, use_reentrant=False)  # type: ignore[no-any-return]
-        return self._encode(ids, mask)  # type: ignore[no-any-return]
 
     @property
     def _kept(self) -> list[Tensor]:

@@ -176,7 +176,7 @@ def test_all_pairs_agree_with_pairs_one_by_one(
     dealt = torch.from_numpy(chosen)
     texts = trainer.lesson.texts(dealt)
     assert texts.tolist() == chosen.tolist()
-    vectors = trainer._encoded(texts)
+    vectors = trainer.encoder(texts)
     places = trainer.lesson.joined(torch.arange(5)[:, None])
     assert places.tolist() == [[first, second] for first in range(5) for second in range(5)]
     targets = trainer.lesson.targets(dealt[None])
@@ -197,17 +197,6 @@ def test_all_pairs_agree_with_pairs_one_by_one(
         )
     ids, mask = trainer.train.tokens.batch(chosen[[2]])
     torch.testing.assert_close(trainer.network.encode(ids, mask)[0], vectors[2], rtol=1e-4, atol=1e-5)
-
-
-def test_the_learning_rate_climbs_then_falls(
-    single_teacher: Teacher, small_student: Configuration, tmp_path: Path
-) -> None:
-    trainer = make_trainer(small_student, single_teacher, tmp_path, epochs=10, warmup_ratio=0.2)
-    total = 10 * trainer.steps_per_epoch
-    rates = [trainer._rate_at(step) for step in range(total)]
-    top = round(0.2 * total)
-    assert rates[:top] == pytest.approx([(step + 1) / top for step in range(top)])
-    assert rates[top:] == pytest.approx([(total - step) / (total - top) for step in range(top, total)])
 
 
 def test_a_diverging_training_says_so(single_teacher: Teacher, small_student: Configuration, tmp_path: Path) -> None:
@@ -233,11 +222,11 @@ def test_out_of_memory_halves_the_chunk_and_changes_nothing_else(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return encode(ids, mask)  # type: ignore[no-any-return]
 
-    scarce._encode = failing
-    plenty.is_packed = scarce.is_packed = False  # as on a GPU without Triton
+    scarce.encoder.encode = failing
+    plenty.encoder.is_packed = scarce.encoder.is_packed = False  # as on a GPU without Triton
     indices = plenty._plan(0)[0]
     expected, got = one_step(plenty, indices), one_step(scarce, indices)
-    assert (scarce.chunk, scarce.is_recomputing) == (2, True)
+    assert (scarce.encoder.size, scarce.encoder.is_recomputing) == (2, True)
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
     for first, second in zip(plenty.parameters, scarce.parameters, strict=True):
         assert (first - second).abs().max() < 3e-3  # AdamW's first step is the sign of a gradient, near 0 any
@@ -251,7 +240,7 @@ def test_memory_for_not_even_one_function(
     def failing(*_: Any) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    trainer._encode, trainer.is_packed = failing, False
+    trainer.encoder.encode, trainer.encoder.is_packed = failing, False
     with pytest.raises(AvatarError, match="must hold the training step of one function"):
         trainer.run()
 
