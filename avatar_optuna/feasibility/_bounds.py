@@ -14,7 +14,8 @@ import numpy.typing as npt
 from avatar_optuna.codec import Stored
 from avatar_optuna.configurations import Codes, ConfigurationTable
 from avatar_optuna.feasibility._boxes import Boxes, judged, shaved, whole_space
-from avatar_optuna.feasibility._feasibility import Feasibility, UndecidedError
+from avatar_optuna.feasibility._feasibility import Feasibility
+from avatar_optuna.feasibility._solver import UndecidedError
 
 _TIMEOUT_MS = 1_000
 _MAX_BOXES = 60_000

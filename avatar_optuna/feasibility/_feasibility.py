@@ -27,20 +27,15 @@ from avatar_optuna.constraints import (
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InfeasibleSpaceError, InputError, StudyError
 from avatar_optuna.feasibility._intervals import Ends, IntervalReading, verdict
+from avatar_optuna.feasibility._solver import ConstraintSolver
 from avatar_optuna.feasibility._terms import Terms, domains, from_term, make_variables, to_term
 from avatar_optuna.objectives import reads
 from avatar_optuna.space import SearchSpace
 from avatar_optuna.students import Configuration, UncheckedConfiguration
 
-_TIMEOUT_MS = 10_000
-_ONE_CONSTRAINT_TIMEOUT_MS = 1_000
-_GRACE_S = 0.5
-_MEMORY_MB = 4_096
 _ROUNDING = 1e-9
 _WITNESSES = 5_000
 _KEPT_VERDICTS = 65_536
-
-z3.set_param("memory_max_size", _MEMORY_MB)  # of all solvers of the process: Z3 has no limit of one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +54,6 @@ class Verdict:
 
 
 _FEASIBLE = Verdict(feasible=True, violated={}, reason=None)
-
-
-class UndecidedError(StudyError):
-    """The solver ran out of time or memory."""
 
 
 class Feasibility:
@@ -105,14 +96,10 @@ class Feasibility:
         )
         self._conditions = [self._condition(constraint) for constraint in self.constraints]
         self._numerals: dict[tuple[str, Any], tuple[Any, Any]] = {}
-        self._marks = [z3.Bool(f"constraint {index}", context) for index in range(len(self.constraints))]
         self._all = z3.And(self._conditions)
         self._read = frozenset(str(variable) for variable in get_vars(self._all))
-        self._solver = z3.Solver(ctx=context)
-        self._solver.add(domains(self._variables, space))
-        self._solver.add(self._predicted_bounds())
-        for mark, condition in zip(self._marks, self._conditions, strict=True):
-            self._solver.add(z3.Implies(mark, condition))
+        facts = [*domains(self._variables, space), *self._predicted_bounds()]
+        self._solver = ConstraintSolver(context, facts=facts, conditions=self._conditions)
         self.witness: UncheckedConfiguration
         self._refuse_conflict()
 
@@ -158,27 +145,22 @@ class Feasibility:
     def _refuse_conflict(self) -> None:
         if self._has_witness():
             return
-        answer = self._checked(self._marks)
+        answer = self._solver.check()
         if answer == z3.unsat:
-            raise InfeasibleSpaceError(self._minimal_conflict())
+            raise InfeasibleSpaceError([self.constraints[index].text for index in self._solver.minimal_conflict()])
         if answer == z3.unknown:
             raise InputError(
-                f"constraints: Z3 cannot decide within {_TIMEOUT_MS // 1000} s and {_MEMORY_MB:,} MB whether any "
-                f"configuration satisfies {', '.join(map(repr, self._undecided()))}"
+                f"constraints: Z3 cannot decide within {self._solver.limits} whether any configuration satisfies "
+                f"{', '.join(map(repr, self._undecided()))}"
             )
         self._take_witness(self._values_of(self._solver.model()))
 
     def _undecided(self) -> list[str]:
         """The user's constraints that the solver cannot decide even alone; all of these where there is none."""
-        marks = {
-            constraint.text: mark
-            for constraint, mark in zip(self.constraints, self._marks, strict=True)
-            if constraint.text not in implied_constraints(self.family)
-        }
-        alone = [
-            text for text, mark in marks.items() if self._checked([mark], _ONE_CONSTRAINT_TIMEOUT_MS) == z3.unknown
-        ]
-        return alone or list(marks) or [constraint.text for constraint in self.constraints]
+        texts = [constraint.text for constraint in self.constraints]
+        own = [index for index, text in enumerate(texts) if text not in implied_constraints(self.family)]
+        found = self._solver.undecided_alone(own) or own or range(len(texts))
+        return [texts[index] for index in found]
 
     def _take_witness(self, values: Mapping[str, Any]) -> None:
         """Make what the solver found a point of the lattice, where a range has no steps of its own.
@@ -228,17 +210,6 @@ class Feasibility:
         self._confirm(values, held=True)
         self.witness = self._unchecked(values)
         return True
-
-    def _minimal_conflict(self) -> list[str]:
-        """An unsat core from which no constraint can be left out."""
-        core = {str(mark) for mark in self._solver.unsat_core()}
-        marks = [mark for mark in self._marks if str(mark) in core]
-        for mark in list(marks):
-            rest = [other for other in marks if other is not mark]
-            if self._checked(rest) == z3.unsat:
-                marks = rest
-        left = {str(mark) for mark in marks}
-        return [c.text for c, mark in zip(self.constraints, self._marks, strict=True) if str(mark) in left]
 
     # One configuration ------------------------------------------------------------------------------------------------
 
@@ -298,25 +269,11 @@ class Feasibility:
         ]
         amounts = {constraint.text: constraint.violation(reading) for constraint in broken}
         violated = {text: amount if amount > 0 else 1.0 for text, amount in amounts.items()}
-        core = self._core(substitution)
+        fixed = [variable == value for variable, value in substitution if str(variable) not in self.family.quotients]
+        core = {self.constraints[index].text for index in self._solver.to_blame(fixed)}
         named = [c for c in broken if c.text in core] or broken
         facts = [f"{c.text} is broken{_what_arrived(c, reading)}" for c in named]
         return Verdict(feasible=False, violated=violated, reason="; ".join(facts))
-
-    def _core(self, substitution: Sequence[tuple[Any, Any]]) -> set[str]:
-        """Texts of the constraints in the unsat core of a fixed configuration."""
-        solver = self._solver
-        solver.push()
-        try:
-            solver.add(
-                [variable == value for variable, value in substitution if str(variable) not in self.family.quotients]
-            )
-            if self._checked(self._marks) != z3.unsat:
-                return set()
-            core = {str(mark) for mark in solver.unsat_core()}
-        finally:
-            solver.pop()
-        return {c.text for c, mark in zip(self.constraints, self._marks, strict=True) if str(mark) in core}
 
     # Many configurations ----------------------------------------------------------------------------------------------
 
@@ -362,45 +319,15 @@ class Feasibility:
 
     # The solver -------------------------------------------------------------------------------------------------------
 
-    def satisfy(self, *conditions: Any, timeout_ms: int = _TIMEOUT_MS) -> Configuration | None:
+    def satisfy(self, *conditions: Any, timeout_ms: int | None = None) -> Configuration | None:
         """A feasible configuration that also satisfies the conditions (Z3 terms), or None where there is none.
 
         Raises:
             UndecidedError: The solver could not tell in time.
         """
         with self._one_at_a_time:
-            values = self._solve(conditions, timeout_ms)
-        return Configuration(self.family, values) if values is not None else None
-
-    def _solve(self, conditions: Sequence[Any], timeout_ms: int) -> dict[str, Any] | None:
-        solver = self._solver
-        solver.push()
-        try:
-            solver.add(list(conditions))
-            answer = self._checked(self._marks, timeout_ms)
-            if answer == z3.unknown:
-                raise UndecidedError(f"the solver cannot decide within {timeout_ms / 1000:g} s")
-            return self._values_of(solver.model()) if answer == z3.sat else None
-        finally:
-            solver.pop()
-
-    def _checked(self, marks: Sequence[Any], timeout_ms: int | None = None) -> Any:
-        """The solver's answer, unknown where it ran out of time or memory.
-
-        Z3 minds its own time limit only now and then, so it is interrupted besides.
-        """
-        timeout_ms = _TIMEOUT_MS if timeout_ms is None else timeout_ms
-        self._solver.set("timeout", timeout_ms)
-        timer = threading.Timer(timeout_ms / 1000 + _GRACE_S, self._context.interrupt)
-        timer.daemon = True
-        timer.start()
-        try:
-            return self._solver.check(marks)
-        except z3.Z3Exception:
-            return z3.unknown
-        finally:
-            timer.cancel()
-            timer.join()
+            model = self._solver.solve(conditions, timeout_ms)
+            return Configuration(self.family, self._values_of(model)) if model is not None else None
 
     def _values_of(self, model: Any) -> dict[str, Any]:
         return {

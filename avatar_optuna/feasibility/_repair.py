@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from avatar_optuna.configurations import Codes, ConfigurationTable
 from avatar_optuna.feasibility._bounds import uniform_codes
-from avatar_optuna.feasibility._feasibility import Feasibility, UndecidedError
+from avatar_optuna.feasibility._feasibility import Feasibility
+from avatar_optuna.feasibility._solver import UndecidedError
 from avatar_optuna.students import Configuration
 
 _STEPS = 24

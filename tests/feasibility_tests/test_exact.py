@@ -106,7 +106,7 @@ def test_a_disagreement_is_loud_in_either_direction(held: bool, student_values: 
 
 
 def test_what_the_solver_cannot_decide_is_named_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("avatar_optuna.feasibility._feasibility._TIMEOUT_MS", 1_000)
+    monkeypatch.setattr("avatar_optuna.feasibility._solver.TIMEOUT_MS", 1_000)
     hard = "flops ** 2 * size_bytes ** 2 % 99991 == 7 and flops % 7919 == 3"
     begun = time.perf_counter()
     with pytest.raises(InputError, match=r"cannot decide within 1 s and 4,096 MB .* satisfies 'flops \*\* 2"):
