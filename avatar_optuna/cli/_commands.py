@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from avatar_optuna.cli import _render
+from avatar_optuna.cli._teacher import teacher
 from avatar_optuna.exceptions import InputError, StudyError
 from avatar_optuna.places import artifacts_location, cache_folder, own_artifacts, storage_url
 from avatar_optuna.progress import Progress, say
 from avatar_optuna.schema import AUDIT, Audit
 from avatar_optuna.settings import load_study_file
 from avatar_optuna.storage import open_for_reading, open_storage, study_summaries
-from avatar_optuna.view import StudyView, metric_title, read_view
+from avatar_optuna.view import StudyView, read_view
 
 if TYPE_CHECKING:
     from avatar_optuna.pipeline import Run
@@ -64,62 +65,6 @@ def _space(options: Namespace, console: Console) -> None:
         )
     if not _has_printed_json(options, console, tightened.to_dict()):
         _render.space(tightened, settings.space, console)
-
-
-def _teacher(options: Namespace, console: Console) -> None:
-    from avatar_optuna.metrics import baseline, effectiveness
-    from avatar_optuna.pool import parse_devices
-    from avatar_optuna.tasks import load_task
-    from avatar_optuna.teachers import load_teacher, write_inputs
-    from avatar_optuna.teachers.checkpoints.saving import require_new, save_teacher
-    from avatar_optuna.verdict import weaknesses
-
-    settings = load_study_file(options.study_file)
-    slot, *_ = parse_devices(options.device)
-    cache_dir = cache_folder(options.cache)
-    progress = Progress(console)
-    with progress.busy(f"reading the data of {settings.task.kind}"):
-        task = load_task(settings.task, cache_dir=cache_dir)
-    if task.skipped.count:
-        say(console, str(task.skipped))
-    if options.inputs is not None:
-        count, names = write_inputs(task, options.inputs), ", ".join(task.label_names)
-        say(console, f"{count:,} inputs to label (as {names}) are in {options.inputs}")
-        return
-    if options.save is not None:
-        require_new(options.save)
-    with progress.bar("teacher: epochs", settings.teacher.epochs) as update:
-        teacher = load_teacher(
-            settings.teacher,
-            task,
-            cache_dir=cache_dir,
-            device=slot.name,
-            on_epoch=lambda record: update(record.epoch),
-        )
-    splits = [name for name in ("valid", "test") if teacher.has_logits(name)]
-    aim = settings.distillation.aim
-    with progress.busy("evaluating teacher and baseline"):
-        decision = teacher.decide(aim)
-        figures = {
-            name: effectiveness(
-                task.splits[name].labels, decision.labels(teacher.logits(name)), num_labels=task.shape.num_labels
-            )
-            for name in splits
-        }
-        plain = baseline(task, aim)
-    _render.teacher(teacher.source, figures, plain, console)
-    if aim is not None:
-        aimed = f"both at a threshold chosen on validation for {metric_title(str(aim))}"
-        say(console, f"{aimed}: the teacher's is {decision.threshold:.3g}")
-    elif decision.threshold is not None:
-        say(console, f"the teacher at its own threshold of {decision.threshold:.3g}, the baseline at 0.5")
-    if decision.missed is not None:
-        raise InputError(f"distillation.threshold: {decision.missed}, by the teacher {teacher.source}")
-    for warning in weaknesses(figures["valid"], plain["valid"], task.shape.num_labels):
-        say(console, f"warning    {warning}")
-    if options.save is not None:
-        save_teacher(teacher, options.save, decision)
-        say(console, f"the teacher is in {options.save}")
 
 
 def _run(options: Namespace, console: Console) -> None:
@@ -384,7 +329,7 @@ def _has_printed_json(options: Namespace, console: Console, values: object) -> b
 COMMANDS: Mapping[str, Callable[[Namespace, Console], None]] = {
     "data": _data,
     "space": _space,
-    "teacher": _teacher,
+    "teacher": teacher,
     "run": _run,
     "create": _create,
     "search": _search,
