@@ -33,7 +33,7 @@ from avatar_optuna.distillation import Classifier
 from avatar_optuna.measurement import CODEBERT_NAME, TEACHER, compare
 from avatar_optuna.schema import Comparison
 from avatar_optuna.settings import MeasurementSettings, TeacherSettings
-from avatar_optuna.tasks import Split, baseline_logits
+from avatar_optuna.tasks import Split, Task, baseline_logits
 from avatar_optuna.view import metric_title
 from benchmarks.bigclonebench import STUDENTS as TRANSFORMERS
 from benchmarks.drawn_figures import METRICS, Drawn, drawn_figure, interval
@@ -103,23 +103,14 @@ def main() -> None:
     print(f"teacher ready after {time.time() - began:.0f} s on {kept.document['device']}", flush=True)
     outcomes = distilled(bench, options)
     assert teacher.classifier is not None
-    models = {**students_of(outcomes), **first_tries(teacher.classifier, options.work / "onnx")}
-    if options.half_epochs:
-        models[HALF_TRAINED] = trained_again(
-            models[HALF],
-            task,
-            TeacherSettings(**bench.teacher),
-            epochs=options.half_epochs,
-            device=options.device,
-            directory=options.work / "half",
-        )
+    models = models_of(outcomes, teacher.classifier, task, TeacherSettings(**bench.teacher), options)
     answers = {
-        TEACHER: kept.answers(TEACHER, lambda: [teacher.logits("test")]),
-        BASELINE: kept.answers(BASELINE, lambda: [baseline_logits(task)["test"]]),
+        TEACHER: kept.answers(TEACHER, 1, lambda: [teacher.logits("test")]),
+        BASELINE: kept.answers(BASELINE, 1, lambda: [baseline_logits(task)["test"]]),
     }
     for name, model in models.items():
         seeds = [Classifier.load(outcome.directory) for outcome in outcomes if outcome.trial.name == name] or [model]
-        answers[name] = kept.answers(name, partial(answered, name, seeds, task.test, options.device))
+        answers[name] = kept.answers(name, len(seeds), partial(answered, name, seeds, task.test, options.device))
     for device, settings in timed.items():
         ours = {name: on_device(model, device) for name, model in models.items() if fits(name, device)}
         beside = on_device(teacher.classifier, device)
@@ -130,6 +121,23 @@ def main() -> None:
     text = table(drawn, sizes, {device: kept.runs(device) for device in ("cpu", *devices)}, options.metric)
     (options.out / "table.md").write_text(text)
     print(text)
+
+
+def models_of(
+    outcomes: Sequence[Outcome], teacher: Classifier, task: Task, settings: TeacherSettings, options: argparse.Namespace
+) -> dict[str, Classifier]:
+    """What stands beside the teacher, by name: a seed of each student, and what a user would try first."""
+    models = {**students_of(outcomes), **first_tries(teacher, options.work / "onnx")}
+    if options.half_epochs:
+        models[HALF_TRAINED] = trained_again(
+            models[HALF],
+            task,
+            settings,
+            epochs=options.half_epochs,
+            device=options.device,
+            directory=options.work / "half",
+        )
+    return models
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,10 +158,10 @@ class Kept:
         is_same = all(found.get(key) == value for key, value in new.items())
         return cls(path=path, document=found if is_same else {**new, "answers": {}, "compared": {}})
 
-    def answers(self, name: str, ask: Callable[[], Sequence[Logits]]) -> list[Logits]:
-        """Logits of each seed of a model on the test split."""
+    def answers(self, name: str, seeds: int, ask: Callable[[], Sequence[Logits]]) -> list[Logits]:
+        """Logits of each of so many seeds of a model on the test split."""
         known = self.document["answers"]
-        if name not in known:
+        if len(known.get(name, ())) != seeds:
             known[name] = [logits.tolist() for logits in ask()]
             self._write()
         return [np.array(logits, dtype=np.float32) for logits in known[name]]
