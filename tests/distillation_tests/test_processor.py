@@ -35,19 +35,31 @@ def test_a_step_is_that_over_padded_functions(
         torch.testing.assert_close(first.grad, second.grad, rtol=1e-2, atol=1e-4 * float(second.grad.abs().max() + 1))
 
 
+@pytest.mark.parametrize("kind", POSITION_EMBEDDING_TYPES)
+@pytest.mark.parametrize("which", ["pair_teacher", "single_teacher"])
 def test_a_step_within_computing_is_that_in_float32(
-    pair_teacher: Teacher, small_student: Configuration, tmp_path: Path
+    which: str, kind: str, request: pytest.FixtureRequest, small_student: Configuration, tmp_path: Path
 ) -> None:
-    student = without_dropout(small_student)
-    within, plain = (make_trainer(student, pair_teacher, tmp_path / name) for name in "ab")
+    teacher: Teacher = request.getfixturevalue(which)
+    values = {**without_dropout(small_student).to_dict(), "position_embedding_type": kind}
+    within, plain = (make_trainer(TRANSFORMER.configure(**values), teacher, tmp_path / name) for name in "ab")
     within.encoder.is_packed = plain.encoder.is_packed = True
     dealt = within._plan(0)[0]
     with within.encoder.computing():
-        got = one_step(within, dealt)
-    torch.testing.assert_close(got, one_step(plain, dealt), rtol=2e-2, atol=1e-3)
+        is_narrow, got = _multiplies_in_bf16(), one_step(within, dealt)
+    expected = one_step(plain, dealt)
+    torch.testing.assert_close(got, expected, rtol=2e-2 if is_narrow else 1e-4, atol=1e-3 if is_narrow else 1e-5)
     for first, second in zip(within.parameters, plain.parameters, strict=True):
-        error = float((first.grad - second.grad).norm())
-        assert error <= 0.05 * float(second.grad.norm()) + 1e-3
+        if is_narrow:
+            assert float((first.grad - second.grad).norm()) <= 0.05 * float(second.grad.norm()) + 1e-3
+        else:
+            atol = 1e-4 * float(second.grad.abs().max() + 1)
+            torch.testing.assert_close(first.grad, second.grad, rtol=1e-2, atol=atol)
+
+
+def _multiplies_in_bf16() -> bool:
+    """Whether products of float32 lose what bf16 cannot hold: on processors with AMX, within `computing`."""
+    return bool((torch.full((128, 128), 1 + 2**-12) @ torch.eye(128) == 1).all())
 
 
 def test_an_epoch_leaves_the_process_as_it_was(
