@@ -30,7 +30,8 @@ import numpy.typing as npt
 import torch
 
 from avatar_optuna.distillation import Classifier
-from avatar_optuna.measurement import CODEBERT_NAME, TEACHER, compare
+from avatar_optuna.files import write_text
+from avatar_optuna.measurement import CODEBERT_NAME, TEACHER, compare, computing_threads
 from avatar_optuna.schema import Comparison
 from avatar_optuna.settings import MeasurementSettings, TeacherSettings
 from avatar_optuna.tasks import Split, Task, baseline_logits
@@ -180,22 +181,18 @@ class Kept:
         return [Comparison.from_dict(known) for known in self.document["compared"][device]]
 
     def _write(self) -> None:
-        partial_path = self.path.with_suffix(".part")
-        partial_path.write_text(json.dumps(self.document, default=str))
-        partial_path.replace(self.path)
+        write_text(self.path, json.dumps(self.document, default=str))
 
 
 def answered(name: str, seeds: Sequence[Classifier], split: Split, device: str) -> list[Logits]:
     """Logits of each seed of a model, on a device, or on all threads of the processor."""
-    threads, before = len(os.sched_getaffinity(0)), torch.get_num_threads()
-    torch.set_num_threads(threads)
-    found = []
-    for seed in seeds:
-        model = on_device(seed, device if fits(name, device) else "cpu")
-        if isinstance(model.network, OnnxNetwork):
-            model = replace(model, network=model.network.with_threads(threads))
-        found.append(model.predict_logits(split.functions, split.inputs))
-    torch.set_num_threads(before)
+    threads, found = len(os.sched_getaffinity(0)), []
+    with computing_threads("cpu", threads):
+        for seed in seeds:
+            model = on_device(seed, device if fits(name, device) else "cpu")
+            if isinstance(model.network, OnnxNetwork):
+                model = replace(model, network=model.network.with_threads(threads))
+            found.append(model.predict_logits(split.functions, split.inputs))
     return found
 
 
