@@ -55,7 +55,7 @@ def teacher(options: Namespace, console: Console) -> None:
 
 
 def _judged(loaded: Teacher, aim: Aim | None, progress: Progress, console: Console) -> Decision:
-    """Print a teacher's figures beside the baseline's, and what is to be minded; how it decides."""
+    """Print a teacher's figures beside the baseline's, with warnings; returns how it decides."""
     from avatar_optuna.metrics import baseline, effectiveness
     from avatar_optuna.verdict import weaknesses
 

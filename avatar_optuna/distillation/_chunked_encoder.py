@@ -20,7 +20,7 @@ from avatar_optuna.exceptions import AvatarError
 logger = logging.getLogger(__name__)
 
 # Functions in one forward pass: on a CPU few of one length beat many padded ones; a GPU wants them all at once.
-CPU_CHUNK, CUDA_CHUNK = 16, 256
+_CPU_CHUNK, _CUDA_CHUNK = 16, 256
 
 
 class ChunkedEncoder:
@@ -41,7 +41,7 @@ class ChunkedEncoder:
         self.network, self.tokens, self.token_dropout_prob = network, tokens, token_dropout_prob
         self.encode = network.encode
         self.device = tokens.ids.device
-        self.size = CUDA_CHUNK if self.device.type == "cuda" else CPU_CHUNK
+        self.size = _CUDA_CHUNK if self.device.type == "cuda" else _CPU_CHUNK
         self.is_recomputing = False
         self.is_packed = is_trained_packed(network, tokens)
         config = getattr(network, "config", None) if self.device.type == "cpu" else None

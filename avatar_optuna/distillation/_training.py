@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from avatar_optuna.distillation._batches import Indices, plan_functions, plan_inputs, plan_reading
 from avatar_optuna.distillation._checkpoint import CheckpointStore, read_checkpoint, write_checkpoint
-from avatar_optuna.distillation._chunks import ChunkedEncoder
+from avatar_optuna.distillation._chunked_encoder import ChunkedEncoder
 from avatar_optuna.distillation._classifier import classify_all, encode_all
 from avatar_optuna.distillation._contrastive import GroupPlan
 from avatar_optuna.distillation._fixed_steps import MAX_GRADIENT_NORM, FixedSteps, own_stream
@@ -234,8 +234,9 @@ class Trainer:
         if self.fixed_steps is None:
             self.fixed_steps = FixedSteps(self)
         steps = range(epoch * self.steps_per_epoch, (epoch + 1) * self.steps_per_epoch)
-        rates, weights = map(self.schedule.rate_at, steps), map(self.schedule.weight_at, steps)
-        return self.fixed_steps.epoch(plan, reading, rates=[*rates], weights=[*weights], seed=seed)
+        rates = [self.schedule.rate_at(step) for step in steps]
+        weights = [self.schedule.weight_at(step) for step in steps]
+        return self.fixed_steps.epoch(plan, reading, rates=rates, weights=weights, seed=seed)
 
     def _check_finite(self, total: Tensor, epoch: int, step: int) -> None:
         if not torch.isfinite(total):

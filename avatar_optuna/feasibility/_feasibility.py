@@ -27,7 +27,7 @@ from avatar_optuna.constraints import (
 from avatar_optuna.costs import TaskShape
 from avatar_optuna.exceptions import InfeasibleSpaceError, InputError, StudyError
 from avatar_optuna.feasibility._intervals import Ends, IntervalReading, verdict
-from avatar_optuna.feasibility._solver import ConstraintSolver
+from avatar_optuna.feasibility._solver import TIMEOUT_MS, ConstraintSolver
 from avatar_optuna.feasibility._terms import Terms, domains, from_term, make_variables, to_term
 from avatar_optuna.objectives import reads
 from avatar_optuna.space import SearchSpace
@@ -319,7 +319,7 @@ class Feasibility:
 
     # The solver -------------------------------------------------------------------------------------------------------
 
-    def satisfy(self, *conditions: Any, timeout_ms: int | None = None) -> Configuration | None:
+    def satisfy(self, *conditions: Any, timeout_ms: int = TIMEOUT_MS) -> Configuration | None:
         """A feasible configuration that also satisfies the conditions (Z3 terms), or None where there is none.
 
         Raises:

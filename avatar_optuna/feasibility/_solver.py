@@ -68,7 +68,7 @@ class ConstraintSolver:
         """Of the last answer, which was that there is one."""
         return self._solver.model()
 
-    def solve(self, conditions: Sequence[Any], timeout_ms: int | None = None) -> Any:
+    def solve(self, conditions: Sequence[Any], timeout_ms: int) -> Any:
         """A model of all constraints and further conditions, or None where there is none.
 
         Raises:
@@ -79,8 +79,7 @@ class ConstraintSolver:
             self._solver.add(*conditions)
             answer = self.check(timeout_ms=timeout_ms)
             if answer == z3.unknown:
-                seconds = (TIMEOUT_MS if timeout_ms is None else timeout_ms) / 1000
-                raise UndecidedError(f"the solver cannot decide within {seconds:g} s")
+                raise UndecidedError(f"the solver cannot decide within {timeout_ms / 1000:g} s")
             return self._solver.model() if answer == z3.sat else None
         finally:
             self._solver.pop()
