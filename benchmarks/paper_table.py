@@ -10,7 +10,8 @@ of its layers, as they are and trained again on the labels for `--half-epochs`. 
 are written.
 
 A difference is paired: of `--metric` on the same inputs, the mean over the seeds, with a 95 % interval over resampled
-functions and seeds. Give the same command again to go on.
+functions and seeds. Give the same command again to go on; `--times 0` ends before anything is timed, so that what needs
+all of a machine and what needs a quiet one can be run apart.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ HASHED = tuple(
 )
 Logits = npt.NDArray[Any]
 BASELINE = "TF-IDF"
+MAY_CHANGE = ("times", "workers", "budget_s")
+"""Options that a command may be given anew with, and keep what it has."""
 
 
 def main() -> None:
@@ -112,6 +115,9 @@ def main() -> None:
     for name, model in models.items():
         seeds = [Classifier.load(outcome.directory) for outcome in outcomes if outcome.trial.name == name] or [model]
         answers[name] = kept.answers(name, len(seeds), partial(answered, name, seeds, task.test, options.device))
+    if not options.times:
+        print(f"{len(answers)} models have answered; the same command with --times 2 or so times them")
+        return
     for device, settings in timed.items():
         ours = {name: on_device(model, device) for name, model in models.items() if fits(name, device)}
         beside = on_device(teacher.classifier, device)
@@ -153,7 +159,8 @@ class Kept:
         """What the same command left, or nothing."""
         options.out.mkdir(parents=True, exist_ok=True)
         path = options.out / "results.json"
-        new = {"command": {name: str(value) for name, value in sorted(vars(options).items())}}
+        said = {name: str(value) for name, value in sorted(vars(options).items()) if name not in MAY_CHANGE}
+        new: dict[str, Any] = {"command": said}
         new |= {"device": device_name(options.device), "torch": torch.__version__}
         found = json.loads(path.read_text()) if path.is_file() else {}
         is_same = all(found.get(key) == value for key, value in new.items())
@@ -220,7 +227,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="*", help="names of students")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--repeats", type=int, default=50)
-    parser.add_argument("--times", type=int, default=3, help="times that all are timed beside each other")
+    parser.add_argument("--times", type=int, default=3, help="times that all are timed beside each other; 0: not yet")
     add_run_options(parser)
     return parser.parse_args()
 
