@@ -228,6 +228,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "decision",
         "space_union",
         "places",
+        "words",
         *(
             "cost_model",
             "exceptions",

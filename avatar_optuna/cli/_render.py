@@ -14,6 +14,7 @@ from avatar_optuna.progress import say
 from avatar_optuna.schema import Audit
 from avatar_optuna.space_union import StudySpace
 from avatar_optuna.storage import StudySummary
+from avatar_optuna.words import count
 
 if TYPE_CHECKING:
     from avatar_optuna.feasibility import TightenedSpace
@@ -143,7 +144,7 @@ def dry_run(planned: DryRun, console: Console) -> None:
         used, left = planned.budget["used_minutes"], planned.budget["left_minutes"]
         say(console, f"budget       {used:.1f} of {planned.budget['minutes']:g} minutes used, {left:.1f} left")
     left_out = ", ".join(planned.not_estimated)
-    workers = f"{planned.workers} worker" + ("s" if planned.workers != 1 else "")
+    workers = count(planned.workers, "worker")
     say(
         console,
         f"time         about {_duration(planned.seconds)} with {workers}"

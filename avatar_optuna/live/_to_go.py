@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from avatar_optuna.settings import StudySettings
 from avatar_optuna.study import Pace, TimeBudget, TrainingTime
 from avatar_optuna.view import StudyView
+from avatar_optuna.words import count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ def time_to_go(
     searching_s, is_known = _searching_s(view, scored)
     return TimeToGo(
         seconds=seconds + searching_s,
-        basis=f"by what {len(times)} training{'s' if len(times) != 1 else ''} took",
+        basis=f"by what {count(len(times), 'training')} took",
         left_out=not_estimated if is_known else ("the search", *not_estimated),
     )
 
@@ -74,9 +75,9 @@ def _left(settings: StudySettings, trained: Mapping[str, tuple[bool, int]]) -> t
     )
     epochs = 0.0
     trainings = 0.0
-    for is_brief, count, each in parts:
+    for is_brief, number, each in parts:
         done = sum(min(own, each) for brief, own in trained.values() if brief == is_brief)
-        left = max(0, count * each - done)
+        left = max(0, number * each - done)
         epochs, trainings = epochs + left, trainings + left / each
     return epochs, trainings
 

@@ -22,6 +22,7 @@ from avatar_optuna.storage import StudySnapshot
 from avatar_optuna.students import Configuration
 from avatar_optuna.study import Pace, SuccessiveHalving, TimeBudget, Trainings, TrainingTime, student_name
 from avatar_optuna.tasks import Task
+from avatar_optuna.words import count
 
 _TRAINED_HERE = ("pretrained", "architecture")
 
@@ -171,7 +172,7 @@ class Planner:
 
     def _source(self) -> str:
         if self.times:
-            return f"what {_number(len(self.times), 'job')} of the study took"
+            return f"what {count(len(self.times), 'job')} of the study took"
         device = "cpu" if self.timed[0].device_memory_bytes is None else "the GPU"
         return (
             f"{len(self.timed)} drawn students (from the smallest to the largest) that were trained for some steps on "
@@ -239,7 +240,7 @@ class Planner:
             return PlannedPhase(
                 name=name,
                 what=f"trains students while {self.settings.search.budget_minutes:g} minutes last, time for about "
-                f"{_number(max(0, round(epochs)), 'more epoch')}, where a full training has {full}",
+                f"{count(max(0, round(epochs)), 'more epoch')}, where a full training has {full}",
                 trainings_done=trainings_done,
                 epochs_done=epochs_done,
                 is_done=left_s == 0,
@@ -248,17 +249,17 @@ class Planner:
         total = self.settings.budget(self.settings.search.rounds)
         left = max(0, total - epochs_done)
         trainings = {"random": self._random, "successive_halving": self._halving, "rounds": self._rounds}
-        what, count = trainings[str(self.settings.search.policy)](total)
+        what, begun = trainings[str(self.settings.search.policy)](total)
         is_done = bool(epochs_done) and left < self.settings.rungs[0]
         return PlannedPhase(
             name=name,
             what=what,
-            trainings=count,
+            trainings=begun,
             trainings_done=trainings_done,
             epochs=total,
             epochs_done=epochs_done,
             is_done=is_done,
-            seconds=self._seconds(left, left / total * count),
+            seconds=self._seconds(left, left / total * begun),
         )
 
     def _random(self, total: int) -> tuple[str, int]:
@@ -364,9 +365,5 @@ class Planner:
         return int(total)
 
 
-def _epochs(count: int) -> str:
-    return _number(count, "epoch")
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}" + ("s" if count != 1 else "")
+def _epochs(number: int) -> str:
+    return count(number, "epoch")

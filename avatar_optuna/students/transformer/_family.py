@@ -248,11 +248,11 @@ class Transformer(StudentFamily):
 
     def describe(self, configuration: Configuration) -> str:
         """Such as "2 layers of width 32 (inner 64, 4 heads), 1,000 BPE tokens, 256 positions (absolute)"."""
-        layers = configuration.num_hidden_layers
+        layers, heads = configuration.num_hidden_layers, configuration.num_attention_heads
         head = ", symmetric pair head" if configuration.pair_head == SYMMETRIC else ""
         return (
             f"{layers} layer{'s' if layers > 1 else ''} of width {configuration.hidden_size} (inner "
-            f"{configuration.intermediate_size}, {configuration.num_attention_heads} heads), "
+            f"{configuration.intermediate_size}, {heads} head{'s' if heads > 1 else ''}), "
             f"{configuration.vocab_size:,} {configuration.tokenizer} tokens, {configuration.max_sequence_length} "
             f"positions ({configuration.position_embedding_type}){head}"
         )
