@@ -84,7 +84,7 @@ HASHED = tuple(
 Logits = npt.NDArray[Any]
 BASELINE = "TF-IDF"
 MAY_CHANGE = ("times", "workers", "budget_s")
-"""Options that a command may be given anew with, and keep what it has."""
+"""Options that may differ when a command is given again: they change nothing that it has already made."""
 
 
 def main() -> None:
@@ -116,7 +116,7 @@ def main() -> None:
         seeds = [Classifier.load(outcome.directory) for outcome in outcomes if outcome.trial.name == name] or [model]
         answers[name] = kept.answers(name, len(seeds), partial(answered, name, seeds, task.test, options.device))
     if not options.times:
-        print(f"{len(answers)} models have answered; the same command with --times 2 or so times them")
+        print(f"{len(answers)} models have answered; to time them, give the same command with --times 1 or more")
         return
     for device, settings in timed.items():
         ours = {name: on_device(model, device) for name, model in models.items() if fits(name, device)}
