@@ -71,12 +71,18 @@ class Bench:
     metric: str = "balanced_accuracy"
 
     def load(self) -> tuple[Task, Teacher]:
-        """The task and the teacher with its answers for the training and validation splits."""
+        """The task and the teacher with its answers for the training and validation splits; prints its epochs."""
         task = load_task(TaskSettings(**self.task))
-        teacher = load_teacher(TeacherSettings(**self.teacher), task, cache_dir=self.cache, device=self.device)
+        settings = TeacherSettings(**self.teacher)
+        teacher = load_teacher(settings, task, cache_dir=self.cache, device=self.device, on_epoch=_print_epoch)
         for split_name in ("train", "valid"):
             teacher.logits(split_name)
         return task, teacher
+
+
+def _print_epoch(record: EpochRecord) -> None:
+    figures = " ".join(f"{name} {value:.4f}" for name, value in record.valid.items())
+    print(f"teacher epoch {record.epoch}/{record.epochs} {figures} {record.seconds:.1f} s", flush=True)
 
 
 class OutOfTimeError(Exception):
