@@ -2,7 +2,7 @@
 
 Runs and their workers are sent SIGKILL, SIGTERM and SIGINT in each phase (see `tests.interrupted`), of a study of the
 paper's policy and of studies that train their students rung by rung. `make fuzz` sends all of more than sixty; the
-slow tests send each signal in each phase of a policy once, on one database or the other.
+slow tests send each signal in each phase once, to one policy or another, on one database or the other.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,24 +143,28 @@ def _policy(name: str) -> dict[str, str]:
     return {"[search]\n": search, "rounds = 2": "rounds = 1", **shorter}
 
 
-def _once(plan: Plan) -> Plan:
-    """Each signal in each phase on one database, by turns; and every disturbance, and every kill of a worker.
+def _once(plans: Mapping[str, Plan]) -> dict[str, Plan]:
+    """Each signal in each phase once, by turns of policies and databases; and every disturbance and kill of a worker.
 
     Steps stay in their order: a phase that has ended does not come again.
     """
-    by_kill: dict[tuple[str, str], list[tuple[str, int]]] = {}
-    for database, steps in plan.steps.items():
-        for place, step in enumerate(steps):
-            by_kill.setdefault((step.phase, step.signal), []).append((database, place))
-    chosen: set[tuple[str, int]] = set()
+    by_kill: dict[tuple[str, str], list[tuple[str, str, int]]] = {}
+    for policy, plan in plans.items():
+        for database, steps in plan.steps.items():
+            for place, step in enumerate(steps):
+                by_kill.setdefault((step.phase, step.signal), []).append((policy, database, place))
+    chosen: set[tuple[str, str, int]] = set()
     for turn, places in enumerate(by_kill.values()):
-        special = [(name, place) for name, place in places if _is_special(plan.steps[name][place])]
+        special = [at for at in places if _is_special(plans[at[0]].steps[at[1]][at[2]])]
         chosen.update(special or [places[turn % len(places)]])
-    kept = {
-        name: tuple(step for place, step in enumerate(steps) if (name, place) in chosen)
-        for name, steps in plan.steps.items()
-    }
-    return Plan(changes=plan.changes, steps=kept, workers=plan.workers)
+    kept: dict[str, Plan] = {}
+    for policy, plan in plans.items():
+        steps_by_database = {
+            database: tuple(step for place, step in enumerate(steps) if (policy, database, place) in chosen)
+            for database, steps in plan.steps.items()
+        }
+        kept[policy] = replace(plan, steps=steps_by_database)
+    return kept
 
 
 def _is_special(step: Step) -> bool:
@@ -168,7 +172,7 @@ def _is_special(step: Step) -> bool:
 
 
 PLANS = {"paper": _paper(), "rounds": _rounds(), "successive_halving": _successive_halving()}
-SHORT_PLANS = {name: _once(plan) for name, plan in PLANS.items()}
+SHORT_PLANS = _once(PLANS)
 
 
 def _write(folder: Path, plan: Plan) -> None:

@@ -89,7 +89,7 @@ def test_a_running_study_is_followed_to_its_end(watched: Watched, tmp_path: Path
     """Nobody reloads the page: jobs with their epochs, curves and the front appear, and then that it is finished."""
     write_study(tmp_path, name="runs")
     file = tmp_path / "study.toml"
-    file.write_text(file.read_text().replace("epochs = 4\nstudents = 2", "epochs = 40\nstudents = 2"))
+    file.write_text(file.read_text().replace("epochs = 4\nstudents = 2", "epochs = 20\nstudents = 2"))
     url = f"sqlite:///{tmp_path}/studies.db"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "avatar_optuna"]
@@ -107,7 +107,7 @@ def test_a_running_study_is_followed_to_its_end(watched: Watched, tmp_path: Path
             page.goto(f"{address}/avatar/study?name=runs")
             page.get_by_text("This study runs; 1 worker at work.").wait_for()
             page.locator("#running tbody tr").first.wait_for()
-            page.locator("#running td", has_text="of 40").first.wait_for()
+            page.locator("#running td", has_text="of 20").first.wait_for()
             page.locator("#plot-curves .legend button, #plot-curves path[stroke='#e0782b']").first.wait_for()
             assert page.locator("#state.running").count() == 1
             assert "about" in page.locator("#tiles div").first.inner_text()

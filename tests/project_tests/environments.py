@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import site
 import subprocess
 import sys
 import tempfile
@@ -38,13 +39,19 @@ class Environment:
             venv.create(name, with_pip=True)
             yield cls(folder=Path(name))
 
+    def see_packages_of_this_process(self) -> None:
+        """Let what is installed here be imported there too, but for what is installed from a checkout."""
+        (target,) = self.folder.glob("lib/python*/site-packages")
+        (target / "elsewhere.pth").write_text("\n".join(site.getsitepackages()) + "\n", encoding="utf-8")
+
     def program(self, name: str) -> str:
         """Path of an installed program."""
         return str(self.folder / "bin" / name)
 
     def install(self, *words: str) -> None:
         """`pip install WORDS...`."""
-        command = [self.program("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words]
+        command = [self.program("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        command += ["--no-compile", *words]  # of thousands of modules few are imported
         result = subprocess.run(
             command,
             capture_output=True,
