@@ -43,8 +43,9 @@ class Recipe:
         representation_weight: Share of the distance between projected vectors and the teacher's (see
             `representation_loss`), from 0 to 1; with `contrastive_weight` at most 1.
         averaging: Keep an exponential average of the weights over about an epoch; it is what is evaluated and kept.
-        patience: Stop after this many epochs without a better one, once one was better than chance; None never stops
-            early.
+        patience: After this many epochs without a better one, once one was better than chance, the training goes back
+            to the best, the learning rate falls to 0 in half as many epochs as there were, and the training ends; None:
+            never sooner than asked for.
         max_train_inputs: Most inputs an epoch, where inputs are what is passed over.
         seed: Of order and dropout.
     """

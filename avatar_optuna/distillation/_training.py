@@ -26,7 +26,7 @@ from avatar_optuna.distillation._lesson import Lesson, has_bf16
 from avatar_optuna.distillation._randomness import seed_of, seeded
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, Judge, OnEpoch, Recipe, SoftLabels
 from avatar_optuna.distillation._representation import new_projection
-from avatar_optuna.distillation._schedule import Schedule
+from avatar_optuna.distillation._schedule import Schedule, cooling
 from avatar_optuna.exceptions import DivergenceError
 from avatar_optuna.students import FULL_PRECISION
 from avatar_optuna.students.packing import is_packed
@@ -123,7 +123,7 @@ class Trainer:
         self.history: list[EpochRecord] = []
 
     def run(self, on_epoch: OnEpoch | None = None) -> EpochRecord:
-        """Train to the end (or until patience runs out) and leave the best epoch's weights in the network.
+        """Train to the end (sooner where patience runs out) and leave the best epoch's weights in the network.
 
         Returns:
             The record of the best epoch.
@@ -134,7 +134,7 @@ class Trainer:
         """
         with own_stream(self.device):
             self._resume()
-            while len(self.history) < self.num_epochs and not self._is_out_of_patience():
+            while len(self.history) < self._end():
                 record = self._epoch(len(self.history))
                 self.history.append(record)
                 self._write_checkpoint()
@@ -148,14 +148,23 @@ class Trainer:
         """Record of the best epoch so far."""
         return next(record for record in reversed(self.history) if record.is_best)
 
-    def _is_out_of_patience(self) -> bool:
-        """Never before the best epoch is two standard errors above chance: a network has not begun to learn by then."""
-        if self.recipe.patience is None or not self.history:
-            return False
-        num_labels, best = len(np.unique(self.valid.labels)), self.best_record
-        chance = 1 / num_labels + 2 * math.sqrt(num_labels - 1) / num_labels / math.sqrt(len(self.valid.labels))
-        is_above_chance = best.valid["balanced_accuracy"] > chance
-        return is_above_chance and len(self.history) - best.epoch >= self.recipe.patience
+    def _end(self) -> int:
+        """Epochs after which the training ends, as far as the epochs that are done can tell."""
+        cooling = self._cooling()
+        return self.num_epochs if cooling is None else min(self.num_epochs, sum(cooling))
+
+    def _cooling(self) -> tuple[int, int] | None:
+        if self.recipe.patience is None:
+            return None
+        labels = self.valid.labels
+        return cooling(self.history, patience=self.recipe.patience, num_inputs=len(labels), num_labels=len(set(labels)))
+
+    def _cool(self, epoch: int, done: int, epochs: int) -> None:
+        """Let the learning rate fall from here on; it does so from the best epoch's weights, not from what followed."""
+        self.schedule = self.schedule.cooled(done, epochs)
+        if epoch == done:
+            self._assign(self.best)
+            torch._foreach_copy_(self.average, self.best)
 
     def _new_projection(self) -> nn.Linear | None:
         """What is trained beside the network and thrown away with the trainer, where the teacher's vectors are learnt.
@@ -188,6 +197,8 @@ class Trainer:
 
     def _epoch(self, epoch: int) -> EpochRecord:
         started = time.perf_counter()
+        if (cooling := self._cooling()) is not None:
+            self._cool(epoch, *cooling)
         total = self.train_epoch(epoch)
         self._check_finite(total, epoch, (epoch + 1) * self.steps_per_epoch)
         valid = self._evaluate()

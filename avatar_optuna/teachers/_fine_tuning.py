@@ -46,7 +46,7 @@ from avatar_optuna.teachers.checkpoints.saving import save_classifier
 Untrained = tuple[nn.Module, PreTrainedTokenizerBase, int]
 """A network before its training, its tokenizer, and its longest sequence in tokens."""
 
-_PATIENCE = 3  # epochs without a better one before the training stops
+_PATIENCE = 3  # epochs without a better one before the learning rate falls to 0
 _PAIRS = 1000  # listed pairs that the odds of a similarity are fitted to
 _NAMES = ("checkpoint", "soft_labels", "pretrained", "architecture")  # stand in the keys of caches, null or not
 

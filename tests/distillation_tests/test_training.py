@@ -18,10 +18,10 @@ from avatar_optuna.distillation import Teacher, build_student, distil, train_tok
 from avatar_optuna.distillation._batches import plan_functions, plan_inputs
 from avatar_optuna.distillation._classifier import classify_all, encode_all
 from avatar_optuna.distillation._lesson import UNKNOWN, ListedPairs, all_pairs
-from avatar_optuna.distillation._recipe import Examples
+from avatar_optuna.distillation._recipe import EpochRecord, Examples
 from avatar_optuna.distillation._similarity import start_as_similarity
 from avatar_optuna.distillation._tokens import CACHED_SCORES, Tokens, chunks_by_length
-from avatar_optuna.distillation._training import validation_figures
+from avatar_optuna.distillation._training import Trainer, validation_figures
 from avatar_optuna.exceptions import AvatarError, DivergenceError
 from avatar_optuna.settings import DistillationSettings
 from avatar_optuna.students import Configuration
@@ -245,14 +245,49 @@ def test_memory_for_not_even_one_function(
         trainer.run()
 
 
-def test_patience_ends_a_training(single_teacher: Teacher, small_student: Configuration, tmp_path: Path) -> None:
+def test_patience_ends_a_training_with_a_fall_of_the_learning_rate_from_the_best_epoch(
+    single_teacher: Teacher, small_student: Configuration, tmp_path: Path
+) -> None:
     learnt = make_trainer(small_student, single_teacher, tmp_path / "learnt", epochs=20)
     assert learnt.run().valid["balanced_accuracy"] > 0.9
-    trainer = make_trainer(small_student, single_teacher, tmp_path, epochs=50, learning_rate=1e-12, patience=2)
-    trainer.network.load_state_dict(learnt.network.state_dict())
-    trainer.average = [parameter.detach().clone() for parameter in trainer.parameters]
-    best = trainer.run()
-    assert len(trainer.history) == best.epoch + 2 < 50
+    started_from_best: list[int] = []
+
+    def learns_no_more(name: str) -> Trainer:
+        trainer = make_trainer(
+            small_student, single_teacher, tmp_path / name, epochs=50, learning_rate=1e-4, patience=2
+        )
+        trainer.network.load_state_dict(learnt.network.state_dict())
+        trainer.average = [parameter.detach().clone() for parameter in trainer.parameters]
+        train_epoch = trainer.train_epoch
+
+        def watched(epoch: int) -> torch.Tensor:
+            if epoch and all(torch.equal(p, best) for p, best in zip(trainer.parameters, trainer.best, strict=True)):
+                started_from_best.append(epoch)
+            return train_epoch(epoch)
+
+        trainer.train_epoch = watched  # type: ignore[method-assign]
+        return trainer
+
+    trainer = learns_no_more("whole")
+    trainer.run()
+    (done,) = started_from_best
+    assert len(trainer.history) == done + math.ceil(done / 2) < 50
+    assert not any(record.is_best for record in trainer.history[done - 2 : done])
+    steps = trainer.steps_per_epoch
+    assert trainer.schedule.rate_at(done * steps) > 0 == trainer.schedule.rate_at(len(trainer.history) * steps)
+
+    for last in (done, done + 1):
+
+        def interrupted(record: EpochRecord, last: int = last) -> None:
+            if record.epoch == last:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            learns_no_more(f"twice-{last}").run(interrupted)
+        again = learns_no_more(f"twice-{last}")
+        again.run()
+        assert [record.loss for record in again.history] == [record.loss for record in trainer.history]
+        assert all(torch.equal(one, other) for one, other in zip(again.average, trainer.average, strict=True))
 
 
 def test_patience_waits_for_a_network_that_has_not_begun_to_learn(
