@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from avatar_optuna.carbon import carbon_g
 from avatar_optuna.distillation import Classifier
 from avatar_optuna.files import write_text
 from avatar_optuna.measurement import CODEBERT_NAME, TEACHER, compare, computing_threads
@@ -83,7 +84,7 @@ HASHED = tuple(
 )
 Logits = npt.NDArray[Any]
 BASELINE = "TF-IDF"
-MAY_CHANGE = ("times", "workers", "budget_s")
+MAY_CHANGE = ("times", "workers", "budget_s", "country")
 """Options that may differ when a command is given again: they change nothing that it has already made."""
 
 
@@ -125,7 +126,8 @@ def main() -> None:
     sizes = {outcome.trial.name: outcome.size_bytes for outcome in outcomes}
     sizes |= {INT8: int8_bytes(teacher.classifier), **onnx_bytes(options.work / "onnx")}
     drawn = {name: [drawn_figure(task, one, options.metric) for one in seeds] for name, seeds in answers.items()}
-    text = table(drawn, sizes, {device: kept.runs(device) for device in ("cpu", *devices)}, options.metric)
+    runs = {device: kept.runs(device) for device in ("cpu", *devices)}
+    text = table(drawn, sizes, runs, options.metric, options.country)
     (options.out / "table.md").write_text(text)
     print(text)
 
@@ -228,6 +230,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--repeats", type=int, default=50)
     parser.add_argument("--times", type=int, default=3, help="times that all are timed beside each other; 0: not yet")
+    parser.add_argument("--country", default="USA", help="ISO 3166 code of the grid, for grams of carbon")
     add_run_options(parser)
     return parser.parse_args()
 
@@ -278,15 +281,19 @@ def students_of(outcomes: Sequence[Outcome]) -> dict[str, Classifier]:
 
 
 def table(
-    drawn: Mapping[str, Sequence[Drawn]], sizes: Mapping[str, int], runs: Mapping[str, Sequence[Any]], metric: str
+    drawn: Mapping[str, Sequence[Drawn]],
+    sizes: Mapping[str, int],
+    runs: Mapping[str, Sequence[Any]],
+    metric: str,
+    country: str,
 ) -> str:
-    """A Markdown row a model."""
+    """A Markdown row a model; grams are those of the energy above idle, on the mean grid of a country."""
     devices = list(runs)
     head = ["model", "bytes", "smaller", f"test, {metric_title(metric)}, %", "to the teacher, points"]
     head += ["to TF-IDF, points"]
     for device in devices:
         head += [f"ms ({device})", "faster"]
-    head += ["mJ above idle", "less", "mJ gross", "less"]
+    head += ["mJ above idle", "less", "mJ gross", "less", f"g CO2e a million ({country})"]
     lines = [" | ".join(head), " | ".join(["---", *["---:"] * (len(head) - 1)])]
     compared = list(runs[devices[0]][0].models)
     for name in [TEACHER, BASELINE, *[n for n in compared if n not in (TEACHER, CODEBERT_NAME)], CODEBERT_NAME]:
@@ -299,7 +306,10 @@ def table(
             lambda m: m.energy and 1000 * m.energy.gross_joules,
         ):
             cells += ratio_cells(name, runs[devices[-1]], read, "{:.3g}")
-        lines.append(" | ".join(cells))
+        grams = ratio_cells(
+            name, runs[devices[-1]], lambda m: m.energy and carbon_g(1e6 * m.energy.joules, country), "{:.3g}"
+        )
+        lines.append(" | ".join([*cells, grams[0]]))
     return "\n".join(f"| {line} |" for line in lines) + "\n"
 
 
