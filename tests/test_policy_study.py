@@ -19,6 +19,8 @@ from tests.commands import run_command
 from tests.finished_study import write_study
 from tests.test_run import _command, _process_output
 
+pytestmark = pytest.mark.long
+
 NAME = "policy"
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.finished_study import NAME, write_study
 from tests.project_tests.environments import ROOT, Environment, build_wheel, lowest_versions
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1800)]
 
 # Of what is written on other packages: Optuna, SQLAlchemy and psycopg, torch and transformers, Z3, scikit-learn.
 CORE_TESTS = (
