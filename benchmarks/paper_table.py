@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from avatar_optuna.carbon import carbon_g
+from avatar_optuna.carbon import carbon_g, grid_intensity_g_per_kwh
 from avatar_optuna.distillation import Classifier
 from avatar_optuna.files import write_text
 from avatar_optuna.measurement import CODEBERT_NAME, TEACHER, compare, computing_threads
@@ -91,6 +91,7 @@ MAY_CHANGE = ("times", "workers", "budget_s", "country")
 def main() -> None:
     """Train, distil, evaluate, time, print."""
     options = arguments()
+    grid_intensity_g_per_kwh(options.country)  # one that is not known is refused before hours of work
     devices = dict.fromkeys((options.device, "cpu"))
     timed = {name: MeasurementSettings(device=name, threads=1, repeats=options.repeats) for name in devices}
     kept = Kept.of(options)
