@@ -4,9 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from avatar_optuna.distillation._recipe import EpochRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cooldown:
+    """A fall of the learning rate to 0 that ends a training sooner than planned.
+
+    Args:
+        after: Epochs that are done when it begins.
+        epochs: In which the rate falls.
+    """
+
+    after: int
+    epochs: int
+
+    @property
+    def end(self) -> int:
+        """Epochs that are done when it ends."""
+        return self.after + self.epochs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,24 +36,20 @@ class Schedule:
         steps: Of the whole training, also where it is to end sooner.
         highest_rate: The learning rate at the end of the warm-up.
         warmup_ratio: Share of all steps in which the rate climbs.
-        cooling: First step of a fall that ends the training sooner, and how many steps it takes; None: there is none.
+        cooldown: A fall that ends the training sooner, if there is one.
     """
 
     steps_per_epoch: int
     steps: int
     highest_rate: float
     warmup_ratio: float
-    cooling: tuple[int, int] | None = None
-
-    def cooled(self, epoch: int, epochs: int) -> Schedule:
-        """The same until so many epochs are done; then the rate falls to 0 in so many more."""
-        return replace(self, cooling=(epoch * self.steps_per_epoch, epochs * self.steps_per_epoch))
+    cooldown: Cooldown | None = None
 
     def rate_at(self, step: int) -> float:
-        """Learning rate: a linear climb, then a linear fall to 0, steeper from where it cools."""
-        if self.cooling is None or step < self.cooling[0]:
+        """Learning rate: a linear climb, then a linear fall to 0, steeper in a cool-down."""
+        if self.cooldown is None or step < self.cooldown.after * self.steps_per_epoch:
             return self._planned_rate_at(step)
-        first, steps = self.cooling
+        first, steps = self.cooldown.after * self.steps_per_epoch, self.cooldown.epochs * self.steps_per_epoch
         return min(self._planned_rate_at(step), self._planned_rate_at(first) * max(0.0, 1 - (step - first) / steps))
 
     def _planned_rate_at(self, step: int) -> float:
@@ -48,21 +62,17 @@ class Schedule:
         return 1.0 - min(1.0 - 1.0 / (1.0 + self.steps_per_epoch), (1.0 + step) / (10.0 + step))
 
 
-def cooling(
-    history: Sequence[EpochRecord], *, patience: int, num_inputs: int, num_labels: int
-) -> tuple[int, int] | None:
-    """When a training runs out of patience, as a pure function of its epochs: a resumed one goes on as it would have.
+def cooldown_of(history: Sequence[EpochRecord], *, patience: int, num_inputs: int, num_labels: int) -> Cooldown | None:
+    """The cool-down of a training that has run out of patience, half as long as what came before it.
 
-    Never before the best epoch is two standard errors above chance: a network has not begun to learn by then.
+    A pure function of the epochs, so that a resumed training goes on as it would have. Never before the best epoch is
+    two standard errors above chance: a network has not begun to learn by then.
 
     Args:
-        history: Its epochs so far.
+        history: Epochs so far.
         patience: Epochs without a better one.
         num_inputs: Of the validation split.
         num_labels: That occur in it.
-
-    Returns:
-        The epochs that were done by then, and those in which the learning rate falls to 0, half as many; or None.
     """
     above_chance = 1 / num_labels + 2 * math.sqrt(num_labels - 1) / num_labels / math.sqrt(num_inputs)
     best = 0
@@ -70,5 +80,5 @@ def cooling(
         best = done if record.is_best else best
         has_learnt = history[best - 1].valid["balanced_accuracy"] > above_chance
         if has_learnt and done - best >= patience:
-            return done, math.ceil(done / 2)
+            return Cooldown(after=done, epochs=math.ceil(done / 2))
     return None

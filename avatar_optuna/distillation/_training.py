@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from avatar_optuna.distillation._lesson import Lesson, has_bf16
 from avatar_optuna.distillation._randomness import seed_of, seeded
 from avatar_optuna.distillation._recipe import EpochRecord, Examples, Judge, OnEpoch, Recipe, SoftLabels
 from avatar_optuna.distillation._representation import new_projection
-from avatar_optuna.distillation._schedule import Schedule, cooling
+from avatar_optuna.distillation._schedule import Cooldown, Schedule, cooldown_of
 from avatar_optuna.exceptions import DivergenceError
 from avatar_optuna.students import FULL_PRECISION
 from avatar_optuna.students.packing import is_packed
@@ -134,8 +135,11 @@ class Trainer:
         """
         with own_stream(self.device):
             self._resume()
-            while len(self.history) < self._end():
-                record = self._epoch(len(self.history))
+            while len(self.history) < self.num_epochs:
+                cooldown = self._cooldown()
+                if cooldown is not None and len(self.history) >= cooldown.end:
+                    break
+                record = self._epoch(len(self.history), cooldown)
                 self.history.append(record)
                 self._write_checkpoint()
                 if on_epoch is not None:
@@ -148,23 +152,12 @@ class Trainer:
         """Record of the best epoch so far."""
         return next(record for record in reversed(self.history) if record.is_best)
 
-    def _end(self) -> int:
-        """Epochs after which the training ends, as far as the epochs that are done can tell."""
-        cooling = self._cooling()
-        return self.num_epochs if cooling is None else min(self.num_epochs, sum(cooling))
-
-    def _cooling(self) -> tuple[int, int] | None:
+    def _cooldown(self) -> Cooldown | None:
         if self.recipe.patience is None:
             return None
         labels = self.valid.labels
-        return cooling(self.history, patience=self.recipe.patience, num_inputs=len(labels), num_labels=len(set(labels)))
-
-    def _cool(self, epoch: int, done: int, epochs: int) -> None:
-        """Let the learning rate fall from here on; it does so from the best epoch's weights, not from what followed."""
-        self.schedule = self.schedule.cooled(done, epochs)
-        if epoch == done:
-            self._assign(self.best)
-            torch._foreach_copy_(self.average, self.best)
+        num_labels = len(np.unique(labels))
+        return cooldown_of(self.history, patience=self.recipe.patience, num_inputs=len(labels), num_labels=num_labels)
 
     def _new_projection(self) -> nn.Linear | None:
         """What is trained beside the network and thrown away with the trainer, where the teacher's vectors are learnt.
@@ -195,10 +188,12 @@ class Trainer:
             return plan_functions(self.train.inputs, self.train.labels, batch_size=size, rng=rng)
         return plan_inputs(len(self.train.labels), batch_size=size, limit=self.recipe.max_train_inputs, rng=rng)
 
-    def _epoch(self, epoch: int) -> EpochRecord:
+    def _epoch(self, epoch: int, cooldown: Cooldown | None) -> EpochRecord:
         started = time.perf_counter()
-        if (cooling := self._cooling()) is not None:
-            self._cool(epoch, *cooling)
+        self.schedule = replace(self.schedule, cooldown=cooldown)
+        if cooldown is not None and epoch == cooldown.after:  # it falls from the best epoch, not from what followed
+            self._assign(self.best)
+            torch._foreach_copy_(self.average, self.best)
         total = self.train_epoch(epoch)
         self._check_finite(total, epoch, (epoch + 1) * self.steps_per_epoch)
         valid = self._evaluate()
