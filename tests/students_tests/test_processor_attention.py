@@ -116,3 +116,10 @@ def test_joined_projections_compute_and_learn_what_three_do() -> None:
     with torch.no_grad():
         attention.query.weight.zero_()  # what updates one of the three updates the joined one
     assert not attention.joined.weight[:24].any()
+
+
+def test_joining_draws_no_random_number() -> None:
+    attention = SelfAttention(StudentConfig(hidden_size=24, num_attention_heads=2))
+    before = torch.get_rng_state()
+    attention.join()
+    assert torch.equal(torch.get_rng_state(), before)

@@ -108,7 +108,10 @@ class SelfAttention(nn.Module):
         It receives their gradients until `split_gradients`.
         """
         weight = self.query.weight
-        self.joined = nn.Linear(weight.shape[1], 3 * len(weight), device=weight.device, dtype=weight.dtype)
+        # Without weights of its own: drawing them would take from what another thread's captured steps draw from.
+        self.joined = nn.utils.skip_init(
+            nn.Linear, weight.shape[1], 3 * len(weight), device=weight.device, dtype=weight.dtype
+        )
         for name, parameters in self._projections():
             for parameter, share in zip(parameters, getattr(self.joined, name).data.chunk(3), strict=True):
                 parameter.data = share.copy_(parameter)
