@@ -11,6 +11,7 @@ when it closes, whoever started the worker is gone, however it went, and the wor
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import json
 import logging
@@ -221,6 +222,7 @@ def worker_main() -> int:
     """A worker process: `python -m avatar_optuna.pool`, its settings on standard input. Returns the exit code."""
     settings = json.loads(sys.stdin.readline())
     slot = Slot(**settings["slot"])
+    faulthandler.register(signal.SIGUSR2)  # prints where each thread is, also where the interpreter stands still
     logging.basicConfig(format=f"%(asctime)s worker {os.getpid()} on {slot.name}: %(message)s", level=logging.WARNING)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     optuna.logging.disable_default_handler()

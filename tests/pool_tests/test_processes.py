@@ -132,6 +132,26 @@ def test_workers_of_one_process_hand_back_their_jobs(
         assert (status.queued, status.running, status.workers) == (3, (), ())
 
 
+def test_a_worker_that_is_asked_says_where_it_is_and_works_on(
+    sqlite_pool: Pool,
+    jobs: MakeJobs,
+    sqlite_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("AVATAR_TEST_BEGUN", str(tmp_path / "begun"))
+    sqlite_pool.enqueue(jobs(1))
+    with _processes(sqlite_url, tmp_path, "Endless") as processes:
+        _wait((tmp_path / "begun").exists)
+        (pid,) = processes.pids
+        os.kill(pid, signal.SIGUSR2)
+        said: list[str] = []
+        _wait(lambda: said.append(capfd.readouterr().err) or "executors.py" in "".join(said))
+        assert "_beat_until" in "".join(said)
+        assert processes.pids == (pid,)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_hands_the_job_back_at_once(
     sqlite_pool: Pool,
