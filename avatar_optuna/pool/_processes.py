@@ -158,9 +158,7 @@ class WorkerProcesses:
 
     def begin(self) -> None:
         """Begin a worker on each slot, where none runs: at first, or after all have ended by themselves."""
-        on_gpus = sum(slot.name != "cpu" for slot in self._slots)
-        if on_gpus > 1 and _has_service():
-            logger.warning("%d students at a time, under CUDA's multi-process service", on_gpus)
+        _say_sharing(self._slots)
         try:
             for slot, workers in _shared(self._slots):
                 self._processes.append(self._begin(slot, workers))
@@ -184,8 +182,6 @@ class WorkerProcesses:
         self._processes = []
 
     def _begin(self, slot: Slot, workers: int) -> _Process:
-        if workers > 1:
-            logger.warning("%s: %d students at a time, on streams of one process", slot.name, workers)
         claimed, claiming = os.pipe()
         os.set_blocking(claimed, False)
         process = subprocess.Popen(
@@ -237,6 +233,19 @@ def worker_main() -> int:
         logger.error("%s", error)
         return _INPUT_ERROR if isinstance(error, InputError) else 1
     return 0
+
+
+def _say_sharing(slots: Sequence[Slot]) -> None:
+    """Say how students share each GPU that has several slots, and what would give them more of it."""
+    how = (
+        "under CUDA's multi-process service"
+        if _has_service()
+        else f"up to {_WORKERS_PER_PROCESS} in a process; under CUDA's multi-process service, which "
+        "`nvidia-cuda-mps-control -d` begins, they are faster"
+    )
+    for name, count in Counter(slot.name for slot in slots if slot.name != "cpu").items():
+        if count > 1:
+            logger.warning("%s: %d students at a time, %s", name, count, how)
 
 
 def _shared(slots: Sequence[Slot]) -> list[tuple[Slot, int]]:

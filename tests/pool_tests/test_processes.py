@@ -86,6 +86,28 @@ def test_slots_of_a_gpu_have_processes_under_the_multi_process_service(
     assert [workers for _, workers in _shared(_gpu_slots(41))] == [2] * 20 + [1]
 
 
+def test_students_that_share_a_gpu_are_said_once_and_what_would_serve_them(
+    sqlite_pool: Pool,
+    sqlite_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    executor = f"{EXECUTORS}:Epochs"
+    slots = (*_gpu_slots(6), *parse_devices("cpu", workers=1))
+    settings = {"slots": slots, "cache_dir": tmp_path / "cache", "until_empty": True, "executor": executor}
+    with WorkerProcesses(sqlite_url, "s", **settings):
+        pass
+    (tmp_path / "nvidia-cuda-mps-control.pid").touch()
+    with WorkerProcesses(sqlite_url, "s", **settings):
+        pass
+    apart, served = (record.getMessage() for record in caplog.records if "students at a time" in record.getMessage())
+    assert apart.startswith("cuda:0: 6 students at a time, up to 4 in a process; ")
+    assert "`nvidia-cuda-mps-control -d`" in apart
+    assert served == "cuda:0: 6 students at a time, under CUDA's multi-process service"
+
+
 def test_no_slots_are_no_processes(sqlite_url: str, tmp_path: Path) -> None:
     with WorkerProcesses(sqlite_url, "s", slots=(), cache_dir=tmp_path) as processes:
         assert processes.pids == ()
