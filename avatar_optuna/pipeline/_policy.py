@@ -286,7 +286,7 @@ class PolicyPhases:
         for purpose, what, phase in _PURPOSES:
             own = [job for job in jobs if job.purpose == purpose]
             if own:
-                self.did_something |= self.workforce.work(own, what, phase=phase, may_fail=True)
+                self.did_something |= self.workforce.work(own, what, phase=phase, is_batch=True)
 
 
 class _Opening:

@@ -66,9 +66,10 @@ class Run(Workforce):
         task, teacher = first.run()
         feasibility = self.tightened(task)
         if settings.search.policy == "paper":
-            for round_ in range(settings.search.rounds):
-                indicator = self.indicator(feasibility, round_)
-                self.distil_front(self.search(feasibility, indicator, round_), round_)
+            with self.kept_workers():
+                for round_ in range(settings.search.rounds):
+                    indicator = self.indicator(feasibility, round_)
+                    self.distil_front(self.search(feasibility, indicator, round_), round_)
         else:
             phases = PolicyPhases(workforce=self, feasibility=feasibility, search=partial(self.search, feasibility))
             self.did_something |= phases.run()

@@ -47,20 +47,20 @@ class Workforce:
         alive = len(pool_status(self.study.storage, self.study.name).workers)
         return max(1, len(self.slots), alive)
 
-    def work(self, jobs: Sequence[Job], what: str, *, phase: str, may_fail: bool = False) -> bool:
+    def work(self, jobs: Sequence[Job], what: str, *, phase: str, is_batch: bool = False) -> bool:
         """See that these jobs are done: queue those that are not known, and wait for the workers.
 
         Args:
             jobs: All of one purpose.
             what: What they make, for people.
             phase: What their cost is kept under.
-            may_fail: Whether all of them may.
+            is_batch: Whether they are one batch of many: all of them may fail, and notes are not written after each.
 
         Returns:
             Whether any of them was left to do.
 
         Raises:
-            StudyError: All of the jobs failed.
+            StudyError: All of the jobs failed, and are no batch.
         """
         Pool(self.study.storage, self.study.name).enqueue(jobs)
         keys = {job.key for job in jobs}
@@ -71,15 +71,15 @@ class Workforce:
             with self.progress.bar(f"{what}: distilled", len(jobs)) as update:
                 self._wait(keys, self._noting(update))
             add_jobs(self.study, phase, jobs[0].purpose, meter)
-            if self._stack is None:
+            if is_batch:
+                self._note()
+            else:
                 write_notes(self.study)
                 save_figures(self.study)
-            else:
-                self._note()
             self.progress.say(f"{what:<10} {len(jobs)} distilled in {time.monotonic() - begun:.0f} s")
         trials = self._trials(keys)
         failed = self._say_failed(trials, what)
-        if trials and failed == len(trials) and not may_fail:
+        if trials and failed == len(trials) and not is_batch:
             raise StudyError(f"all {failed} {what} failed; `avatar-optuna status` tells why")
         return had_work
 
