@@ -106,10 +106,10 @@ class Worker:
         self.name = f"{process['host']}-{process['pid']}-{uuid4().hex[:6]}"
         self._about = {"host": process["host"], "device": slot.name, "since": _utc_now(), "process": process}
         self._stopping = threading.Event()
-        self._lost = threading.Event()
         self._is_interruptible = self._is_interrupted = False
         self._main_thread: int | None = None
         self._claim: Claim | None = None
+        self._lost: Claim | None = None  # the last one that was
         self._look_for_lost_at = 0.0
         self._patiently = Patience(self._stopping.is_set, self._put_off_looking)
         self._stored = StorePatience(self._stopping.is_set, self.timing.store_patience_s)
@@ -146,7 +146,6 @@ class Worker:
         """Do one job; returns 1 if it is done."""
         if self._on_claim is not None:
             self._on_claim()
-        self._lost.clear()
         self._claim = claim
         checkpoints = ArtifactCheckpoints(self._artifacts, self._queue, claim, self._patiently, self._stored)
         try:
@@ -189,7 +188,7 @@ class Worker:
         curve: list[list[float]] = list(claim.trial.user_attrs.get(CURVE, ()))
 
         def report(epoch: int, reached: float | None = None) -> None:
-            if self._lost.is_set():
+            if self._lost is claim:
                 raise JobLostError(claim.trial.number)
             said: dict[str, Any] = {PROGRESS: self._progress(epoch, since=since)}
             if reached is not None:
@@ -284,15 +283,15 @@ class Worker:
                     self._queue.beat(claim)
             except JobLostError:
                 if self._claim is claim:
-                    self._interrupt_lost_job()
+                    self._interrupt_lost_job(claim)
             except _DATABASE_ERRORS as error:
                 logger.debug("no heartbeat: %s", error)
                 wait_s = min(wait_s, 1.0)
             if ended.wait(wait_s):
                 return
 
-    def _interrupt_lost_job(self) -> None:
-        self._lost.set()
+    def _interrupt_lost_job(self, claim: Claim | None) -> None:
+        self._lost = claim
         if self._main_thread is not None:
             signal.pthread_kill(self._main_thread, signal.SIGUSR1)
 
@@ -323,7 +322,7 @@ class Worker:
             raise _StoppedError
 
     def _on_lost(self, *_: object) -> None:
-        if self._is_interruptible and self._lost.is_set() and self._claim is not None:
+        if self._is_interruptible and self._claim is not None and self._lost is self._claim:
             self._is_interruptible = False
             raise JobLostError(self._claim.trial.number)
 
