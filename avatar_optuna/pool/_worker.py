@@ -109,7 +109,7 @@ class Worker:
         self._is_interruptible = self._is_interrupted = False
         self._main_thread: int | None = None
         self._claim: Claim | None = None
-        self._lost: Claim | None = None  # the last one that was
+        self._lost: Claim | None = None  # the claim that was taken away last
         self._look_for_lost_at = 0.0
         self._patiently = Patience(self._stopping.is_set, self._put_off_looking)
         self._stored = StorePatience(self._stopping.is_set, self.timing.store_patience_s)
@@ -282,7 +282,7 @@ class Worker:
                 if claim is not None:
                     self._queue.beat(claim)
             except JobLostError:
-                if self._claim is claim:
+                if claim is not None and self._claim is claim:
                     self._interrupt_lost_job(claim)
             except _DATABASE_ERRORS as error:
                 logger.debug("no heartbeat: %s", error)
@@ -290,7 +290,7 @@ class Worker:
             if ended.wait(wait_s):
                 return
 
-    def _interrupt_lost_job(self, claim: Claim | None) -> None:
+    def _interrupt_lost_job(self, claim: Claim) -> None:
         self._lost = claim
         if self._main_thread is not None:
             signal.pthread_kill(self._main_thread, signal.SIGUSR1)

@@ -234,6 +234,42 @@ def test_a_living_worker_keeps_its_job_past_the_grace_period(
     assert distilled.trials[0].user_attrs["attempts"] == 1
 
 
+def test_a_job_that_is_taken_away_ends_at_once(
+    pool: Pool, distilled: optuna.Study, jobs: MakeJobs, tmp_path: Path
+) -> None:
+    queue = JobQueue(pool.storage, distilled_name("s"))
+
+    class TakenAway(executors.Epochs):
+        def epoch(self, job: Job, context: JobContext) -> None:
+            if context.attempt == 1:
+                while not queue.take_back(queue.running()[0], max_losses=5):
+                    pass  # it has beaten in between
+                time.sleep(60)
+
+    pool.enqueue(jobs(1, epochs=1))
+    began = time.monotonic()
+    assert _worker(pool, tmp_path, TakenAway).run() == 1
+    assert time.monotonic() - began < 30
+    assert distilled.trials[0].user_attrs["attempts"] == 2
+
+
+def test_a_late_notice_of_a_lost_job_does_not_end_the_next_one(
+    pool: Pool, distilled: optuna.Study, jobs: MakeJobs, tmp_path: Path
+) -> None:
+    claims: list[Any] = []
+
+    class LateNotice(executors.Epochs):
+        def epoch(self, job: Job, context: JobContext) -> None:
+            claims.append(worker._claim)
+            if len(claims) > 1:
+                worker._interrupt_lost_job(claims[0])
+
+    pool.enqueue(jobs(2, epochs=1))
+    worker = _worker(pool, tmp_path, LateNotice)
+    assert worker.run() == 2
+    assert {trial.user_attrs["attempts"] for trial in distilled.trials} == {1}
+
+
 def test_workers_share_jobs_and_leave_no_trace(
     pool: Pool, distilled: optuna.Study, jobs: MakeJobs, tmp_path: Path, storage_url: str
 ) -> None:
