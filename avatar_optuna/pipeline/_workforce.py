@@ -60,7 +60,7 @@ class Workforce:
             Whether any of them was left to do.
 
         Raises:
-            StudyError: All of the jobs failed, and are no batch.
+            StudyError: All of the jobs failed, and they are not one batch of many.
         """
         Pool(self.study.storage, self.study.name).enqueue(jobs)
         keys = {job.key for job in jobs}

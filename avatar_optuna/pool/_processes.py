@@ -241,7 +241,7 @@ def _say_sharing(slots: Sequence[Slot]) -> None:
         "under CUDA's multi-process service"
         if _has_service()
         else f"up to {_WORKERS_PER_PROCESS} in a process; under CUDA's multi-process service, which "
-        "`nvidia-cuda-mps-control -d` begins, they are faster"
+        "`nvidia-cuda-mps-control -d` starts, they are faster"
     )
     for name, count in Counter(slot.name for slot in slots if slot.name != "cpu").items():
         if count > 1:
